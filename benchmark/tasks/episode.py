@@ -1,0 +1,84 @@
+"""What a task is, to a sampler and to an algorithm."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, Protocol
+
+from torch import Generator, Tensor
+
+
+class TaskSpec(NamedTuple):
+    """The form of a task: N-way K-shot classification, or K-point regression (ways is 1 there)."""
+
+    kind: Literal["classification", "regression"]
+    ways: int
+    shots: int
+    """Support examples per class."""
+    queries: int
+    """Query examples per class."""
+
+
+class Support(NamedTuple):
+    """The labelled examples that an algorithm may adapt to: x (K, ...), y (K,) class indices or (K, 1) targets."""
+
+    x: Tensor
+    y: Tensor
+
+
+class Episode(NamedTuple):
+    """One task, or a batch of tasks with a leading task dimension on every field.
+
+    Classification: x is (ways * shots, C, H, W) in float, y is (ways * shots,) class indices 0..ways-1, and `classes`
+    is (ways,): which class of the split each index stands for. Examples are ordered shot by shot (0..ways-1, 0..ways-1,
+    ...), so that any run of consecutive examples is as balanced over classes as it can be. Regression: x and y are
+    (shots, 1), and `classes` is empty (0,).
+    """
+
+    support_x: Tensor
+    support_y: Tensor
+    query_x: Tensor
+    query_y: Tensor
+    classes: Tensor
+
+    @property
+    def support(self) -> Support:
+        """The part of the episode that reaches `Algorithm.adapt`."""
+        return Support(self.support_x, self.support_y)
+
+    def tasks(self, start: int, stop: int) -> Episode:
+        """The tasks start..stop-1 of a batch."""
+        return Episode(*(field[start:stop] for field in self))
+
+    def to(self, *args: Any) -> Episode:
+        """Tensor.to on the inputs and on real-valued targets; class indices only change their device."""
+        return Episode(*(field.to(*args) if field.is_floating_point() else field.to(args[0]) for field in self))
+
+
+class Draw(Protocol):
+    """What was drawn for a batch of tasks, small: an index, not the data."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, tasks: slice) -> Draw: ...
+
+
+class Tasks(Protocol):
+    """A distribution of tasks: what a source gives for one split.
+
+    Drawing is apart from looking up, so that thousands of test episodes can be drawn at once on the CPU, the same ones
+    on every device, and looked up chunk by chunk.
+    """
+
+    x_shape: tuple[int, ...]
+    """The shape of one example."""
+    class_count: int
+    """Number of classes, 0 for regression."""
+
+    def draw(self, count: int, spec: TaskSpec, generator: Generator) -> Any:
+        """`count` independent tasks; raises UserError where the classes or images are too few for `spec`."""
+
+    def draw_open(self, count: int, spec: TaskSpec, generator: Generator) -> Any | None:
+        """At most `count` tasks that share no example; None where ordinary draws share none anyway."""
+
+    def episode(self, draw: Any, spec: TaskSpec) -> Episode:
+        """The data of these tasks, on the device of the source."""

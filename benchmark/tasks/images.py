@@ -1,0 +1,201 @@
+"""A data set of images as one tensor, and the sampler that draws whole meta-batches from it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from benchmark.errors import UserError
+from benchmark.tasks.episode import Episode, TaskSpec
+
+
+@dataclass(frozen=True)
+class ImageDraw:
+    """Which classes and images each task is made of: classes (T, ways), rows (T, ways, shots + queries)."""
+
+    classes: Tensor
+    rows: Tensor
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __getitem__(self, tasks: slice) -> ImageDraw:
+        return ImageDraw(self.classes[tasks], self.rows[tasks])
+
+
+@dataclass(frozen=True)
+class ImageBank:
+    """Images of many classes, and the tasks that can be drawn from them.
+
+    Class c is `images[start[c] : start[c] + size[c]]`, turned by `turns[c]` quarter turns. Subsets, held-out images and
+    rotated classes are therefore views: they share the one image tensor.
+    """
+
+    images: Tensor
+    """(n, C, H, W) uint8, grouped by class."""
+    start: Tensor
+    """(classes,) int64."""
+    size: Tensor
+    """(classes,) int64."""
+    turns: Tensor
+    """(classes,) int64, quarter turns counter-clockwise."""
+    names: tuple[str, ...]
+    """(classes,) one name per class."""
+    mean: float = 0.0
+    """Subtracted from pixels in [0, 1] ..."""
+    std: float = 1.0
+    """... before they are divided by this."""
+
+    @classmethod
+    def from_labels(cls, images: Tensor, labels: Tensor, names: Sequence[str]) -> ImageBank:
+        """A bank of images (n, C, H, W) uint8 with labels (n,) in 0..len(names)-1, in any order."""
+        order = torch.argsort(labels, stable=True)
+        size = torch.bincount(labels, minlength=len(names))
+        return cls(images[order].contiguous(), size.cumsum(0) - size, size, torch.zeros_like(size), tuple(names))
+
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        """(C, H, W)."""
+        return tuple(self.images.shape[1:])
+
+    @property
+    def class_count(self) -> int:
+        """Number of classes, rotated ones included."""
+        return len(self.names)
+
+    def subset(self, classes: Sequence[int]) -> ImageBank:
+        """The bank of these classes only, in this order."""
+        index = torch.as_tensor(classes, dtype=torch.long)
+        names = tuple(self.names[c] for c in classes)
+        return dataclasses.replace(
+            self, start=self.start[index], size=self.size[index], turns=self.turns[index], names=names
+        )
+
+    def rotated(self) -> ImageBank:
+        """Every class four times, turned by 0, 90, 180 and 270 degrees, as new classes (Santoro et al. 2016)."""
+        if self.x_shape[1] != self.x_shape[2]:
+            raise UserError(f"rotations need square images, these are {self.x_shape[1]} x {self.x_shape[2]}")
+        return dataclasses.replace(
+            self,
+            start=self.start.repeat(4),
+            size=self.size.repeat(4),
+            turns=torch.cat([(self.turns + turn) % 4 for turn in range(4)]),
+            names=tuple(f"{name}/{90 * turn}" if turn else name for turn in range(4) for name in self.names),
+        )
+
+    def without_last(self, count: int) -> ImageBank:
+        """Every class without its last `count` images, which are held out."""
+        return dataclasses.replace(self, size=(self.size - count).clamp(min=0))
+
+    def only_last(self, count: int) -> ImageBank:
+        """Every class with nothing but its last `count` images."""
+        kept = self.size.clamp(max=count)
+        return dataclasses.replace(self, start=self.start + self.size - kept, size=kept)
+
+    def normalised(self, mean: float, std: float) -> ImageBank:
+        """The same bank with pixels in [0, 1] shifted by `mean` and divided by `std`."""
+        return dataclasses.replace(self, mean=mean, std=std)
+
+    def to(self, device: torch.device | str) -> ImageBank:
+        """The same bank with the images on `device`. The index stays on the CPU."""
+        return dataclasses.replace(self, images=self.images.to(device))
+
+    def draw(self, count: int, spec: TaskSpec, generator: Generator) -> ImageDraw:
+        """Draw `count` tasks: no class twice in a task, no image twice in a class, all equally likely.
+
+        Classes with fewer than shots + queries images take no part. Runs on the generator's device; there is no loop
+        over tasks. Raises UserError where fewer than `spec.ways` classes are large enough.
+        """
+        device, each = generator.device, spec.shots + spec.queries
+        eligible = self._eligible(spec).to(device)
+        classes = eligible[choose(torch.full((count,), len(eligible), device=device), spec.ways, generator)]
+        images = choose(self.size.to(device)[classes], each, generator)
+        return ImageDraw(classes, self.start.to(device)[classes].unsqueeze(-1) + images)
+
+    def draw_open(self, count: int, spec: TaskSpec, generator: Generator) -> ImageDraw | None:
+        """Draw at most `count` tasks such that no image is in two of them, nor in two rotations of its class.
+
+        Every class is cut into chunks of shots + queries images, and each task takes one chunk of each of the `ways`
+        classes that have the most chunks left (ties broken at random), which makes as many tasks as can be made.
+        """
+        each = spec.shots + spec.queries
+        self._eligible(spec)
+        _, kinds = torch.unique(torch.stack([self.start, self.size], 1), dim=0, return_inverse=True)
+        shuffled = torch.randperm(self.class_count, generator=generator)
+        one_each = dict(zip(kinds[shuffled].tolist(), shuffled.tolist(), strict=True))
+        classes = torch.tensor(list(one_each.values()))  # one rotation of each class, at random
+        size = self.size[classes]
+        left = size // each
+        order = [torch.randperm(int(n), generator=generator) for n in size]
+        chosen, rows = [], []
+        while len(chosen) < count and int((left > 0).sum()) >= spec.ways:
+            noise = torch.rand(len(left), generator=generator)
+            picked = (left + noise * (left > 0)).topk(spec.ways).indices
+            picked = picked[torch.randperm(spec.ways, generator=generator)]
+            left[picked] -= 1
+            chosen.append(classes[picked])
+            starts = self.start[classes[picked]]
+            chunks = [order[i][int(left[i]) * each : (int(left[i]) + 1) * each] for i in picked.tolist()]
+            rows.append(starts[:, None] + torch.stack(chunks))
+        return ImageDraw(torch.stack(chosen), torch.stack(rows))
+
+    def episode(self, draw: ImageDraw, spec: TaskSpec) -> Episode:
+        """Look the drawn images up: a batch of len(draw) tasks, float32, on the device of the images."""
+        device = self.images.device
+        classes, rows = draw.classes.to(device), draw.rows.to(device)
+        tasks, ways, each = rows.shape
+        images = self.images[rows]
+        turns = self.turns.to(device)[classes]
+        if self.turns.any():
+            quarter = torch.arange(images.shape[-1] * images.shape[-2], device=device).view(images.shape[-2:])
+            pixels = torch.stack([quarter.rot90(k).flatten() for k in range(4)])[turns]
+            index = pixels[:, :, None, None].expand(*images.shape[:4], -1)
+            images = images.flatten(-2).gather(-1, index).view(images.shape)
+        x = images.transpose(1, 2).float() / 255  # (T, shots + queries, ways, C, H, W): shot by shot
+        if (self.mean, self.std) != (0.0, 1.0):
+            x = (x - self.mean) / self.std
+        y = torch.arange(ways, device=device).expand(tasks, each, ways)
+        support_x, query_x = x[:, : spec.shots].flatten(1, 2), x[:, spec.shots :].flatten(1, 2)
+        support_y, query_y = y[:, : spec.shots].flatten(1, 2), y[:, spec.shots :].flatten(1, 2)
+        return Episode(support_x, support_y, query_x, query_y, classes)
+
+    def _eligible(self, spec: TaskSpec) -> Tensor:
+        each = spec.shots + spec.queries
+        eligible = (self.size >= each).nonzero().flatten()
+        if len(eligible) < spec.ways:
+            raise UserError(
+                f"{spec.ways} ways, {spec.shots} shots and {spec.queries} queries need {spec.ways} classes of at least "
+                f"{each} images; there are {len(eligible)} such classes among {self.class_count}"
+            )
+        return eligible
+
+
+def choose(size: Tensor, count: int, generator: Generator) -> Tensor:
+    """Choose `count` distinct numbers of 0..n-1 in random order, for every n in `size` (...): gives (..., count).
+
+    Every ordered choice is equally likely. Floyd's algorithm (Bentley and Floyd 1987) run for all n side by side: its
+    cost does not grow with n, so neither do large classes. Requires n >= count.
+    """
+    chosen = torch.empty(*size.shape, count, dtype=torch.long, device=size.device)
+    for i in range(count):
+        last = size - count + i
+        uniform = torch.rand(size.shape, dtype=torch.float64, generator=generator, device=size.device)
+        guess = (uniform * (last + 1)).long()
+        taken = (chosen[..., :i] == guess.unsqueeze(-1)).any(-1)
+        chosen[..., i] = torch.where(taken, last, guess)
+    shuffle = torch.rand(chosen.shape, dtype=torch.float64, generator=generator, device=size.device).argsort(-1)
+    return chosen.gather(-1, shuffle)
+
+
+def pixel_statistics(bank: ImageBank) -> tuple[float, float]:
+    """Mean and standard deviation of all pixels in [0, 1] of a bank's classes."""
+    counts = torch.zeros(256, dtype=torch.float64)
+    for start, size in {(int(a), int(n)) for a, n in zip(bank.start, bank.size, strict=True)}:
+        counts += torch.bincount(bank.images[start : start + size].flatten().long(), minlength=256).cpu()
+    values, share = torch.arange(256, dtype=torch.float64) / 255, counts / counts.sum()
+    mean = (values * share).sum()
+    return float(mean), float(((values - mean) ** 2 * share).sum().sqrt())

@@ -1,0 +1,77 @@
+"""The contract of a data source: typed options in, task distributions out."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from benchmark.errors import UserError
+from benchmark.tasks.episode import Tasks
+from benchmark.tasks.images import ImageBank
+
+
+class Part(NamedTuple):
+    """Which classes of a source, and which of their images."""
+
+    classes: str = "all"
+    images: Literal["all", "train", "held-out"] = "all"
+
+
+class Source(BaseModel):
+    """A family of tasks with typed options, which are the keys of its table in a suite file.
+
+    A subclass says what it is (docstring, `licence`, `citation`), declares its options as fields and gives its tasks.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["classification", "regression"]
+    licence: ClassVar[str]
+    citation: ClassVar[str]
+
+    @abstractmethod
+    def tasks(self, part: Part, device: torch.device | str) -> Tasks:
+        """The distribution of tasks over this part. Raises UserError where the data are missing or unfit."""
+
+    def check_part(self, part: Part, allowed: list[str]) -> None:
+        """Raise UserError unless the source has these classes."""
+        if part.classes not in allowed:
+            raise UserError(f"no classes '{part.classes}' in {type(self).__name__}; allowed: {', '.join(allowed)}")
+
+
+class ImageSource(Source):
+    """A source of images: a subclass loads the bank of all classes and says which classes each part has."""
+
+    kind: Literal["classification"] = "classification"
+    image_size: PositiveInt = Field(28, description="images are resized to this many pixels a side")
+    channels: Literal[1, 3] = Field(1, description="1 for grey, 3 for colour")
+    rotations: bool = Field(False, description="add every class turned by 90, 180 and 270 degrees as new classes")
+    normalise: bool = Field(
+        False, description="as the suite's source: shift and scale all pixels by the statistics of the training images"
+    )
+    held_out_images: int = Field(0, ge=0, description="last images of every class kept out of training")
+
+    @abstractmethod
+    def bank(self) -> ImageBank:
+        """All classes, at `image_size`. Raises UserError where the data are missing or damaged."""
+
+    @abstractmethod
+    def parts(self, bank: ImageBank) -> dict[str, list[int]]:
+        """The classes of each part, as indices into `bank`."""
+
+    def tasks(self, part: Part, device: torch.device | str) -> ImageBank:
+        """The bank of this part on `device`."""
+        bank = self.bank()
+        parts = {**self.parts(bank), "all": list(range(bank.class_count))}
+        self.check_part(part, list(parts))
+        bank = bank.subset(parts[part.classes])
+        if part.images != "all" and not self.held_out_images:
+            raise UserError(f"images = '{part.images}' needs held_out_images > 0 in the source")
+        if part.images == "train":
+            bank = bank.without_last(self.held_out_images)
+        elif part.images == "held-out":
+            bank = bank.only_last(self.held_out_images)
+        return (bank.rotated() if self.rotations else bank).to(device)

@@ -1,0 +1,152 @@
+"""The episode sampler: what is drawn, and that nothing is drawn twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from benchmark.errors import UserError
+from benchmark.tasks.episode import TaskSpec
+from benchmark.tasks.images import ImageBank, choose, pixel_statistics
+
+
+def bank_of(sizes: list[int], size: int = 3) -> ImageBank:
+    """Classes of these sizes; the first pixel is the class, the second the image within it."""
+    labels = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+    images = torch.zeros(len(labels), 1, size, size, dtype=torch.uint8)
+    images[:, 0, 0, 0] = labels
+    images[:, 0, 0, 1] = torch.cat([torch.arange(n) for n in sizes])
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    return ImageBank.from_labels(images[order], labels[order], [f"c{i}" for i in range(len(sizes))])
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 12), min_size=2, max_size=10),
+    ways=st.integers(2, 5),
+    shots=st.integers(1, 3),
+    queries=st.integers(1, 3),
+    seed=st.integers(0, 2**31),
+)
+def test_no_class_and_no_image_twice(sizes, ways, shots, queries, seed):
+    bank, spec = bank_of(sizes), TaskSpec("classification", ways, shots, queries)
+    eligible = [c for c, n in enumerate(sizes) if n >= shots + queries]
+    if len(eligible) < ways:
+        with pytest.raises(UserError, match=f"{ways} ways.*{len(eligible)} such classes"):
+            bank.draw(4, spec, generator(seed))
+        return
+    episode = bank.episode(bank.draw(4, spec, generator(seed)), spec)
+    assert episode.support_x.shape == (4, ways * shots, 1, 3, 3)
+    assert episode.query_x.shape == (4, ways * queries, 1, 3, 3)
+    for sx, sy, qx, qy, classes in zip(*episode, strict=True):
+        assert len(set(classes.tolist())) == ways
+        assert set(classes.tolist()) <= set(eligible)
+        pixels = (torch.cat([sx, qx])[:, 0, 0, :2] * 255).round().long()
+        labels = torch.cat([sy, qy])
+        assert torch.equal(pixels[:, 0], classes[labels])  # every label stands for its class
+        assert len({tuple(pair) for pair in pixels.tolist()}) == len(labels)  # support and query share no image
+        assert torch.equal(sy, torch.arange(ways).repeat(shots))
+        assert torch.equal(qy, torch.arange(ways).repeat(queries))
+
+
+def test_choose_is_uniform_over_ordered_choices():
+    chosen = choose(torch.full((60_000,), 5), 3, generator())
+    codes, counts = torch.unique(chosen @ torch.tensor([25, 5, 1]), return_counts=True)
+    assert len(codes) == 60
+    assert stats.chisquare(counts.numpy()).pvalue > 1e-3
+
+
+@settings(max_examples=40, deadline=None)
+@given(size=st.lists(st.integers(1, 30), min_size=1, max_size=20), seed=st.integers(0, 2**31))
+def test_choose_gives_distinct_numbers_in_range(size, seed):
+    count = min(size)
+    chosen = choose(torch.tensor(size), count, generator(seed))
+    assert (chosen >= 0).all()
+    assert (chosen < torch.tensor(size)[:, None]).all()
+    assert all(len(set(row.tolist())) == count for row in chosen)
+
+
+def test_classes_and_images_are_drawn_uniformly():
+    bank, spec = bank_of([4, 6, 9, 4]), TaskSpec("classification", 2, 1, 2)
+    draw = bank.draw(40_000, spec, generator())
+    assert stats.chisquare(torch.bincount(draw.classes[:, 0]).numpy()).pvalue > 1e-3
+    in_largest = draw.rows[draw.classes == 2][:, 0] - bank.start[2]
+    assert stats.chisquare(torch.bincount(in_largest, minlength=9).numpy()).pvalue > 1e-3
+
+
+def test_draws_depend_on_the_generator_alone():
+    bank, spec = bank_of([6] * 8), TaskSpec("classification", 3, 1, 2)
+    first, same, other = (bank.draw(20, spec, generator(seed)) for seed in (1, 1, 2))
+    assert torch.equal(first.rows, same.rows)
+    assert not torch.equal(first.rows, other.rows)
+
+
+def test_looking_up_chunks_is_looking_up_all():
+    bank, spec = bank_of([6] * 8).rotated(), TaskSpec("classification", 3, 1, 2)
+    draw = bank.draw(10, spec, generator())
+    whole, parts = bank.episode(draw, spec), [bank.episode(draw[i : i + 4], spec) for i in range(0, 10, 4)]
+    assert torch.equal(whole.query_x, torch.cat([part.query_x for part in parts]))
+
+
+@settings(max_examples=30, deadline=None)
+@given(sizes=st.lists(st.integers(1, 20), min_size=3, max_size=8), rotate=st.booleans(), seed=st.integers(0, 2**31))
+def test_open_tasks_share_no_image(sizes, rotate, seed):
+    bank, spec = bank_of(sizes), TaskSpec("classification", 2, 1, 2)
+    chunks = [n // 3 for n in sizes]
+    if sum(n > 0 for n in chunks) < 2:
+        return
+    if rotate:
+        bank = bank.rotated()
+    draw = bank.draw_open(10_000, spec, generator(seed))
+    assert draw.rows.unique().numel() == draw.rows.numel()
+    # As many as there can be: half of all chunks, unless the largest class has more than all others.
+    assert len(draw) == min(sum(chunks) // 2, sum(chunks) - max(chunks))
+    assert len(bank.draw_open(1, spec, generator(seed))) == 1
+
+
+def test_rotations_are_new_classes():
+    bank = bank_of([5, 5]).rotated()
+    assert bank.class_count == 8
+    assert bank.names[2:4] == ("c0/90", "c1/90")
+    spec = TaskSpec("classification", 8, 1, 1)
+    draw = bank.draw(3, spec, generator())
+    episode = bank.episode(draw, spec)
+    for classes, rows, x in zip(draw.classes, draw.rows, episode.support_x, strict=True):
+        for way in range(8):
+            expected = bank.images[rows[way, 0]].rot90(int(classes[way]) // 2, (-2, -1))
+            assert torch.equal((x[way] * 255).round().to(torch.uint8), expected)
+
+
+def test_held_out_images_are_never_drawn_for_training():
+    bank, spec = bank_of([9, 9, 9]), TaskSpec("classification", 3, 1, 2)
+    train = bank.without_last(4).draw(500, spec, generator()).rows
+    held = bank.only_last(4).draw(500, spec, generator()).rows
+    assert train.unique().numel() == 15
+    assert held.unique().numel() == 12
+    assert not np.intersect1d(train, held).size
+
+
+def test_normalisation_by_the_statistics_of_the_pixels():
+    bank = bank_of([4, 7, 3]).subset([2, 0])
+    pixels = torch.cat([bank.images[s : s + n] for s, n in zip(bank.start, bank.size, strict=True)]).double() / 255
+    mean, std = pixel_statistics(bank)
+    assert mean == pytest.approx(float(pixels.mean()))
+    assert std == pytest.approx(float(pixels.std(correction=0)))
+    spec = TaskSpec("classification", 2, 1, 1)
+    draw = bank.draw(2, spec, generator())
+    raw, scaled = bank.episode(draw, spec).query_x, bank.normalised(mean, std).episode(draw, spec).query_x
+    torch.testing.assert_close(scaled * std + mean, raw)
+
+
+def test_rotating_needs_square_images():
+    bank = ImageBank.from_labels(torch.zeros(4, 1, 3, 5, dtype=torch.uint8), torch.tensor([0, 0, 1, 1]), ["a", "b"])
+    with pytest.raises(UserError, match="square images, these are 3 x 5"):
+        bank.rotated()
