@@ -1,0 +1,137 @@
+"""The contract of an algorithm: pure functions of one task.
+
+The engine supplies everything else: the batch over tasks, device, precision, compilation, outer optimizer,
+checkpoints, evaluation and records.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Generator, Tensor, nn
+from torch.func import functional_call, grad, grad_and_value
+from torch.nn import functional as F
+
+from benchmark.tasks.episode import Episode, Support, TaskSpec
+
+Params = dict[str, Tensor]
+"""Named tensors: the weights of the network, and whatever else is meta-learned or adapted."""
+
+
+class Algorithm(BaseModel):
+    """A meta-learner. Its fields are its hyper-parameters, with the defaults of its paper.
+
+    A subclass implements `adapt`, and where it needs to `init`, `predict`, `meta_gradient` and `adapt_path`. Each is a
+    pure function of one task (no batch dimension, nothing kept between calls), so that the engine can map it over
+    tasks, compile it and differentiate it. Query labels reach `meta_gradient` alone.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    paper: ClassVar[str] = ""
+    """Citation of the source."""
+    trains: ClassVar[bool] = True
+    """False for a control that is evaluated as it was initialised."""
+
+    inner_steps: NonNegativeInt = Field(1, description="inner steps on each task during meta-training")
+
+    network: ClassVar[nn.Module]
+    """The network of a bound algorithm: a form without state, its weights always come from outside."""
+    spec: ClassVar[TaskSpec]
+    """The form of task of a bound algorithm."""
+
+    def bind(self, network: nn.Module, spec: TaskSpec) -> Self:
+        """This algorithm for a network and a form of task."""
+        bound = self.model_copy()
+        # Not fields, and not private attributes either: pydantic's look-up of those cannot be compiled by torch.
+        bound.__dict__.update(network=network, spec=spec)
+        return bound
+
+    # The contract.
+
+    def init(self, network: nn.Module, class_count: int, generator: Generator) -> Params:
+        """The meta-parameters before meta-training.
+
+        network: freshly initialised, weights of its own for every seed. class_count: classes in the meta-training
+        split, 0 for regression. generator: for whatever else is drawn. By default the weights of the network.
+        """
+        return {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+
+    @abstractmethod
+    def adapt(self, meta: Params, support: Support, steps: int) -> Params:
+        """The inner loop: what the meta-parameters become on one task after `steps` inner steps."""
+
+    def adapt_path(self, meta: Params, support: Support, steps: int) -> list[Params]:
+        """What they become after 0, 1, ..., `steps` inner steps; override it where that is cheaper at one go."""
+        return [self.adapt(meta, support, step) for step in range(steps + 1)]
+
+    def predict(self, fast: Params, query_x: Tensor) -> Tensor:
+        """Logits (n, ways), or regression outputs (n, 1), of adapted parameters at query_x (n, ...)."""
+        return self.forward(fast, query_x)
+
+    def meta_gradient(self, meta: Params, episode: Episode) -> tuple[Params, dict[str, Tensor]]:
+        """One task's gradient for the outer optimizer, and scalars to record (at least `loss` and `score`).
+
+        By default the derivative of the query loss after adaptation with respect to the meta-parameters.
+        """
+
+        def objective(meta: Params) -> tuple[Tensor, Tensor]:
+            output = self.predict(self.adapt(meta, episode.support, self.inner_steps), episode.query_x)
+            return self.loss(output, episode.query_y), output
+
+        gradient, (loss, output) = grad_and_value(objective, has_aux=True)(meta)
+        return gradient, {"loss": loss, "score": score(output, episode.query_y)}
+
+    # Helpers for subclasses.
+
+    def forward(self, params: Params, x: Tensor) -> Tensor:
+        """The network with these weights at x."""
+        return functional_call(self.network, params, (x,))
+
+    def loss(self, output: Tensor, y: Tensor) -> Tensor:
+        """Cross-entropy of logits (n, ways) and indices (n,), or mean squared error of (n, 1) and (n, 1)."""
+        if self.spec.kind == "classification":
+            return F.cross_entropy(output, y)
+        return F.mse_loss(output, y)
+
+    def support_loss(self, params: Params, support: Support) -> Tensor:
+        """The inner loop's objective: the loss of the network on the support set."""
+        return self.loss(self.forward(params, support.x), support.y)
+
+
+class GradientLearner(Algorithm):
+    """An algorithm whose inner loop is gradient descent on the support loss, a step at a time."""
+
+    inner_lr: PositiveFloat = Field(0.01, description="step size of the inner loop")
+
+    def inner_step(self, fast: Params, support: Support, step: int) -> Params:
+        """The parameters after one more inner step; `step` counts from 0."""
+        gradient = grad(self.support_loss)(fast, support)
+        return {name: value - self.inner_lr * gradient[name] for name, value in fast.items()}
+
+    def adapt(self, meta: Params, support: Support, steps: int) -> Params:
+        """`steps` inner steps from the meta-parameters."""
+        return self.adapt_path(meta, support, steps)[-1]
+
+    def adapt_path(self, meta: Params, support: Support, steps: int) -> list[Params]:
+        """Every point of the inner loop, the meta-parameters first."""
+        path = [meta]
+        for step in range(steps):
+            path.append(self.inner_step(path[-1], support, step))
+        return path
+
+
+def score(output: Tensor, y: Tensor) -> Tensor:
+    """Accuracy of logits (n, ways) for indices (n,), or minus the mean squared error of (n, 1) for targets (n, 1).
+
+    A row of logits that is not finite is wrong, whatever the label.
+    """
+    if y.is_floating_point():
+        return -F.mse_loss(output, y)
+    right = (output.argmax(-1) == y) & output.isfinite().all(-1)
+    return right.to(output.dtype).mean()
+
+
+__all__ = ["Algorithm", "GradientLearner", "Params", "PositiveFloat", "PositiveInt", "score"]

@@ -1,0 +1,59 @@
+"""The four-module convolutional network of few-shot classification."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from annotated_types import Gt
+from torch import Tensor, nn
+
+from benchmark.errors import UserError
+
+
+class Conv4(nn.Module):
+    """Four modules of 3x3 convolution, batch norm and ReLU, in both forms of the MAML paper (section 5.2).
+
+    pooling "stride" halves the image by strided convolution and averages over what remains (Omniglot); "max" halves it
+    by 2x2 max-pooling and flattens what remains (mini-ImageNet). Batch norm uses the statistics of the batch, always.
+    Convolutions have no bias: batch norm takes it away again, and an adaptive inner optimizer would blow up the
+    rounding noise of its gradient, which is zero.
+
+    x_shape: (channels, height, width) of one input. outputs: number of classes. filters: channels of every module.
+    """
+
+    def __init__(
+        self,
+        x_shape: tuple[int, ...],
+        outputs: int,
+        filters: Annotated[int, Gt(0)] = 64,
+        pooling: Literal["stride", "max"] = "stride",
+    ):
+        super().__init__()
+        if len(x_shape) != 3:
+            raise UserError(f"model conv4 needs images (channels, height, width), not inputs of shape {x_shape}")
+        channels, height, width = x_shape
+        if pooling == "max" and min(height, width) < 16:
+            raise UserError(
+                f"model conv4 with pooling = 'max' needs images of 16 pixels or more, not {height} x {width}"
+            )
+        modules: list[nn.Module] = []
+        for _ in range(4):
+            modules += [
+                nn.Conv2d(channels, filters, 3, stride=2 if pooling == "stride" else 1, padding=1, bias=False),
+                nn.BatchNorm2d(filters, track_running_stats=False),
+                nn.ReLU(),
+            ]
+            modules += [nn.MaxPool2d(2)] if pooling == "max" else []
+            channels = filters
+        if pooling == "stride":
+            modules.append(nn.AdaptiveAvgPool2d(1))
+        self.features = nn.Sequential(*modules, nn.Flatten())
+        self.head = nn.Linear(filters * (1 if pooling == "stride" else (height // 16) * (width // 16)), outputs)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, height, width) to (n, outputs)."""
+        return self.head(self.features(x))
