@@ -1,0 +1,472 @@
+"""What to run: the typed suite file, expanded into cells (algorithm x seed)."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import json
+import tomllib
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator, model_validator
+
+from benchmark import registry
+from benchmark.errors import UserError
+
+PositiveInt = Annotated[int, Gt(0)]
+Count = Annotated[int, Ge(0)]
+Rate = Annotated[float, Gt(0)]
+Role = Literal["meta-train", "meta-val", "recurring-task", "in-distribution", "cross-domain"]
+Condition = Literal["standard", "transductive", "inductive", "shuffled", "open"]
+
+
+class Section(BaseModel):
+    """A table of a suite file: no unknown keys, never changed after it was read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Task(Section):
+    """The form of every task."""
+
+    kind: Literal["classification", "regression"] = "classification"
+    ways: PositiveInt = Field(1, description="classes in a task; 1 for regression")
+    shots: PositiveInt = Field(description="support examples per class (regression: per task)")
+    queries: PositiveInt = Field(description="query examples per class (regression: per task)")
+
+    @model_validator(mode="after")
+    def _ways(self) -> Task:
+        if self.kind == "classification" and self.ways < 2:
+            raise ValueError("classification needs ways of 2 or more")
+        if self.kind == "regression" and self.ways != 1:
+            raise ValueError("regression has no ways: leave the key out")
+        return self
+
+
+class Training(Section):
+    """The budget and the outer loop of meta-training."""
+
+    iterations: Count = Field(description="outer steps")
+    meta_batch: PositiveInt = Field(4, description="tasks in each outer step")
+    shots: PositiveInt | None = Field(
+        None, description="support examples per class in meta-training; default: the task's"
+    )
+    queries: PositiveInt | None = Field(
+        None, description="query examples per class in meta-training; default: the task's"
+    )
+    optimizer: Literal["adam", "sgd"] = Field("adam", description="outer optimizer")
+    lr: Rate = Field(0.001, description="step size of the outer optimizer")
+    schedule: Literal["constant", "linear", "cosine"] = Field("constant", description="how the step size falls to zero")
+    clip: Rate | None = Field(
+        None, description="outer gradients are clipped to plus and minus this, element by element"
+    )
+    precision: Literal["float32", "float64", "tf32", "bfloat16"] = Field("float32", description="bfloat16 is autocast")
+    validations: PositiveInt = Field(20, description="how often a checkpoint is validated, evenly spread")
+    validation_episodes: PositiveInt = Field(100, description="episodes of each validation")
+    select: Literal["best", "last"] = Field(
+        "best", description="the checkpoint that is tested: best on validation, or last"
+    )
+
+
+class Evaluation(Section):
+    """How the splits are scored."""
+
+    episodes: PositiveInt = Field(600, description="test episodes of every split")
+    steps: Count = Field(description="inner steps at test: the headline scores")
+    curve_steps: Count | None = Field(None, description="inner steps that the adaptation curves go to; default: steps")
+    batch_norm: Literal["transductive", "inductive"] = Field(
+        "transductive", description="query statistics: of the whole query set, or of the support set and one query"
+    )
+    diagnostics: list[Literal["batch-norm", "shuffled", "open"]] = Field(
+        ["batch-norm", "shuffled", "open"], description="further conditions: for which gap or interval see the README"
+    )
+    diagnostic_episodes: PositiveInt = Field(200, description="at most so many episodes of each further condition")
+
+    @model_validator(mode="after")
+    def _curve(self) -> Evaluation:
+        if self.curve_steps is not None and self.curve_steps < self.steps:
+            raise ValueError(f"curve_steps = {self.curve_steps} is less than steps = {self.steps}")
+        return self
+
+    @property
+    def path_steps(self) -> int:
+        """How many inner steps are taken on each episode."""
+        return self.steps if self.curve_steps is None else self.curve_steps
+
+
+class Split(Section):
+    """A set of evaluation tasks."""
+
+    name: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^/\\\n]+$")]
+    role: Role
+    source: dict[str, Any] = Field({}, description="name or table; default: the suite's source")
+    classes: str = Field("all", description="which classes of the source: train, val, test or all")
+    images: Literal["all", "train", "held-out"] = Field("all", description="which images of each class")
+    ways: PositiveInt | None = Field(None, description="default: the task's")
+    shots: PositiveInt | None = Field(None, description="default: the task's")
+    queries: PositiveInt | None = Field(None, description="default: the task's")
+    episodes: PositiveInt | None = Field(None, description="default: the evaluation's")
+    optional: bool = Field(False, description="leave the split out, and say so, where its data are missing")
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class Published(Section):
+    """A published value to compare with."""
+
+    algorithm: str
+    split: str
+    step: Count | None = Field(None, description="inner steps; default: the headline step")
+    value: float = Field(description="accuracy as a fraction, or mean squared error")
+    interval: float | None = Field(None, description="half width of the published interval")
+    kind: str | None = Field(None, description="what the published interval is")
+    source: str = Field(description="citation")
+    mark: Literal["V", "S", "R"] = Field(description="V read at the source, S quoted elsewhere, R recalled")
+
+
+class Entry(BaseModel):
+    """One algorithm of a suite: hyper-parameters, and its own changes to the budget and the evaluation."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    algorithm: str
+    training: dict[str, Any] = {}
+    evaluation: dict[str, Any] = {}
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """Every other key of the table."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class Suite(Section):
+    """A suite file."""
+
+    name: str
+    title: str
+    description: str = ""
+    task: Task
+    model: dict[str, Any]
+    source: dict[str, Any]
+    training: Training
+    evaluation: Evaluation
+    algorithms: dict[str, Entry] = Field(min_length=1)
+    seeds: list[Count] = Field([0], min_length=1)
+    splits: list[Split] = Field(min_length=1)
+    published: list[Published] = []
+
+    @field_validator("model", "source", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("algorithms", mode="before")
+    @classmethod
+    def _labelled(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                label: {"algorithm": label, **table} if isinstance(table, dict) else table
+                for label, table in value.items()
+            }
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Suite:
+        names = [split.name for split in self.splits]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two splits are called '{twice.pop()}'")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("the same seed is listed twice")
+        for split in self.splits:
+            if split.ways is not None and split.ways > self.task.ways:
+                raise ValueError(
+                    f"split '{split.name}' has ways = {split.ways}, but the networks have {self.task.ways} outputs "
+                    f"(task.ways); allowed: 1 to {self.task.ways}"
+                )
+        if len([split for split in self.splits if split.role == "meta-val"]) > 1:
+            raise ValueError("more than one split has the role meta-val; allowed: none or one")
+        for published in self.published:
+            if published.split not in names:
+                raise ValueError(f"a published value is for split '{published.split}'; allowed: {', '.join(names)}")
+        return self
+
+    @property
+    def variant(self) -> str:
+        """A digest of what all algorithms of the suite share: results of one variant may stand in one table."""
+        shared = self.model_dump(include={"task", "model", "source", "training", "evaluation", "splits"})
+        return digest(shared)
+
+    def split_task(self, split: Split) -> Task:
+        """The form of the tasks of a split."""
+        own = {key: value for key in ("ways", "shots", "queries") if (value := getattr(split, key)) is not None}
+        return self.task.model_copy(update=own)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One algorithm with one seed: what is trained at one go, checkpointed and evaluated."""
+
+    suite: Suite
+    label: str
+    algorithm: str
+    hyperparameters: dict[str, Any]
+    training: Training
+    evaluation: Evaluation
+    seed: int
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Everything that the trained weights depend on, as plain values."""
+        validation = next((split for split in self.suite.splits if split.role == "meta-val"), None)
+        best = self.training.select == "best" and validation is not None
+        return {
+            "task": self.suite.task.model_dump(),
+            "model": self.suite.model,
+            "source": self.suite.source,
+            "algorithm": self.algorithm,
+            "file": registry.fingerprint("algorithm", self.algorithm),
+            "hyperparameters": self.hyperparameters,
+            "training": self.training.model_dump(),
+            "validation": {"split": validation.model_dump(), "steps": self.evaluation.steps} if best else None,
+            "seed": self.seed,
+        }
+
+    @property
+    def hash(self) -> str:
+        """The digest of the identity: the same cell is never trained twice, a changed one never mistaken for it."""
+        return digest(self.identity)
+
+    def folder(self, results: Path) -> Path:
+        """Where the records of this cell lie."""
+        return results / self.suite.name / self.label / f"{self.seed}-{self.hash}"
+
+    def __str__(self) -> str:
+        return f"{self.label} seed {self.seed}"
+
+
+def digest(value: Any) -> str:
+    """Ten hexadecimal digits that identify a plain value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def suites_folder() -> Path:
+    """Where the built-in suites lie: in the installed package, or at the top of a checkout."""
+    package = Path(__file__).parent
+    return package / "suites" if (package / "suites").is_dir() else package.parent / "suites"
+
+
+def suite_names() -> list[str]:
+    """The built-in suites."""
+    return sorted(path.stem for path in suites_folder().glob("*.toml"))
+
+
+def load_suite(name_or_path: str, changes: Sequence[str] = ()) -> Suite:
+    """Read a suite by built-in name or by path, with changes `key.key=value` made first.
+
+    Raises UserError with the file, the key, what was found and what is allowed.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = suites_folder() / f"{name_or_path}.toml"
+        if not path.is_file():
+            raise UserError(
+                f"no suite '{name_or_path}'{registry.suggest(name_or_path, suite_names())}, or the path of a .toml file"
+            )
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"no suite file '{path}'; built-in suites: {', '.join(suite_names())}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"suite file '{path}' cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"suite file '{path}' is not valid TOML: {error}") from None
+    for change in changes:
+        _change(table, change)
+    return resolve(table, path)
+
+
+def resolve(table: Mapping[str, Any], path: Path) -> Suite:
+    """The suite of a table read from `path`: checked, and with every default of model and sources filled in."""
+    if "name" in table:
+        raise UserError(f"{path}: unknown key 'name': a suite is called by the name of its file")
+    suite = _validated(Suite, {"name": path.stem, **table}, str(path))
+    source = _resolve_source(suite.source, suite.task.kind, f"{path}: source")
+    splits = [
+        split.model_copy(
+            update={
+                "source": _resolve_source(split.source, suite.task.kind, f"{path}: splits.{split.name}.source")
+                if split.source
+                else source
+            }
+        )
+        for split in suite.splits
+    ]
+    model = _resolve_model(suite.model, f"{path}: model")
+    resolved = suite.model_copy(update={"model": model, "source": source, "splits": splits})
+    for label, entry in resolved.algorithms.items():
+        _resolve_entry(resolved, label, entry, f"{path}: algorithms.{label}")
+    return resolved
+
+
+def with_algorithms(suite: Suite, wanted: Iterable[str]) -> Suite:
+    """The suite with these algorithms only: labels of the suite, or any other algorithm with its defaults.
+
+    Raises UserError for a name that is neither in the suite nor registered nor a file.
+    """
+    chosen = {}
+    for name in wanted:
+        if name in suite.algorithms:
+            chosen[name] = suite.algorithms[name]
+        else:
+            if ".py:" not in name and name not in registry.names("algorithm"):
+                allowed = list(dict.fromkeys([*suite.algorithms, *registry.names("algorithm")]))
+                hint = f"{registry.suggest(name, allowed)}, or path/to/file.py:ClassName"
+                raise UserError(f"--algorithm: unknown algorithm '{name}'{hint}")
+            chosen[name.rpartition(":")[2].lower()] = Entry(algorithm=name)
+    changed = suite.model_copy(update={"algorithms": chosen})
+    for label, entry in chosen.items():
+        _resolve_entry(changed, label, entry, f"--algorithm {label}")
+    return changed
+
+
+def expand(suite: Suite) -> list[Cell]:
+    """The cells of a suite, seed by seed, so that the first seeds of all algorithms are done first."""
+    cells = []
+    for seed in suite.seeds:
+        for label, entry in suite.algorithms.items():
+            fields = _resolve_entry(suite, label, entry, f"algorithms.{label}")
+            cells.append(Cell(suite=suite, label=label, algorithm=entry.algorithm, seed=seed, **fields))
+    return cells
+
+
+def make_source(table: Mapping[str, Any]) -> Any:
+    """The source that a resolved table describes."""
+    source, options = _source_class(table)
+    return source(**options)
+
+
+def with_seeds(suite: Suite, seeds: list[int]) -> Suite:
+    """The suite with these seeds instead of its own."""
+    return suite.model_copy(update={"seeds": list(dict.fromkeys(seeds))})
+
+
+def as_json(cell: Cell) -> dict[str, Any]:
+    """Everything about a cell as plain values, for its record."""
+    fields = {field.name: getattr(cell, field.name) for field in dataclasses.fields(cell) if field.name != "suite"}
+    plain = {key: value.model_dump() if isinstance(value, BaseModel) else value for key, value in fields.items()}
+    return {**plain, "hash": cell.hash, "variant": cell.suite.variant, "suite": cell.suite.model_dump()}
+
+
+def _resolve_entry(suite: Suite, label: str, entry: Entry, place: str) -> dict[str, Any]:
+    algorithm = _validated(registry.load("algorithm", entry.algorithm), entry.hyperparameters, place)
+    training = _validated(Training, {**suite.training.model_dump(), **entry.training}, f"{place}.training")
+    base = suite.evaluation.model_dump()
+    evaluation = _validated(Evaluation, {**base, **entry.evaluation}, f"{place}.evaluation")
+    return {"hyperparameters": algorithm.model_dump(), "training": training, "evaluation": evaluation}
+
+
+def _source_class(table: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    options = {key: value for key, value in table.items() if key != "name"}
+    name = table["name"]
+    if name.startswith("path:"):
+        return registry.load("source", "path"), {"path": name.removeprefix("path:"), **options}
+    return registry.load("source", name), options
+
+
+def _resolve_source(table: dict[str, Any], kind: str, place: str) -> dict[str, Any]:
+    if not isinstance(table.get("name"), str):
+        raise UserError(f"{place}: key 'name' is missing; allowed: {', '.join(registry.names('source'))}, path:...")
+    source_class, options = _source_class(table)
+    source = _validated(source_class, options, place)
+    if source.kind != kind:
+        raise UserError(f"{place}: '{table['name']}' gives {source.kind} tasks, but task.kind is '{kind}'")
+    return {"name": table["name"], **source.model_dump(mode="json", exclude={"kind", "path"})}
+
+
+def _resolve_model(table: dict[str, Any], place: str) -> dict[str, Any]:
+    if not isinstance(table.get("name"), str):
+        raise UserError(f"{place}: key 'name' is missing; allowed: {', '.join(registry.names('model'))}")
+    model = registry.load("model", table["name"])
+    hints = typing.get_type_hints(model.__init__, include_extras=True)
+    parameters = list(inspect.signature(model).parameters.values())[2:]  # after x_shape and outputs
+    fields: dict[str, Any] = {
+        p.name: (hints.get(p.name, Any), ... if p.default is p.empty else p.default) for p in parameters
+    }
+    options = create_model(table["name"], __base__=Section, **fields)
+    chosen = _validated(options, {key: value for key, value in table.items() if key != "name"}, place)
+    return {"name": table["name"], **chosen.model_dump(mode="json")}
+
+
+def _validated(model: Any, table: Mapping[str, Any], place: str) -> Any:
+    try:
+        return model(**table)
+    except ValidationError as error:
+        problems = [_explain(model, problem, place) for problem in error.errors()]
+        raise UserError("\n".join(problems)) from None
+
+
+def _explain(model: Any, problem: Any, place: str) -> str:
+    *parents, key = problem["loc"] or ("",)
+    inside = ".".join(str(part) for part in problem["loc"])
+    match problem["type"]:
+        case "extra_forbidden":
+            owner = model
+            for parent in parents:
+                owner = _field_model(owner, parent)
+            allowed = list(owner.model_fields) if owner is not None else []
+            return f"{place}: unknown key '{inside}'{registry.suggest(str(key), allowed) if allowed else ''}"
+        case "missing":
+            return f"{place}: key '{inside}' is missing"
+        case _:
+            message = problem["msg"].removeprefix("Value error, ")
+            where = f"key '{inside}' = {problem['input']!r}: " if inside else ""
+            return f"{place}: {where}{message[0].lower()}{message[1:]}"
+
+
+def _field_model(owner: Any, key: Any) -> Any:
+    """The section that a key of a section holds, or the section itself for an index into a list of sections."""
+    if owner is None or not isinstance(key, str):
+        return owner
+    field = owner.model_fields.get(key)
+    candidates = [field.annotation, *typing.get_args(field.annotation)] if field is not None else []
+    return next((c for c in candidates if inspect.isclass(c) and issubclass(c, BaseModel)), None)
+
+
+def _change(table: dict[str, Any], change: str) -> None:
+    """Make one `--set key.key=value` change in a suite's table; a list of named tables is entered by name or number."""
+    keys, equals, text = change.partition("=")
+    if not equals or not keys.strip():
+        raise UserError(f"--set '{change}': write it as key=value, for example training.lr=0.01")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    place: Any = table
+    *parents, last = (key.strip() for key in keys.split("."))
+    for key in parents:
+        if isinstance(place, list):
+            named = {str(item.get("name", i)): item for i, item in enumerate(place)} | dict(
+                zip(map(str, range(len(place))), place, strict=True)
+            )
+            if key not in named:
+                raise UserError(f"--set '{change}': no '{key}' there{registry.suggest(key, list(named))}")
+            place = named[key]
+        else:
+            if isinstance(place.get(key), str):  # a name alone stands for a table with that name
+                place[key] = {"name": place[key]}
+            place = place.setdefault(key, {})
+        if not isinstance(place, dict | list):
+            raise UserError(f"--set '{change}': '{key}' is a value and has no keys")
+    if isinstance(place, list):
+        raise UserError(f"--set '{change}': name the item of the list and a key in it")
+    place[last] = value

@@ -1,0 +1,176 @@
+"""Suite files: what is read, what is refused and how, and what makes a cell the same cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmark.errors import UserError
+from benchmark.suite import expand, load_suite, suite_names, with_algorithms, with_seeds
+
+SMALL = """
+title = "Small"
+seeds = [0, 1]
+[task]
+ways = 3
+shots = 1
+queries = 2
+[model]
+name = "conv4"
+filters = 4
+[source]
+name = "glyphs"
+alphabets = 5
+[training]
+iterations = 4
+[evaluation]
+steps = 1
+[algorithms.maml]
+inner_lr = 0.1
+[algorithms.slow]
+algorithm = "reptile"
+training = { lr = 1.0 }
+evaluation = { steps = 5 }
+[[splits]]
+name = "old"
+role = "meta-train"
+classes = "train"
+[[splits]]
+name = "new"
+role = "in-distribution"
+classes = "test"
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(text: str = SMALL, *replacements: tuple[str, str]) -> str:
+        for old, new in replacements:
+            assert old in text
+            text = text.replace(old, new)
+        path = tmp_path / "small.toml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_built_in_suites_are_valid(name):
+    cells = expand(load_suite(name))
+    assert len({cell.hash for cell in cells}) == len(cells)
+    assert all(cell.hyperparameters for cell in cells)
+    roles = [split.role for split in cells[0].suite.splits]
+    assert roles.count("meta-train") == 1
+    assert "in-distribution" in roles
+
+
+def test_cells_are_resolved(write):
+    suite = load_suite(write())
+    cells = expand(suite)
+    assert [(cell.label, cell.seed) for cell in cells] == [("maml", 0), ("slow", 0), ("maml", 1), ("slow", 1)]
+    maml, slow = cells[:2]
+    assert maml.hyperparameters == {"inner_steps": 1, "inner_lr": 0.1, "first_order": False}
+    assert (slow.algorithm, slow.training.lr, slow.evaluation.steps) == ("reptile", 1.0, 5)
+    assert (maml.training.lr, maml.evaluation.steps) == (0.001, 1)
+    assert suite.name == "small"
+    assert suite.source["instances"] == 20
+    assert suite.splits[1].source == suite.source
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("ways = 3", "ways = 3\nwoys = 2", r"small\.toml: unknown key 'task\.woys'; did you mean 'ways'\?"),
+        ("iterations = 4", "iteration = 4", r"unknown key 'training\.iteration'; did you mean 'iterations'"),
+        ("iterations = 4", "meta_batch = 4", r"key 'training\.iterations' is missing"),
+        ("shots = 1", "shots = 0", r"key 'task\.shots' = 0: input should be greater than 0"),
+        ("ways = 3", "ways = 1", r"key 'task'.*classification needs ways of 2 or more"),
+        ("inner_lr = 0.1", "inner_lr = -1", r"algorithms\.maml: key 'inner_lr' = -1"),
+        ("inner_lr = 0.1", "iner_lr = 1", r"algorithms\.maml: unknown key 'iner_lr'; did you mean 'inner_lr'"),
+        ('"reptile"', '"reptil"', r"unknown algorithm 'reptil'; did you mean 'reptile'\?"),
+        ("filters = 4", "filter = 4", r"model: unknown key 'filter'; did you mean 'filters'"),
+        ("filters = 4", "filters = 0", r"model: key 'filters' = 0"),
+        ('"conv4"', '"conv5"', r"unknown model 'conv5'; did you mean 'conv4'\?"),
+        ("alphabets = 5", "alphabet = 5", r"source: unknown key 'alphabet'; did you mean 'alphabets'"),
+        ('"glyphs"', '"omniglott"', r"unknown source 'omniglott'; did you mean 'omniglot'\?"),
+        ('name = "glyphs"\nalphabets = 5', 'name = "sinusoid"', r"'sinusoid' gives regression tasks, but task\.kind"),
+        ('"meta-train"', '"training"', r"key 'splits\.0\.role' = 'training': input should be 'meta-train', 'meta-val'"),
+        ('"new"', '"old"', r"two splits are called 'old'"),
+        ('name = "new"', 'name = "new"\nways = 7', r"split 'new' has ways = 7.*allowed: 1 to 3"),
+        ("steps = 1", "steps = 3\ncurve_steps = 2", r"curve_steps = 2 is less than steps = 3"),
+        ("lr = 1.0", "lr = 0", r"algorithms\.slow\.training: key 'lr' = 0"),
+        ("seeds = [0, 1]", "seeds = [1, 1]", r"the same seed is listed twice"),
+        ("seeds = [0, 1]", "seeds = []", r"key 'seeds' = \[\]"),
+        ('title = "Small"', 'title = "Small"\nname = "x"', r"unknown key 'name'"),
+        ("[task]", "[task", r"small\.toml' is not valid TOML.*line 4"),
+    ],
+)
+def test_bad_input_is_refused_with_its_place(write, old, new, message):
+    with pytest.raises(UserError, match=message):
+        expand(load_suite(write(SMALL, (old, new))))
+
+
+def test_unknown_suites_and_files():
+    with pytest.raises(UserError, match=r"no suite 'quickstrat'; did you mean 'quickstart'\?"):
+        load_suite("quickstrat")
+    with pytest.raises(UserError, match=r"no suite file 'nowhere\.toml'"):
+        load_suite("nowhere.toml")
+
+
+def test_changes_from_the_command_line(write):
+    path = write()
+    suite = load_suite(path, ["training.lr=0.5", "splits.new.shots=2", "algorithms.maml.inner_lr=0.7", "model.filters=9"])
+    assert suite.training.lr == 0.5
+    assert suite.splits[1].shots == 2
+    assert expand(suite)[0].hyperparameters["inner_lr"] == 0.7
+    assert suite.model["filters"] == 9
+    for change, message in {
+        "training.lr": "write it as key=value",
+        "training.lr.x=1": r"key 'training\.lr' = {'x': 1}: input should be a valid number",
+        "splits.none.shots=1": r"no 'none' there",
+        "training.rl=1": r"unknown key 'training\.rl'",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            load_suite(path, [change])
+
+
+def test_algorithms_are_chosen_by_label_name_or_file(write, tmp_path):
+    suite = load_suite(write())
+    assert list(with_algorithms(suite, ["slow"]).algorithms) == ["slow"]
+    assert expand(with_algorithms(suite, ["fomaml"]))[0].hyperparameters["first_order"] is True
+    plugin = tmp_path / "mine.py"
+    plugin.write_text("from benchmark.algorithms.maml import MAML\nclass Mine(MAML):\n    beta: float = 2.0\n")
+    cell = expand(with_algorithms(suite, [f"{plugin}:Mine"]))[0]
+    assert (cell.label, cell.hyperparameters["beta"]) == ("mine", 2.0)
+    with pytest.raises(UserError, match=r"unknown algorithm 'mammal'; did you mean 'maml'\?.*or path/to/file\.py:ClassName"):
+        with_algorithms(suite, ["mammal"])
+    with pytest.raises(UserError, match=r"no class 'Mein' in .*did you mean 'Mine'"):
+        with_algorithms(suite, [f"{plugin}:Mein"])
+    plugin = tmp_path / "broken.py"
+    plugin.write_text("import nothing_like_this\n")
+    with pytest.raises(UserError, match=r"broken\.py' cannot be imported.*nothing_like_this"):
+        with_algorithms(suite, [f"{plugin}:Mine"])
+
+
+def test_the_hash_changes_with_what_training_depends_on_and_nothing_else(write):
+    def first(*changes: str) -> tuple[str, str]:
+        cell = expand(load_suite(write(), changes))[0]
+        return cell.hash, cell.suite.variant
+
+    base = first()
+    assert first() == base
+    for change in ("training.lr=0.5", "model.filters=5", "source.seed=3", "task.shots=2"):
+        assert first(change)[0] != base[0]
+        assert first(change)[1] != base[1]
+    retested = first("evaluation.episodes=7")
+    assert retested[0] == base[0]
+    assert retested[1] != base[1]
+    retuned = first("algorithms.maml.inner_lr=0.2")
+    assert retuned[0] != base[0]
+    assert retuned[1] == base[1]
+    assert first("title=x") == base
+    cells = expand(with_seeds(load_suite(write()), [0, 5]))
+    assert cells[0].hash == base[0]
+    assert cells[2].hash != base[0]
