@@ -67,7 +67,9 @@ class Training(Section):
     clip: Rate | None = Field(
         None, description="outer gradients are clipped to plus and minus this, element by element"
     )
-    precision: Literal["float32", "float64", "tf32", "bfloat16"] = Field("float32", description="bfloat16 is autocast")
+    precision: Literal["float32", "float64", "tf32", "bfloat16"] = Field(
+        "float32", description="bfloat16: the network alone; tf32: the matrix products of a GPU"
+    )
     validations: PositiveInt = Field(20, description="how often a checkpoint is validated, evenly spread")
     validation_episodes: PositiveInt = Field(100, description="episodes of each validation")
     select: Literal["best", "last"] = Field(

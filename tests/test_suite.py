@@ -121,7 +121,9 @@ def test_unknown_suites_and_files():
 
 def test_changes_from_the_command_line(write):
     path = write()
-    suite = load_suite(path, ["training.lr=0.5", "splits.new.shots=2", "algorithms.maml.inner_lr=0.7", "model.filters=9"])
+    suite = load_suite(
+        path, ["training.lr=0.5", "splits.new.shots=2", "algorithms.maml.inner_lr=0.7", "model.filters=9"]
+    )
     assert suite.training.lr == 0.5
     assert suite.splits[1].shots == 2
     assert expand(suite)[0].hyperparameters["inner_lr"] == 0.7
@@ -144,7 +146,9 @@ def test_algorithms_are_chosen_by_label_name_or_file(write, tmp_path):
     plugin.write_text("from benchmark.algorithms.maml import MAML\nclass Mine(MAML):\n    beta: float = 2.0\n")
     cell = expand(with_algorithms(suite, [f"{plugin}:Mine"]))[0]
     assert (cell.label, cell.hyperparameters["beta"]) == ("mine", 2.0)
-    with pytest.raises(UserError, match=r"unknown algorithm 'mammal'; did you mean 'maml'\?.*or path/to/file\.py:ClassName"):
+    with pytest.raises(
+        UserError, match=r"unknown algorithm 'mammal'; did you mean 'maml'\?.*or path/to/file"
+    ):
         with_algorithms(suite, ["mammal"])
     with pytest.raises(UserError, match=r"no class 'Mein' in .*did you mean 'Mine'"):
         with_algorithms(suite, [f"{plugin}:Mein"])

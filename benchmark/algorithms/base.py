@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar, Self
 
+import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Generator, Tensor, nn
 from torch.func import functional_call, grad, grad_and_value
@@ -41,12 +42,14 @@ class Algorithm(BaseModel):
     """The network of a bound algorithm: a form without state, its weights always come from outside."""
     spec: ClassVar[TaskSpec]
     """The form of task of a bound algorithm."""
+    precision: ClassVar[torch.dtype | None]
+    """What a bound algorithm's network computes in; None: in the type of its weights."""
 
-    def bind(self, network: nn.Module, spec: TaskSpec) -> Self:
+    def bind(self, network: nn.Module, spec: TaskSpec, precision: torch.dtype | None = None) -> Self:
         """This algorithm for a network and a form of task."""
         bound = self.model_copy()
         # Not fields, and not private attributes either: pydantic's look-up of those cannot be compiled by torch.
-        bound.__dict__.update(network=network, spec=spec)
+        bound.__dict__.update(network=network, spec=spec, precision=precision)
         return bound
 
     # The contract.
@@ -87,8 +90,11 @@ class Algorithm(BaseModel):
     # Helpers for subclasses.
 
     def forward(self, params: Params, x: Tensor) -> Tensor:
-        """The network with these weights at x."""
-        return functional_call(self.network, params, (x,))
+        """The network with these weights at x; weights, losses and gradients keep their type in mixed precision."""
+        if self.precision is None:
+            return functional_call(self.network, params, (x,))
+        cast = {name: value.to(self.precision) for name, value in params.items()}
+        return functional_call(self.network, cast, (x.to(self.precision),)).to(x.dtype)
 
     def loss(self, output: Tensor, y: Tensor) -> Tensor:
         """Cross-entropy of logits (n, ways) and indices (n,), or mean squared error of (n, 1) and (n, 1)."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.func import functional_call, grad_and_value
+from torch.func import grad_and_value
 
 from benchmark.algorithms.base import GradientLearner, Params, score
 from benchmark.tasks.episode import Episode, Support
@@ -58,7 +58,7 @@ class Pretrain(GradientLearner):
             y = episode.classes[y]
 
         def objective(meta: Params) -> tuple[Tensor, Tensor]:
-            output = functional_call(self.network, meta, (x,))
+            output = self.forward(meta, x)
             return self.loss(output, y), output
 
         gradient, (loss, output) = grad_and_value(objective, has_aux=True)(meta)

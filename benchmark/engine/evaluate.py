@@ -15,8 +15,6 @@ from benchmark.tasks.episode import Episode, TaskSpec
 Scores = dict[str, Tensor]
 """support_loss, support_score, query_loss and query_score, each (episodes, steps recorded), float64 on the CPU."""
 
-CHUNK = {"vmap": 64, "loop": 1024}
-
 
 def evaluate(
     algorithm: Algorithm,
@@ -64,8 +62,8 @@ def evaluate(
     mapped = over_tasks(one_task, mapping)
     chunks = []
     with torch.no_grad():
-        for start in range(0, len(episodes.support_x), CHUNK[mapping]):
-            chunk = episodes.tasks(start, start + CHUNK[mapping])
+        for start in range(0, len(episodes.support_x), mapping.chunk):
+            chunk = episodes.tasks(start, start + mapping.chunk)
             chunks.append({name: value.double().cpu() for name, value in mapped(meta, chunk).items()})
             advance(len(chunk.support_x))
     return {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import nn
@@ -14,8 +14,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmark.algorithms.base import Params
 from benchmark.tasks.episode import Episode
 
-Mapping = Literal["vmap", "loop"]
 TaskFunction = Callable[[Params, Episode], Any]
+
+
+class Mapping(NamedTuple):
+    """How a function of one task is mapped: by vmap or by a loop, and over how many tasks at once where it is free."""
+
+    how: Literal["vmap", "loop"]
+    chunk: int
 
 
 def best_mapping(network: nn.Module, x_shape: tuple[int, ...], examples: int, device: torch.device) -> Mapping:
@@ -23,18 +29,23 @@ def best_mapping(network: nn.Module, x_shape: tuple[int, ...], examples: int, de
 
     vmap saves the overhead of a task's many small operations, at the price of turning convolutions with weights of
     their own for every task into grouped ones, which are slow on a CPU. examples: support and query of one task. The
-    limit was found by timing (`LOOP_FLOPS`); it is a count and not a timing, so that a cell is computed in the same way
-    whenever it is started.
+    limits were found by timing; they are counts of arithmetic and not timings themselves, so that a cell is computed in
+    the same way whenever it is started.
     """
-    if device.type != "cpu" or not any(isinstance(module, nn.Conv1d | nn.Conv2d) for module in network.modules()):
-        return "vmap"
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(examples, *x_shape))
-    return "loop" if counter.get_total_flops() > LOOP_FLOPS else "vmap"
+    work = max(1, counter.get_total_flops())
+    convolutional = any(isinstance(module, nn.Conv1d | nn.Conv2d) for module in network.modules())
+    if device.type == "cpu" and convolutional and work > LOOP_FLOPS:
+        return Mapping("loop", MOST_TASKS)
+    return Mapping("vmap", min(MOST_TASKS, max(8, int(CHUNK_FLOPS / work))))
 
 
 LOOP_FLOPS = 80e6
 """Forward arithmetic of a task above which a loop is faster: conv4, 28x28, 32 filters, between 30 and 80 images."""
+CHUNK_FLOPS = 600e6
+"""Forward arithmetic of the tasks that are mapped at once: more does not fit a CPU's cache."""
+MOST_TASKS = 256
 
 
 def over_tasks(function: TaskFunction, mapping: Mapping) -> TaskFunction:
@@ -43,7 +54,7 @@ def over_tasks(function: TaskFunction, mapping: Mapping) -> TaskFunction:
     The whole function is mapped, with any differentiation inside it. Differentiating a mapped function instead would
     give wrong second derivatives through batch norm.
     """
-    if mapping == "vmap":
+    if mapping.how == "vmap":
         return vmap(function, in_dims=(None, 0), randomness="different")
 
     def looped(meta: Params, episodes: Episode) -> Any:
@@ -55,7 +66,7 @@ def over_tasks(function: TaskFunction, mapping: Mapping) -> TaskFunction:
 
 def mean_over_tasks(function: TaskFunction, mapping: Mapping) -> TaskFunction:
     """Like `over_tasks`, but the mean over the tasks; a loop keeps one running sum instead of all results."""
-    if mapping == "vmap":
+    if mapping.how == "vmap":
         mapped = over_tasks(function, mapping)
         return lambda meta, episodes: tree_map(lambda leaf: leaf.mean(0), mapped(meta, episodes))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 from typing import Any
@@ -28,14 +27,12 @@ class OuterLoop:
         self.iteration = 0
         self._gradient = mean_over_tasks(algorithm.meta_gradient, mapping)
         self._compiled = torch.compile(self._gradient, dynamic=False, fullgraph=True) if compile else None
-        self._autocast = autocast(training.precision, next(iter(meta.values())).device)
         optimizer = torch.optim.Adam if training.optimizer == "adam" else torch.optim.SGD
         self._optimizer = optimizer(list(meta.values()), lr=training.lr, fused=True)
 
     def step(self, episodes: Episode) -> dict[str, Tensor]:
         """One outer step on a meta-batch; returns its mean metrics without waiting for the device."""
-        with self._autocast:
-            gradient, metrics = self.gradient(episodes)
+        gradient, metrics = self.gradient(episodes)
         for name, parameter in self.meta.items():
             parameter.grad = gradient[name].to(parameter.dtype)
         if self.training.clip is not None:
@@ -83,10 +80,3 @@ class OuterLoop:
             self.meta[name].copy_(value)
         self._optimizer.load_state_dict(state["optimizer"])
         self.iteration = state["iteration"]
-
-
-def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager[Any]:
-    """Mixed precision where it was asked for."""
-    if precision == "bfloat16":
-        return torch.autocast(device.type, torch.bfloat16)
-    return contextlib.nullcontext()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
+from torch.nn import functional as F
 
 from benchmark.errors import UserError
 from benchmark.tasks.episode import Episode, TaskSpec
@@ -199,3 +200,19 @@ def pixel_statistics(bank: ImageBank) -> tuple[float, float]:
     values, share = torch.arange(256, dtype=torch.float64) / 255, counts / counts.sum()
     mean = (values * share).sum()
     return float(mean), float(((values - mean) ** 2 * share).sum().sqrt())
+
+
+def resize(images: Tensor, size: int, channels: int) -> Tensor:
+    """(n, H, W) or (n, H, W, 3) uint8 to (n, channels, size, size) uint8.
+
+    Bilinear with antialiasing; colour to grey by the luma weights of ITU-R BT.601, grey to colour by repetition.
+    """
+    images = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
+    chunks = []
+    for chunk in images.split(4096):
+        if channels < chunk.shape[1]:
+            chunk = torch.einsum("nchw,c->nhw", chunk.float(), torch.tensor([0.299, 0.587, 0.114])).unsqueeze(1)
+        if chunk.shape[-2:] != (size, size):
+            chunk = F.interpolate(chunk.float(), (size, size), mode="bilinear", antialias=True, align_corners=False)
+        chunks.append(chunk.round().clamp(0, 255).to(torch.uint8).expand(-1, channels, -1, -1))
+    return torch.cat(chunks)

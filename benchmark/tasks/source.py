@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import abstractmethod
-from typing import ClassVar, Literal, NamedTuple
+from functools import cache
+from typing import Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from benchmark.errors import UserError
 from benchmark.tasks.episode import Tasks
-from benchmark.tasks.images import ImageBank
+from benchmark.tasks.folders import cached
+from benchmark.tasks.images import ImageBank, resize
 
 
 class Part(NamedTuple):
@@ -55,12 +60,25 @@ class ImageSource(Source):
     held_out_images: int = Field(0, ge=0, description="last images of every class kept out of training")
 
     @abstractmethod
-    def bank(self) -> ImageBank:
-        """All classes, at `image_size`. Raises UserError where the data are missing or damaged."""
+    def stamp(self) -> Any:
+        """What the images depend on besides the options, as plain values; raises UserError where data are missing."""
+
+    @abstractmethod
+    def read(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """Images (n, H, W) or (n, H, W, 3) uint8, handwriting light on dark; labels (n,); class names.
+
+        Raises UserError where a file is damaged or something is missing in it.
+        """
 
     @abstractmethod
     def parts(self, bank: ImageBank) -> dict[str, list[int]]:
         """The classes of each part, as indices into `bank`."""
+
+    def bank(self) -> ImageBank:
+        """All classes at `image_size`; decoded once and kept in memory and in the user's cache folder."""
+        options = self.model_dump(mode="json", exclude={"rotations", "held_out_images", "normalise"})
+        key = hashlib.sha256(json.dumps([self.stamp(), options]).encode()).hexdigest()[:16]
+        return _bank(self, f"{type(self).__name__.lower()}-{key}")
 
     def tasks(self, part: Part, device: torch.device | str) -> ImageBank:
         """The bank of this part on `device`."""
@@ -75,3 +93,15 @@ class ImageSource(Source):
         elif part.images == "held-out":
             bank = bank.only_last(self.held_out_images)
         return (bank.rotated() if self.rotations else bank).to(device)
+
+
+@cache
+def _bank(source: ImageSource, key: str) -> ImageBank:
+    def make() -> dict[str, np.ndarray]:
+        images, labels, names = source.read()
+        resized = resize(torch.tensor(images), source.image_size, source.channels)
+        return {"images": resized.numpy(), "labels": labels.astype(np.int64), "names": np.array(names)}
+
+    arrays = cached(key, make)
+    images, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
+    return ImageBank.from_labels(images, labels, arrays["names"].tolist())

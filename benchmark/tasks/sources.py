@@ -7,26 +7,21 @@ packed form, so the folder may be read-only.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import json
 import zipfile
 import zlib
 from abc import abstractmethod
-from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-import torch
 from PIL import Image
 from pydantic import Field
-from torch import Tensor
-from torch.nn import functional as F
 
 from benchmark.errors import UserError
-from benchmark.tasks.folders import cached, data_folder
+from benchmark.tasks.folders import data_folder
 from benchmark.tasks.images import ImageBank
 from benchmark.tasks.source import ImageSource
 
@@ -47,13 +42,6 @@ class StoredSource(ImageSource):
     def paths(self) -> list[Path]:
         """The files that are read; raises UserError for the first that is missing."""
 
-    @abstractmethod
-    def read(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
-        """Images (n, H, W) or (n, H, W, 3) uint8, handwriting light on dark; labels (n,); class names.
-
-        Raises UserError where a file is damaged or something is missing in it.
-        """
-
     def checksums(self) -> dict[str, str]:
         """The publisher's md5 of each file, by file name, where it is known."""
         return {}
@@ -69,45 +57,13 @@ class StoredSource(ImageSource):
             f"`metagap data get {self.title.lower()} --data {folder}`, or name the folder that holds it with --data"
         )
 
-    def bank(self) -> ImageBank:
-        """All classes at `image_size`; decoded once and kept in the user's cache folder."""
-        stamps = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in self.paths()]
-        options = self.model_dump(mode="json", exclude={"rotations", "held_out_images"})
-        key = hashlib.sha256(json.dumps([stamps, options]).encode()).hexdigest()[:16]
-        return _bank(self, f"{type(self).__name__.lower()}-{key}")
+    def stamp(self) -> Any:
+        """Path, size and time of every file."""
+        return [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in self.paths()]
 
     def parts(self, bank: ImageBank) -> dict[str, list[int]]:
         """No parts but `all`, unless a subclass knows of some."""
         return {}
-
-
-@cache
-def _bank(source: StoredSource, key: str) -> ImageBank:
-    def make() -> dict[str, np.ndarray]:
-        images, labels, names = source.read()
-        resized = resize(torch.tensor(images), source.image_size, source.channels)
-        return {"images": resized.numpy(), "labels": labels.astype(np.int64), "names": np.array(names)}
-
-    arrays = cached(key, make)
-    return ImageBank.from_labels(
-        torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"]), arrays["names"].tolist()
-    )
-
-
-def resize(images: Tensor, size: int, channels: int) -> Tensor:
-    """(n, H, W) or (n, H, W, 3) uint8 to (n, channels, size, size) uint8.
-
-    Bilinear with antialiasing; colour to grey by the luma weights of ITU-R BT.601, grey to colour by repetition.
-    """
-    images = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
-    chunks = []
-    for chunk in images.split(4096):
-        if channels < chunk.shape[1]:
-            chunk = torch.einsum("nchw,c->nhw", chunk.float(), torch.tensor([0.299, 0.587, 0.114])).unsqueeze(1)
-        if chunk.shape[-2:] != (size, size):
-            chunk = F.interpolate(chunk.float(), (size, size), mode="bilinear", antialias=True, align_corners=False)
-        chunks.append(chunk.round().clamp(0, 255).to(torch.uint8).expand(-1, channels, -1, -1))
-    return torch.cat(chunks)
 
 
 class Omniglot(StoredSource):

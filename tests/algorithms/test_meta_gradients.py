@@ -12,13 +12,14 @@ from torch.nn import functional as F
 from benchmark.algorithms.controls import Pretrain, Scratch
 from benchmark.algorithms.maml import FOMAML, MAML
 from benchmark.algorithms.reptile import Reptile
-from benchmark.engine.mapping import mean_over_tasks
+from benchmark.engine.mapping import Mapping, mean_over_tasks
 from benchmark.models.conv4 import Conv4
 from benchmark.models.mlp import MLP
 from benchmark.tasks.episode import Episode, TaskSpec
 
 l2l = pytest.importorskip("learn2learn")
 
+VMAP, LOOP = Mapping("vmap", 8), Mapping("loop", 8)
 IMAGES = TaskSpec("classification", 3, 2, 2)
 POINTS = TaskSpec("regression", 1, 6, 4)
 
@@ -70,7 +71,7 @@ def relative_error(ours, theirs):
     return float(((ours - theirs).norm() / theirs.norm()).detach())
 
 
-@pytest.mark.parametrize("mapping", ["vmap", "loop"])
+@pytest.mark.parametrize("mapping", [VMAP, LOOP], ids=["vmap", "loop"])
 @pytest.mark.parametrize("steps", [1, 5])
 @pytest.mark.parametrize("first_order", [False, True], ids=["MAML", "FOMAML"])
 @pytest.mark.parametrize("case", CASES)
@@ -87,7 +88,7 @@ def test_agrees_with_learn2learn(case, first_order, steps, mapping):
 def test_second_order_matters():
     network, episodes, spec = image_case()
     exact, first = (
-        mean_over_tasks(a.bind(network, spec).meta_gradient, "vmap")(dict(network.named_parameters()), episodes)[0]
+        mean_over_tasks(a.bind(network, spec).meta_gradient, VMAP)(dict(network.named_parameters()), episodes)[0]
         for a in (MAML(inner_lr=0.1), FOMAML(inner_lr=0.1))
     )
     assert relative_error(first, exact) > 1e-2
@@ -123,7 +124,7 @@ def test_reptile_agrees_with_a_plain_loop(optimizer, inner_batch):
     algorithm = Reptile(inner_lr=0.02, inner_steps=5, inner_optimizer=optimizer, inner_batch=inner_batch)
     algorithm = algorithm.bind(network, spec)
     meta = algorithm.init(network, 0, torch.Generator())
-    gradient, _ = mean_over_tasks(algorithm.meta_gradient, "vmap")(meta, episodes)
+    gradient, _ = mean_over_tasks(algorithm.meta_gradient, VMAP)(meta, episodes)
     expected = {name: torch.zeros_like(value) for name, value in meta.items()}
     for x, y in zip(episodes.support_x, episodes.support_y, strict=True):
         copied = copy.deepcopy(network)
@@ -146,7 +147,7 @@ def test_reptile_takes_nothing_from_the_query_set():
     network, episodes, spec = point_case()
     algorithm = Reptile(inner_optimizer="sgd").bind(network, spec)
     meta = algorithm.init(network, 0, torch.Generator())
-    step = mean_over_tasks(algorithm.meta_gradient, "vmap")
+    step = mean_over_tasks(algorithm.meta_gradient, VMAP)
     changed = episodes._replace(query_x=episodes.query_x + 1, query_y=-episodes.query_y)
     first, second = step(meta, episodes)[0], step(meta, changed)[0]
     assert all(torch.equal(first[name], second[name]) for name in meta)
@@ -157,7 +158,7 @@ def test_pretrain_is_one_classifier_of_all_training_classes():
     algorithm = Pretrain(inner_lr=0.1).bind(network, spec)
     generator = torch.Generator().manual_seed(0)
     meta = {name: value.double() for name, value in algorithm.init(network, 5, generator).items()}
-    gradient, metrics = mean_over_tasks(algorithm.meta_gradient, "vmap")(meta, episodes)
+    gradient, metrics = mean_over_tasks(algorithm.meta_gradient, VMAP)(meta, episodes)
     pooled = copy.deepcopy(network)
     pooled.head = nn.Linear(meta["head.weight"].shape[1], 5).double()
     pooled.load_state_dict(meta)
@@ -207,5 +208,5 @@ def test_vmap_agrees_with_a_loop_through_batch_norm():
     network, episodes, spec = image_case()
     algorithm = MAML(inner_lr=0.2, inner_steps=3).bind(network, spec)
     meta = algorithm.init(network, 0, torch.Generator())
-    mapped, looped = (mean_over_tasks(algorithm.meta_gradient, how)(meta, episodes)[0] for how in ("vmap", "loop"))
+    mapped, looped = (mean_over_tasks(algorithm.meta_gradient, how)(meta, episodes)[0] for how in (VMAP, LOOP))
     assert relative_error(mapped, looped) < 1e-12

@@ -15,8 +15,9 @@ from PIL import Image
 from benchmark.errors import UserError
 from benchmark.tasks.episode import TaskSpec
 from benchmark.tasks.glyphs import Glyphs
+from benchmark.tasks.images import resize
 from benchmark.tasks.source import Part
-from benchmark.tasks.sources import EMNIST, KMNIST, MNIST, Digits, FashionMNIST, Omniglot, UserImages, resize
+from benchmark.tasks.sources import EMNIST, KMNIST, MNIST, Digits, FashionMNIST, Omniglot, UserImages
 
 
 @pytest.fixture

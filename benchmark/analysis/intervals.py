@@ -1,0 +1,330 @@
+"""The four intervals, computed on plain arrays.
+
+Every array is a grid of `values` with one row per seed and one column per episode, shape (S, M). The design is
+crossed: all seeds meet the same M episodes. A statistic ("mean", "median" or "iqm") is taken over the episodes of each
+seed and then averaged over the seeds.
+
+| interval | what it would do again | claimed coverage |
+|---|---|---|
+| episodes | draw M new episodes, for these very runs | 95% for M >= 30 |
+| seeds | train again and test on these very episodes | 95% for S >= 2 (normal seeds) |
+| hierarchical bootstrap | train again and draw new episodes | 93% to 97% for S >= 3; S = 2 falls to 92% |
+| open | draw new data for the tasks, for these very runs | 95% for M >= 30 |
+
+Nothing is dropped: a value that is not finite makes the mean inf or nan as it is, and the interval infinitely wide.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
+from scipy.special import stdtr, stdtrit
+
+EPISODES = "episodes"
+SEEDS = "seeds"
+HIERARCHICAL = "hierarchical bootstrap"
+OPEN = "open"
+NOT_SAMPLED = "seeds not sampled"
+
+STATISTICS = ("mean", "median", "iqm")
+LEVEL = 0.95
+RESAMPLES = 1000
+
+Array = NDArray[np.float64]
+
+
+class Interval(NamedTuple):
+    """A value with its interval; `n` is the number of units that `kind` resamples (episodes, tasks or seeds)."""
+
+    center: float
+    low: float
+    high: float
+    kind: str
+    n: int
+
+    @property
+    def half(self) -> float:
+        """Half the width; inf if the interval is unbounded, nan if there is none."""
+        return (self.high - self.low) / 2
+
+
+class Estimate(NamedTuple):
+    """A value whose sampling variance is a sum of `parts`, each (variance, degrees of freedom).
+
+    With one part this is Student's t. With several parts of unequal degrees of freedom no exact distribution exists;
+    the studentized value is referred to the mixture of the parts' t distributions, weighted with the variances (the
+    idea of Cochran and Cox's weighted critical value). Satterthwaite's single t is too short where a part has only two
+    or three degrees of freedom (92% at three seeds); the mixture stays between 94% and 97%.
+    """
+
+    center: float
+    parts: tuple[tuple[float, int], ...]
+
+    @property
+    def variance(self) -> float:
+        """The squared standard error."""
+        return sum(variance for variance, _ in self.parts)
+
+    def tail(self, t: float) -> float:
+        """P(|T| > t) under the mixture of t distributions."""
+        return sum(variance * 2 * stdtr(df, -abs(t)) for variance, df in self.parts) / self.variance
+
+    def p_value(self) -> float:
+        """Two-sided p-value of "the true value is zero"; nan where it cannot be told (not finite, one unit)."""
+        if not self._testable():
+            return np.nan
+        if self.variance == 0:
+            return float(self.center == 0)
+        return float(self.tail(self.center / np.sqrt(self.variance)))
+
+    def interval(self, kind: str, n: int, level: float = LEVEL) -> Interval:
+        """The two-sided interval that excludes zero exactly when `p_value() < 1 - level`."""
+        if any(df < 1 for _, df in self.parts):
+            return Interval(self.center, np.nan, np.nan, kind, n)
+        if not self._testable():
+            return Interval(self.center, -np.inf, np.inf, kind, n)
+        half = self._quantile(level) * np.sqrt(self.variance)
+        return Interval(self.center, self.center - half, self.center + half, kind, n)
+
+    def _testable(self) -> bool:
+        return bool(np.isfinite(self.center) and np.isfinite(self.variance) and all(df >= 1 for _, df in self.parts))
+
+    def _quantile(self, level: float) -> float:
+        bounds = [float(stdtrit(df, (1 + level) / 2)) for variance, df in self.parts if variance > 0]
+        if not bounds:
+            return 0.0
+        if min(bounds) == max(bounds):
+            return bounds[0]
+        return brentq(lambda t: self.tail(t) - (1 - level), 0.99 * min(bounds), 1.01 * max(bounds))
+
+
+class Term(NamedTuple):
+    """One summand of a contrast: weight * statistic(values), or weight * (statistic(values) - statistic(minus)).
+
+    `minus` has the same shape (S, M) and holds the same episodes in the same order, so that the difference is paired.
+    """
+
+    values: Array
+    minus: Array | None = None
+    weight: float = 1.0
+
+    @property
+    def n_episodes(self) -> int:
+        """M, the number of episodes."""
+        return self.values.shape[-1]
+
+    def per_seed(self, statistic: str) -> Array:
+        """The summand of every seed, shape (S,)."""
+        per_seed = summarise(self.values, statistic)
+        with np.errstate(invalid="ignore"):
+            return self.weight * (per_seed if self.minus is None else per_seed - summarise(self.minus, statistic))
+
+    def episode_covariance(self, statistic: str, resamples: int = RESAMPLES, seed: int = 0) -> Array:
+        """Covariance of `per_seed` under new episodes shared by all seeds, shape (S, S).
+
+        For the mean it has a closed form (the limit of infinitely many resamples); for order statistics the episodes
+        are resampled, jointly for all seeds and both sides, and the variance is corrected by M / (M - 1).
+        """
+        if self.n_episodes < 2:
+            return np.full((len(self.values),) * 2, np.nan)
+        with np.errstate(invalid="ignore"):
+            if statistic == "mean":
+                paired = self.values if self.minus is None else self.values - self.minus
+                covariance = np.cov(paired) / self.n_episodes
+            else:
+                draws = resampled(self.values, statistic, resamples, seed)
+                if self.minus is not None:
+                    draws = draws - resampled(self.minus, statistic, resamples, seed)
+                covariance = np.cov(draws.T) * self.n_episodes / (self.n_episodes - 1)
+        return self.weight**2 * np.atleast_2d(covariance)
+
+
+def over_episodes(
+    values: ArrayLike, statistic: str = "mean", level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
+) -> Interval:
+    """The interval of the field's papers: these runs, M new episodes.
+
+    Mean: t over the M episode scores, each averaged over the seeds. Median and interquartile mean: percentile
+    bootstrap over the episodes, jointly for all seeds.
+
+    Args:
+        values: (M,) or (S, M), scores of M episodes.
+        statistic: "mean", "median" or "iqm".
+        level: the coverage probability, in (0, 1).
+        resamples: bootstrap resamples (median and iqm only).
+        seed: of the bootstrap's random numbers; the same call gives the same interval.
+
+    Raises:
+        ValueError: for an unknown statistic or an empty or more than two-dimensional array.
+    """
+    return _of_episodes(values, statistic, level, resamples, seed, EPISODES)
+
+
+def over_open_tasks(
+    values: ArrayLike, statistic: str = "mean", level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
+) -> Interval:
+    """The interval that speaks about the data: M tasks drawn without replacement of any image.
+
+    Tasks that share no image are independent draws from the population behind the data set, so that t over tasks
+    covers the score on that population; tasks drawn with replacement only cover the score on this finite data set
+    (Lafargue et al. 2024, arXiv 2409.02850). Arguments and errors as for `over_episodes`.
+    """
+    return _of_episodes(values, statistic, level, resamples, seed, OPEN)
+
+
+def over_seeds(values: ArrayLike, statistic: str = "mean", level: float = LEVEL) -> Interval:
+    """The headline interval: t over the S per-seed statistics; nan bounds for one seed, and the kind says so.
+
+    Args:
+        values: (S, M), or (S, 1) for numbers that are already one per seed.
+        statistic: "mean", "median" or "iqm", taken over the M episodes of each seed.
+        level: the coverage probability, in (0, 1).
+
+    Raises:
+        ValueError: for an unknown statistic or an empty or more than two-dimensional array.
+    """
+    grid = _grid(values)
+    kind = SEEDS if len(grid) > 1 else NOT_SAMPLED
+    return seeds_estimate([Term(grid)], statistic).interval(kind, len(grid), level)
+
+
+def hierarchical_bootstrap(
+    values: ArrayLike, statistic: str = "mean", level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
+) -> Interval:
+    """New seeds and new episodes: both resampled, episodes jointly over the seeds, with a small-sample correction.
+
+    Plain percentiles of the two-level resamples are far too short at three to five seeds, and resampling both levels
+    counts the seed-by-episode interaction three times (Owen 2007, "The pigeonhole bootstrap"). Instead the bootstrap
+    variance is split (see `crossed_estimate`) and studentized. Arguments and errors as for `over_episodes`; nan bounds
+    for one seed, and the kind says so.
+    """
+    grid = _grid(values)
+    kind = HIERARCHICAL if len(grid) > 1 else f"{HIERARCHICAL}, {NOT_SAMPLED}"
+    return crossed_estimate(Term(grid), statistic, resamples, seed).interval(kind, len(grid), level)
+
+
+def seeds_estimate(terms: Sequence[Term], statistic: str = "mean") -> Estimate:
+    """The sum of `terms` computed per seed, then mean and t(S - 1) over the S seeds."""
+    with np.errstate(invalid="ignore"):
+        per_seed = np.sum([term.per_seed(statistic) for term in terms], axis=0)
+    return Estimate(float(per_seed.mean()), ((_variance_of_mean(per_seed), len(per_seed) - 1),))
+
+
+def episodes_estimate(terms: Sequence[Term], statistic: str = "mean") -> Estimate:
+    """The sum of `terms` averaged over these seeds, with the variance of new episodes, independent between terms.
+
+    One seed, two terms and the mean give sqrt(s1^2 / M1 + s2^2 / M2).
+    """
+    with np.errstate(invalid="ignore"):
+        center = np.sum([term.per_seed(statistic).mean() for term in terms])
+        parts = tuple((float(term.episode_covariance(statistic).mean()), term.n_episodes - 1) for term in terms)
+    return Estimate(float(center), parts)
+
+
+def crossed_estimate(term: Term, statistic: str = "mean", resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
+    """The mean over seeds, with the variance of new seeds AND new episodes in the crossed design.
+
+    With value(s, m) = mu + a_s + b_m + e_sm, the mean has variance A/S + B/M + E/(S M). Two parts add up to it without
+    counting E twice:
+
+    - seeds: var(per-seed statistics) / S, with S - 1 in the denominator. This is the variance of a bootstrap over the
+      seeds times S / (S - 1), and estimates A/S + E/(S M).
+    - episodes: what the seeds cannot show, the luck of the episodes that they share. It is the covariance between two
+      seeds when the episodes are resampled jointly, averaged over the pairs of seeds, and estimates B/M.
+    """
+    per_seed = term.per_seed(statistic)
+    n = len(per_seed)
+    seeds = (_variance_of_mean(per_seed), n - 1)
+    if n < 2:
+        return Estimate(float(per_seed.mean()), (seeds,))
+    covariance = term.episode_covariance(statistic, resamples, seed)
+    shared = (covariance.sum() - np.trace(covariance)) / (n * (n - 1))
+    with np.errstate(invalid="ignore"):
+        return Estimate(float(per_seed.mean()), (seeds, (float(np.maximum(shared, 0)), term.n_episodes - 1)))
+
+
+def summarise(values: ArrayLike, statistic: str) -> Array:
+    """The statistic over the last axis: (..., M) -> (...).
+
+    All three are trimmed means: the mean cuts nothing, the interquartile mean a quarter of the episodes on each side
+    (Agarwal et al. 2021), the median all but the middle. Any nan gives nan; infinities are cut if they are few.
+
+    Raises:
+        ValueError: for an unknown statistic.
+    """
+    values = np.asarray(values, dtype=float)
+    m = values.shape[-1]
+    cut = _cut(m, statistic)
+    with np.errstate(invalid="ignore"):
+        kept = np.sort(values, axis=-1)[..., cut : m - cut].mean(axis=-1)
+    return np.where(np.isnan(values).any(axis=-1), np.nan, kept)  # nan sorts last and would be cut like a high score
+
+
+def resampled(values: Array, statistic: str, resamples: int = RESAMPLES, seed: int = 0) -> Array:
+    """The statistic of `resamples` bootstrap samples of the episodes, the same for every row: (S, M) -> (R, S).
+
+    Raises:
+        ValueError: for an unknown statistic.
+    """
+    m = values.shape[-1]
+    cut = _cut(m, statistic)
+    draws = np.random.default_rng(seed).integers(m, size=(resamples, m)) + m * np.arange(resamples)[:, None]
+    counts = np.bincount(draws.ravel(), minlength=resamples * m).reshape(resamples, m).T.astype(np.int32)
+    return np.stack([_trimmed_means(row, counts, cut) for row in values], axis=1)
+
+
+def _trimmed_means(row: Array, counts: NDArray[np.int32], cut: int) -> Array:
+    """Trimmed mean of one row with each value taken `counts` times: (M,) and (M, R) -> (R,). Sorts only once."""
+    order = np.argsort(row)
+    places = np.clip(np.cumsum(counts[order], axis=0, dtype=np.int32), cut, len(row) - cut)  # taken up to this value
+    weights = np.diff(places, axis=0, prepend=np.int32(cut))
+    used = weights.any(axis=1)
+    ordered, weights = row[order][used], weights[used]
+    if np.isfinite(ordered).all():
+        total = ordered @ weights
+    else:  # an infinite value counts only in the resamples that use it
+        with np.errstate(invalid="ignore"):
+            total = np.where(weights > 0, weights * ordered[:, None], 0.0).sum(axis=0)
+    return total / (len(row) - 2 * cut)
+
+
+def _cut(m: int, statistic: str) -> int:
+    """How many of m sorted values the statistic leaves out on each side."""
+    match statistic:
+        case "mean":
+            return 0
+        case "iqm":
+            return m // 4
+        case "median":
+            return (m - 1) // 2
+    raise ValueError(f"statistic {statistic!r} is not one of {', '.join(STATISTICS)}")
+
+
+def _of_episodes(values: ArrayLike, statistic: str, level: float, resamples: int, seed: int, kind: str) -> Interval:
+    grid = _grid(values)
+    n = grid.shape[1]
+    if statistic == "mean" or n < 2:
+        return episodes_estimate([Term(grid)], statistic).interval(kind, n, level)
+    center = float(summarise(grid, statistic).mean())
+    if not np.isfinite(center):
+        return Interval(center, -np.inf, np.inf, kind, n)
+    draws = resampled(grid, statistic, resamples, seed).mean(axis=1)
+    # Order statistics of the resamples, not interpolated ones: between two infinities lies nan.
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
+    return Interval(center, float(low), float(high), kind, n)
+
+
+def _grid(values: ArrayLike) -> Array:
+    grid = np.atleast_2d(np.asarray(values, dtype=float))
+    if grid.ndim != 2 or grid.size == 0:
+        raise ValueError(f"values must have shape (episodes,) or (seeds, episodes), not {np.shape(values)}")
+    return grid
+
+
+def _variance_of_mean(per_seed: Array) -> float:
+    if len(per_seed) < 2:
+        return np.nan
+    with np.errstate(invalid="ignore"):
+        return float(per_seed.var(ddof=1) / len(per_seed))

@@ -1,0 +1,141 @@
+"""The score of every algorithm on every split, with all four intervals; and the curves over inner steps."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from benchmark.analysis.grids import STANDARD, Grids
+from benchmark.analysis.intervals import (
+    LEVEL,
+    OPEN,
+    Interval,
+    hierarchical_bootstrap,
+    over_episodes,
+    over_open_tasks,
+    over_seeds,
+    summarise,
+)
+
+if TYPE_CHECKING:
+    from benchmark.results import Results
+
+SCORE_COLUMNS = [
+    "algorithm", "split", "role", "condition", "ways", "shots", "step", "statistic",
+    "score", "low", "high", "interval",
+    "episodes_low", "episodes_high", "bootstrap_low", "bootstrap_high", "open_score", "open_low", "open_high",
+    "seeds", "n_episodes", "diverged", "finite_mean",
+]  # fmt: skip
+STEP_COLUMNS = [
+    "algorithm", "split", "role", "condition", "ways", "shots", "step", "statistic",
+    "score", "low", "high", "interval", "support_score", "seeds", "n_episodes", "diverged",
+]  # fmt: skip
+
+
+def score_table(results: Results, level: float = LEVEL) -> pd.DataFrame:
+    """One row per algorithm x split x condition x statistic, at the algorithm's headline inner step.
+
+    Score is accuracy, or -MSE; a statistic is taken over the episodes of each seed, then averaged over the seeds.
+
+    - low, high, interval: the headline interval, over "seeds" if there are at least two, else over "episodes".
+    - episodes_low/high: of the score averaged over the seeds, episode by episode: new episodes for these very runs. The
+      mean of per-run intervals would ignore that averaging runs averages noise.
+    - bootstrap_low/high: hierarchical bootstrap (NaN for one seed).
+    - open_score, open_low, open_high: from the condition "open" of the same split (NaN where it was not recorded).
+    - diverged: share of diverged (seed, episode) pairs; finite_mean: mean score over the pairs that did not diverge.
+    """
+    grids = Grids(results)
+
+    @cache
+    def opened(algorithm: str, split: str, statistic: str) -> Interval:
+        scores = grids.get(algorithm, split, OPEN)
+        if scores is None:
+            return Interval(np.nan, np.nan, np.nan, OPEN, 0)
+        return over_open_tasks(scores.to_numpy(), statistic, level)
+
+    rows = []
+    for algorithm, split, condition in grids.keys:
+        scores = grids.get(algorithm, split, condition)
+        if scores is None:
+            continue
+        values = scores.to_numpy()
+        flags = _flags(grids, scores, algorithm, split, condition)
+        for statistic in grids.statistics:
+            episodes = over_episodes(values, statistic, level)
+            bootstrap = hierarchical_bootstrap(values, statistic, level)
+            headline = headline_interval(values, statistic, level)
+            open_tasks = opened(algorithm, split, statistic)
+            rows.append(
+                _where(grids, algorithm, split, condition, grids.headline[algorithm], statistic)
+                | _core(headline, values)
+                | {
+                    "episodes_low": episodes.low,
+                    "episodes_high": episodes.high,
+                    "bootstrap_low": bootstrap.low,
+                    "bootstrap_high": bootstrap.high,
+                    "open_score": open_tasks.center,
+                    "open_low": open_tasks.low,
+                    "open_high": open_tasks.high,
+                    "diverged": flags.mean(),
+                    "finite_mean": values[~flags].mean() if not flags.all() else np.nan,
+                }
+            )
+    return pd.DataFrame(rows, columns=SCORE_COLUMNS)
+
+
+def step_table(results: Results, level: float = LEVEL) -> pd.DataFrame:
+    """One row per algorithm x split x inner step x statistic of condition "standard": the adaptation curves.
+
+    The columns mean what they mean in `score_table`; support_score is the same statistic of the support scores.
+    """
+    grids = Grids(results)
+    rows = []
+    for algorithm, split, condition in grids.keys:
+        for step in grids.steps(algorithm, split) if condition == STANDARD else ():
+            scores = grids.get(algorithm, split, step=step)
+            support = grids.get(algorithm, split, step=step, column="support_score")
+            values = scores.to_numpy()
+            share = _flags(grids, scores, algorithm, split, condition, step).mean()
+            for statistic in grids.statistics:
+                rows.append(
+                    _where(grids, algorithm, split, condition, step, statistic)
+                    | _core(headline_interval(values, statistic, level), values)
+                    | {"support_score": summarise(support.to_numpy(), statistic).mean(), "diverged": share}
+                )
+    return pd.DataFrame(rows, columns=STEP_COLUMNS)
+
+
+def headline_interval(values: np.ndarray, statistic: str = "mean", level: float = LEVEL) -> Interval:
+    """Over seeds if there are at least two of them, else over the episodes of the one run; `values` is (S, M)."""
+    return over_seeds(values, statistic, level) if len(values) > 1 else over_episodes(values, statistic, level)
+
+
+def _flags(grids: Grids, scores: pd.DataFrame, algorithm: str, split: str, condition: str, step=None) -> np.ndarray:
+    flags = grids.get(algorithm, split, condition, step, "diverged")
+    return flags.loc[scores.index, scores.columns].to_numpy().astype(bool)
+
+
+def _where(grids: Grids, algorithm: str, split: str, condition: str, step: int, statistic: str) -> dict:
+    about = grids.splits.loc[split, ["role", "ways", "shots"]].to_dict()
+    return {
+        "algorithm": algorithm,
+        "split": split,
+        "condition": condition,
+        "step": step,
+        "statistic": statistic,
+    } | about
+
+
+def _core(headline: Interval, values: np.ndarray) -> dict:
+    seeds, episodes = values.shape
+    return {
+        "score": headline.center,
+        "low": headline.low,
+        "high": headline.high,
+        "interval": headline.kind,
+        "seeds": seeds,
+        "n_episodes": episodes,
+    }

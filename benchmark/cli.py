@@ -1,0 +1,275 @@
+"""The command `metagap`: parse, call, print. What is slow to import is imported where it is needed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchmark.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmark.results import Results
+    from benchmark.suite import Suite
+
+app = typer.Typer(
+    name="metagap",
+    help="How far does a meta-learner generalize? Meta-trains algorithms on suites and reports their gaps.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+data_app = typer.Typer(help="The data sets: what is here, fetch one, check it.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="A built-in suite, or the path of a .toml file.")]
+ResultsFolder = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where results lie.")]
+ReportsFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where reports go.")]
+DataFolder = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="DIR", help="Where data sets lie; also $METAGAP_DATA.", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Variant = Annotated[
+    str | None, typer.Option(metavar="HASH", help="Which configuration of the suite; the last one run by default.")
+]
+
+
+def main() -> None:
+    """Run the command line; a UserError is printed and exits with code 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"metagap: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("metagap: interrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        from benchmark import __version__
+
+        print(f"metagap {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    suite: SuiteName,
+    algorithm: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--algorithm", "-a", metavar="A", help="Only this one (repeatable): a label, a name or FILE.py:CLASS."
+        ),
+    ] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option("--seed", "-s", metavar="S", help="Only this one (repeatable).")
+    ] = None,
+    iterations: Annotated[int | None, typer.Option(metavar="N", help="Outer steps, instead of the suite's.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the suite (repeatable).")
+    ] = None,
+    data: DataFolder = None,
+    results: ResultsFolder = Path("results"),
+    out: ReportsFolder = Path("reports"),
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    jobs: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Cells side by side; default: cores or GPUs.")
+    ] = None,
+    compile: Annotated[
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile", help="Compile the meta-step; default: where it pays.", show_default=False
+        ),
+    ] = None,
+    checkpoint_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Time between checkpoints.")] = 30,
+    json: Json = False,
+) -> None:
+    """Meta-train and evaluate what is missing of a suite, then print scores and gaps and write the report."""
+    from benchmark.launch import check, devices, run_cells
+    from benchmark.results import read
+    from benchmark.suite import expand
+
+    _use_data(data)
+    chosen = _load(suite, algorithm, seed, iterations, set_)
+    workers = devices(device, jobs)
+    cells = expand(chosen)
+    console = _console(stderr=json)
+    console.print(f"[bold]{chosen.title}[/]: {len(cells)} cells on {', '.join(sorted(set(workers)))}")
+    check(cells)
+    run_cells(cells, results, workers, {"compile": compile, "checkpoint_seconds": checkpoint_every}, console)
+    _present(read(results, chosen.name, chosen.variant), out / chosen.name, json)
+
+
+@app.command()
+def report(
+    suite: SuiteName,
+    results: ResultsFolder = Path("results"),
+    out: ReportsFolder = Path("reports"),
+    variant: Variant = None,
+    json: Json = False,
+) -> None:
+    """Print scores and gaps of finished results and write the report page; needs no torch and no data."""
+    from benchmark.results import read
+
+    name = Path(suite).stem
+    _present(read(results, name, variant), out / name, json)
+
+
+@app.command()
+def compare(
+    suite: SuiteName,
+    a: Annotated[str, typer.Argument(metavar="A", help="An algorithm of the suite.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    results: ResultsFolder = Path("results"),
+    variant: Variant = None,
+    json: Json = False,
+) -> None:
+    """Compare two algorithms on the same episodes and seeds: which is better, by how much, can the data tell?"""
+    from benchmark.analysis.comparisons import compare as compare_pair
+    from benchmark.report import terminal
+    from benchmark.results import read
+
+    found = read(results, Path(suite).stem, variant)
+    frame = compare_pair(found, a, b)
+    if json:
+        _print_json(terminal.as_json(frame))
+    else:
+        terminal.print_comparison(frame, a, b, found, _console())
+
+
+@app.command(name="list")
+def list_(
+    what: Annotated[str, typer.Argument(metavar="suites|algorithms|sources|models")],
+    json: Json = False,
+) -> None:
+    """List suites, algorithms, sources or models, each with a line of explanation."""
+    from benchmark import inspection
+
+    rows = inspection.listing(what)
+    if json:
+        _print_json(rows)
+    else:
+        inspection.print_listing(rows, _console())
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="SUITE|ALGORITHM|SOURCE|MODEL")],
+    json: Json = False,
+) -> None:
+    """Explain a suite, an algorithm, a source or a model: what it is, its settings, their meaning and defaults."""
+    from benchmark import inspection
+
+    description = inspection.describe(name)
+    if json:
+        _print_json(description)
+    else:
+        inspection.print_description(description, _console())
+
+
+@data_app.command(name="list")
+def data_list(data: DataFolder = None, json: Json = False) -> None:
+    """List the data sets, and which are on this machine."""
+    from benchmark import inspection
+
+    _use_data(data)
+    rows = inspection.data_listing()
+    if json:
+        _print_json(rows)
+    else:
+        inspection.print_listing(rows, _console())
+
+
+@data_app.command()
+def get(names: Annotated[list[str], typer.Argument(metavar="SOURCE...")], data: DataFolder = None) -> None:
+    """Download data sets into the data folder."""
+    from benchmark import inspection
+
+    _use_data(data)
+    for name in names:
+        inspection.download(name, _console())
+
+
+@data_app.command()
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE...]")] = None,
+    data: DataFolder = None,
+    json: Json = False,
+) -> None:
+    """Read data sets whole and compare them with what their publishers say; all that are here by default."""
+    from benchmark import inspection
+
+    _use_data(data)
+    rows = inspection.verify(names or [])
+    if json:
+        _print_json(rows)
+    else:
+        inspection.print_listing(rows, _console())
+    if any(row["state"] == "damaged" for row in rows):
+        raise typer.Exit(1)
+
+
+def _load(
+    name: str, algorithms: list[str] | None, seeds: list[int] | None, iterations: int | None, changes: list[str] | None
+) -> Suite:
+    from benchmark.suite import load_suite, with_algorithms, with_seeds
+
+    changes = list(changes or [])
+    if iterations is not None:
+        changes.append(f"training.iterations={iterations}")
+    suite = load_suite(name, changes)
+    if algorithms:
+        suite = with_algorithms(suite, algorithms)
+    if seeds:
+        suite = with_seeds(suite, seeds)
+    return suite
+
+
+def _present(found: Results, folder: Path, json: bool) -> None:
+    """Print the tables and write the page."""
+    from benchmark.analysis.gaps import gap_table
+    from benchmark.analysis.reproduction import published_table
+    from benchmark.analysis.scores import score_table
+    from benchmark.report import terminal
+    from benchmark.report.page import write_report
+
+    console = _console(stderr=json)
+    if json:
+        frames = {"scores": score_table(found), "gaps": gap_table(found), "published": published_table(found)}
+        _print_json({name: terminal.as_json(frame) for name, frame in frames.items()} | {"notes": found.notes})
+    else:
+        terminal.print_scores(found, console)
+        terminal.print_gaps(found, console)
+        terminal.print_published(found, console)
+        for note in found.notes:
+            console.print(f"[yellow]Note:[/] {note}")
+    with console.status("drawing the report"):
+        page = write_report(found, folder)
+    console.print(f"Report: {page}")
+
+
+def _use_data(folder: Path | None) -> None:
+    """Set the data folder for this process and its workers."""
+    if folder is not None:
+        if not folder.is_dir():
+            raise UserError(f"--data '{folder}' is not a folder")
+        os.environ["METAGAP_DATA"] = str(folder.resolve())
+
+
+def _console(stderr: bool = False) -> Any:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+def _print_json(value: Any) -> None:
+    import json
+
+    print(json.dumps(value, indent=1, ensure_ascii=False))

@@ -1,0 +1,229 @@
+"""What `metagap list`, `show` and `data` tell: descriptions of suites, algorithms, models and sources."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import typing
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import PydanticUndefined
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+
+from benchmark import registry
+from benchmark.errors import UserError
+from benchmark.suite import Suite, load_suite, suite_names
+from benchmark.tasks.folders import data_folder
+
+KINDS: dict[str, registry.Kind] = {"algorithms": "algorithm", "models": "model", "sources": "source"}
+
+
+def listing(what: str) -> list[dict[str, Any]]:
+    """A row for each suite, algorithm, model or source. A plugin that cannot be imported is listed with its fault."""
+    if what == "suites":
+        return [{"name": name, "about": load_suite(name).title} for name in suite_names()]
+    if what not in KINDS:
+        raise UserError(f"list '{what}'{registry.suggest(what, ['suites', *KINDS])}")
+    rows = []
+    for name in registry.names(KINDS[what]):
+        try:
+            rows.append({"name": name, "about": registry.summary(registry.load(KINDS[what], name))})
+        except UserError as error:
+            rows.append({"name": name, "about": f"broken: {error}"})
+    return rows
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Everything there is to say about the suite, algorithm, source or model of this name."""
+    if name.endswith(".toml") or name in suite_names():
+        return _describe_suite(load_suite(name))
+    for kind in ("algorithm", "source", "model"):
+        if name in registry.names(kind):
+            return _describe_class(name, kind)
+    if ".py:" in name:
+        return _describe_class(name, "algorithm")
+    known = [*suite_names(), *(n for kind in KINDS.values() for n in registry.names(kind))]
+    raise UserError(f"nothing is called '{name}'{registry.suggest(name, known)}")
+
+
+def print_listing(rows: list[dict[str, Any]], console: Console) -> None:
+    """Rows with the same keys as a table."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for key in rows[0] if rows else []:
+        table.add_column(key, overflow="fold", no_wrap=key == "name")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    console.print(table)
+
+
+def print_description(description: dict[str, Any], console: Console) -> None:
+    """The result of `describe`, for reading."""
+    console.print(f"[bold]{description['name']}[/]  [dim]{description['kind']}[/]")
+    for key in ("about", "paper", "citation", "licence"):
+        if description.get(key):
+            console.print(Padding(description[key] if key == "about" else f"{key}: {description[key]}", (0, 0, 0, 2)))
+    for title, rows in description["tables"].items():
+        console.print(f"\n[bold]{title}[/]")
+        print_listing(rows, console)
+
+
+def data_listing() -> list[dict[str, Any]]:
+    """A row for each source that has files."""
+    rows = []
+    for name, source in _stored():
+        try:
+            source().paths()
+            state = "here" if source.download_size else "ships with scikit-learn"
+        except UserError:
+            state = f"not in {data_folder()}"
+        size = source.download_size or "none"
+        rows.append(
+            {"name": name, "state": state, "download": size, "licence": source.licence, "citation": source.citation}
+        )
+    return rows
+
+
+def download(name: str, console: Console) -> None:
+    """Fetch a source into the data folder, unless it is there. Raises UserError where that fails."""
+    source = dict(_stored()).get(name)
+    if source is None:
+        raise UserError(f"data get: no data set '{name}'{registry.suggest(name, [n for n, _ in _stored()])}")
+    try:
+        source().paths()
+        console.print(f"{name}: already in {data_folder()}")
+        return
+    except UserError:
+        console.print(f"{name}: fetching {source.download_size} into {data_folder()} ({source.licence})")
+    try:
+        data_folder().mkdir(parents=True, exist_ok=True)
+        source.download(data_folder())
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"data get {name}: the download failed: {error}; run it again, or put the files there"
+        ) from None
+
+
+def verify(names: list[str]) -> list[dict[str, Any]]:
+    """Read each named source whole, or all that are here; `state` is ok, damaged or missing, `found` says why."""
+    stored = dict(_stored())
+    for name in names:
+        if name not in stored:
+            raise UserError(f"data verify: no data set '{name}'{registry.suggest(name, list(stored))}")
+    rows = []
+    for name in names or stored:
+        source = stored[name]()
+        try:
+            paths = source.paths()
+        except UserError as error:
+            if names:
+                rows.append({"name": name, "state": "missing", "found": str(error)})
+            continue
+        try:
+            images, labels, _ = source.read()
+        except UserError as error:
+            rows.append({"name": name, "state": "damaged", "found": str(error)})
+            continue
+        known = source.checksums()
+        found = [_md5(path) == known[path.name] for path in paths if path.is_file() and path.name in known]
+        origin = "; files are the publisher's" if found and all(found) else "; repacked files" if found else ""
+        rows.append(
+            {
+                "name": name,
+                "state": "ok",
+                "found": f"{len(images):,} images of {len(set(labels.tolist()))} classes{origin}",
+            }
+        )
+    return rows
+
+
+def _stored() -> list[tuple[str, Any]]:
+    from benchmark.tasks.sources import StoredSource, UserImages
+
+    found = []
+    for name in registry.names("source"):
+        source = registry.load("source", name)
+        if issubclass(source, StoredSource) and source is not UserImages:
+            found.append((name, source))
+    return found
+
+
+def _describe_suite(suite: Suite) -> dict[str, Any]:
+    settings = [
+        {"section": section, "settings": _settings(getattr(suite, section))}
+        for section in ("task", "model", "source", "training", "evaluation")
+    ]
+    algorithms = [
+        {
+            "algorithm": label,
+            "settings": _settings(entry.hyperparameters) or "its defaults",
+            "own budget": _settings(entry.training | entry.evaluation),
+        }
+        for label, entry in suite.algorithms.items()
+    ]
+    splits = [
+        {"split": s.name, "role": s.role, "source": s.source["name"], "classes": s.classes, "images": s.images}
+        for s in suite.splits
+    ]
+    return {
+        "name": suite.name,
+        "kind": "suite",
+        "about": suite.title + (f"\n{suite.description.strip()}" if suite.description else ""),
+        "tables": {"Settings": settings, "Algorithms": algorithms, "Splits": splits},
+        "seeds": suite.seeds,
+    }
+
+
+def _settings(section: Any) -> str:
+    table = section if isinstance(section, dict) else section.model_dump(exclude_none=True)
+    return ", ".join(f"{key} {value}" for key, value in table.items())
+
+
+def _describe_class(name: str, kind: registry.Kind) -> dict[str, Any]:
+    found = registry.load(kind, name)
+    description = {"name": name, "kind": kind, "about": inspect.getdoc(found) or ""}
+    for key in ("paper", "citation", "licence"):
+        if getattr(found, key, ""):
+            description[key] = getattr(found, key)
+    title = "Hyper-parameters" if kind == "algorithm" else "Options"
+    rows = _signature(found) if kind == "model" else _fields(found)
+    return {**description, "tables": {title: rows} if rows else {}}
+
+
+def _fields(model: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "key": key,
+            "default": "required" if field.default is PydanticUndefined else str(field.default),
+            "type": _type_name(field.annotation),
+            "range": ", ".join(str(limit) for limit in field.metadata),
+            "meaning": field.description or "",
+        }
+        for key, field in model.model_fields.items()
+        if key != "kind"
+    ]
+
+
+def _signature(model: Any) -> list[dict[str, Any]]:
+    hints = typing.get_type_hints(model.__init__)
+    parameters = list(inspect.signature(model).parameters.values())[2:]
+    return [
+        {
+            "key": p.name,
+            "default": "required" if p.default is p.empty else str(p.default),
+            "type": _type_name(hints.get(p.name, Any)),
+        }
+        for p in parameters
+    ]
+
+
+def _type_name(annotation: Any) -> str:
+    if typing.get_origin(annotation) is typing.Literal:
+        return " | ".join(str(value) for value in typing.get_args(annotation))
+    return annotation.__name__ if inspect.isclass(annotation) else str(annotation).replace("typing.", "")
+
+
+def _md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()

@@ -1,0 +1,228 @@
+"""Many cells: side by side on this machine's devices, with a progress bar."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from benchmark import registry
+from benchmark.errors import UserError
+from benchmark.runner import Machine, is_done, run_cell, spec_of
+from benchmark.suite import Cell, make_source
+from benchmark.tasks.source import Part
+
+DEVICES = ("auto", "cpu", "cuda")
+
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "2000000000"}
+"""For the workers, where the C library is glibc: keep freed memory, instead of asking the kernel for the pages of every
+large tensor anew. Convolutions on a CPU run 10 to 30% faster."""
+
+
+def devices(name: str, jobs: int | None) -> list[str]:
+    """One device per worker process: every GPU once, or as many times `cpu` as there are cores; or `jobs` in all.
+
+    Raises UserError for `cuda` where there is none.
+    """
+    if name not in DEVICES:
+        raise UserError(f"--device '{name}'{registry.suggest(name, list(DEVICES))}")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: torch finds no CUDA device here; allowed: auto, cpu")
+    if name == "cpu" or not torch.cuda.is_available():
+        return ["cpu"] * (
+            jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        )
+    found = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    return [found[i % len(found)] for i in range(jobs or len(found))]
+
+
+def check(cells: Sequence[Cell]) -> None:
+    """Look for everything that would stop the cells after they have started: missing data, too few classes or images.
+
+    Raises UserError with the place.
+    """
+    suite = cells[0].suite
+    held_out = suite.source.get("held_out_images")
+    training = make_source(suite.source).tasks(Part("train", "train" if held_out else "all"), "cpu")
+    options = {key: value for key, value in suite.model.items() if key != "name"}
+    registry.load("model", suite.model["name"])(training.x_shape, suite.task.ways, **options)
+    generator = torch.Generator()
+    for cell in {cell.label: cell for cell in cells}.values():
+        own = {"shots": cell.training.shots, "queries": cell.training.queries}
+        task = suite.task.model_copy(update={key: value for key, value in own.items() if value is not None})
+        with _place(f"training of {cell.label}"):
+            training.draw(1, spec_of(task), generator)
+    for split in suite.splits:
+        try:
+            tasks = make_source(split.source).tasks(Part(split.classes, split.images), "cpu")
+        except UserError:
+            if split.optional:
+                continue
+            raise
+        with _place(f"split '{split.name}'"):
+            tasks.draw(1, spec_of(suite.split_task(split)), generator)
+        if tasks.x_shape != training.x_shape:
+            raise UserError(
+                f"split '{split.name}': inputs of shape {tasks.x_shape}, but the networks are trained on "
+                f"{training.x_shape}; set image_size and channels of its source to match"
+            )
+
+
+def run_cells(
+    cells: Sequence[Cell], store: Path, workers: list[str], machine: dict[str, Any], console: Console
+) -> None:
+    """Run the cells that are not done, one worker process per entry of `workers`.
+
+    Every worker computes on one CPU thread, so that results do not depend on how many run beside each other, and ends
+    with this process, however that ends. machine: the fields of `Machine` but the device. Raises the first UserError
+    after the other cells are finished; a cell that fails otherwise raises RuntimeError with its message.
+    """
+    pending = [cell for cell in cells if not is_done(cell, store)]
+    if len(pending) < len(cells):
+        console.print(f"{len(cells) - len(pending)} of {len(cells)} cells are already done.")
+    if not pending:
+        return
+    for variable, value in ALLOCATOR.items():
+        os.environ.setdefault(variable, value)
+    context = multiprocessing.get_context("spawn")
+    messages: Any = context.Queue()
+    free: Any = context.Queue()
+    workers = workers[: len(pending)]
+    for device in workers:
+        free.put(device)
+    failures: list[tuple[Cell, BaseException]] = []
+    with (
+        ProcessPoolExecutor(len(workers), context, _start_worker, (messages, free)) as pool,
+        _progress(messages, len(pending), console) as finish,
+    ):
+        futures: dict[Future[float], Cell] = {pool.submit(_work, cell, store, machine): cell for cell in pending}
+        try:
+            for future in as_completed(futures):
+                cell = futures[future]
+                error = future.exception()
+                if error is not None:
+                    failures.append((cell, error))
+                    if isinstance(error, UserError):
+                        pool.shutdown(wait=False, cancel_futures=True)
+                finish(cell, error, None if error else future.result())
+        except BaseException:
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
+            raise
+    for _, error in failures:
+        if isinstance(error, UserError):
+            raise error
+    if failures:
+        raise RuntimeError("\n".join(f"{cell}: {type(error).__name__}: {error}" for cell, error in failures))
+
+
+@contextmanager
+def _place(place: str) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from None
+
+
+# In the workers.
+
+_worker: dict[str, Any] = {}
+
+
+def _start_worker(messages: Any, free: Any) -> None:
+    device = free.get()
+    torch.set_num_threads(1)
+    if device != "cpu":
+        torch.cuda.set_device(device)
+    _worker.update(messages=messages, device=torch.device(device))
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+    logging.getLogger("metagap").addHandler(_Forward())
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+
+
+class _Forward(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _worker["messages"].put(("log", "", record.getMessage(), 0, 0))
+
+
+def _work(cell: Cell, store: Path, machine: dict[str, Any]) -> float:
+    started, last = time.monotonic(), 0.0
+
+    def report(phase: str, done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > 0.1 or done == total:
+            last = time.monotonic()
+            _worker["messages"].put(("progress", str(cell), phase, done, total))
+
+    run_cell(cell, store, Machine(device=_worker["device"], **machine), report)
+    return time.monotonic() - started
+
+
+# On the terminal.
+
+
+class _Rate(ProgressColumn):
+    """Iterations or episodes per second."""
+
+    def render(self, task: Any) -> Text:
+        return Text(
+            f"{task.speed:,.0f}/s" if task.speed and task.speed >= 10 else f"{task.speed or 0:.2f}/s", style="cyan"
+        )
+
+
+@contextmanager
+def _progress(messages: Any, total: int, console: Console) -> Iterator[Any]:
+    """Bars for the cells in work and one for all of them; gives the function to call for a finished cell."""
+    columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, speed_estimate_period=30) as bars:
+        overall = bars.add_task(f"{total} cells", total=total)
+        rows: dict[str, tuple[str, Any]] = {}
+        stop = threading.Event()
+
+        def listen() -> None:
+            while not stop.is_set():
+                try:
+                    kind, cell, phase, done, of = messages.get(timeout=0.1)
+                except queue.Empty:
+                    continue
+                if kind == "log":
+                    bars.console.print(phase, style="yellow")
+                    continue
+                if cell not in rows or rows[cell][0] != phase:
+                    if cell in rows:
+                        bars.remove_task(rows[cell][1])
+                    rows[cell] = (phase, bars.add_task(f"{cell}, {phase}", total=of))
+                bars.update(rows[cell][1], completed=done)
+
+        def finish(cell: Cell, error: BaseException | None, seconds: float | None) -> None:
+            if str(cell) in rows:
+                bars.update(rows.pop(str(cell))[1], visible=False)
+            bars.advance(overall)
+            if error is None:
+                bars.console.print(f"[green]✓[/] {cell} in {seconds:.0f} s")
+            else:
+                bars.console.print(f"[red]✗[/] {cell}")
+
+        listener = threading.Thread(target=listen, daemon=True)
+        listener.start()
+        try:
+            yield finish
+        finally:
+            stop.set()
+            listener.join()

@@ -1,0 +1,407 @@
+"""The tables of a report as text, made once and written as CSV, Markdown, LaTeX and HTML from the same frame."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from benchmark.report.frames import STATISTICS, Frames
+from benchmark.report.measure import MISSING, probability, share, uncertain
+
+SCORE = "score"
+ZERO_STEP = "zero-step score"
+LATEX = str.maketrans(
+    {
+        **{character: "\\" + character for character in "&%$#_{}"},
+        **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+        **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"},
+        **{"±": r"$\pm$", "∞": r"$\infty$", "−": "$-$", "–": "--", "→": r"$\to$", "“": "``", "”": "''"},
+        **{"√": r"$\surd$", "²": r"$^2$", "·": r"$\cdot$", "×": r"$\times$", "≈": r"$\approx$", "Δ": r"$\Delta$"},
+    }
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of finished text.
+
+    Attributes:
+        name: file name without suffix.
+        caption: what is shown, in which unit, with which interval.
+        frame: text cells; the first `labels` columns name the row.
+        groups: column -> heading above it, for the columns that have one.
+        labels: how many leading columns are row labels.
+        best: (row position, column) of the cells set in bold.
+        plain: columns of prose, aligned to the left.
+    """
+
+    name: str
+    caption: str
+    frame: pd.DataFrame
+    groups: dict[str, str] = field(default_factory=dict)
+    labels: int = 1
+    best: frozenset[tuple[int, str]] = frozenset()
+    plain: frozenset[str] = frozenset()
+
+    @property
+    def heads(self) -> list[tuple[str, int]]:
+        """The upper heading row as (text, number of columns it spans); empty without groups."""
+        spans: list[tuple[str, int]] = []
+        for column in self.frame.columns if self.groups else ():
+            group = self.groups.get(column, "")
+            if spans and spans[-1][0] == group:
+                spans[-1] = (group, spans[-1][1] + 1)
+            else:
+                spans.append((group, 1))
+        return spans
+
+    def flat(self) -> pd.DataFrame:
+        """The frame with one heading row: a group is written before its columns."""
+        return self.frame.rename(columns={c: f"{group}: {c}" for c, group in self.groups.items() if group})
+
+    def csv(self) -> str:
+        """Comma-separated, as displayed."""
+        return self.flat().to_csv(index=False)
+
+    def markdown(self) -> str:
+        """A pipe table with the caption below."""
+        frame = self.flat()
+        align = ["---" if self.is_left(c) else "---:" for c in self.frame.columns]
+        rows = [list(frame.columns), align, *frame.itertuples(index=False)]
+        lines = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
+        return "\n".join(lines) + f"\n\n{self.caption}\n"
+
+    def latex(self) -> str:
+        """A booktabs table, with one heading row; needs the package booktabs."""
+        frame = self.frame.map(_tex)
+        frame.columns = [_tex(c) for c in self.flat().columns]
+        align = "".join("l" if self.is_left(c) else "r" for c in self.frame.columns)
+        return frame.to_latex(
+            index=False, escape=False, column_format=align, caption=_tex(self.caption), label=f"tab:{self.name}"
+        )
+
+    def records(self) -> list[dict]:
+        """The rows for the page: cells with their role, and whether the row opens a new block of first labels."""
+        rows, before = [], None
+        for position, values in enumerate(self.frame.itertuples(index=False)):
+            first = values[0] if self.labels > 1 else None
+            cells = [
+                {
+                    "text": text,
+                    "label": number < self.labels,
+                    "again": number == 0 and first is not None and first == before,
+                    "left": self.is_left(column),
+                    "best": (position, column) in self.best,
+                }
+                for number, (column, text) in enumerate(zip(self.frame.columns, values, strict=True))
+            ]
+            rows.append({"cells": cells, "opens": first is not None and first != before})
+            before = first
+        return rows
+
+    def is_left(self, column: str) -> bool:
+        """Whether a column holds words."""
+        return column in self.plain or list(self.frame.columns).index(column) < self.labels
+
+
+def scores(frames: Frames, condition: str = "standard", statistic: str | None = None) -> Table:
+    """Algorithms by splits, grouped by role; the best score of a split is bold."""
+    statistic = statistic or frames.measure.statistic
+    table = frames.headline_scores(statistic, condition)
+    groups = {name: role for role, names in frames.split_groups() for name in names if name in set(table["split"])}
+    cells = table.set_index(["algorithm", "split"])
+    rows = {
+        algorithm: {
+            name: frames.measure.score(*cells.loc[(algorithm, name), ["score", "low", "high"]])
+            if (algorithm, name) in cells.index
+            else MISSING
+            for name in groups
+        }
+        for algorithm in frames.algorithms
+    }
+    frame = pd.DataFrame(
+        [{"algorithm": algorithm, **row} for algorithm, row in rows.items()], columns=["algorithm", *groups]
+    )
+    labels = {name: frames.split_label(name) for name in groups}
+    best = set()
+    for name in groups:
+        ranked = table[(table["split"] == name) & table["score"].map(math.isfinite)]
+        if len(ranked) > 1:
+            winner = ranked.loc[ranked["score"].idxmax(), "algorithm"]
+            best.add((frames.algorithms.index(winner), labels[name]))
+    return Table(
+        name=f"scores-{statistic}" if frames.measure.log else "scores",
+        caption=f"{frames.measure.heading}: {STATISTICS[statistic]} at the headline inner step, "
+        f"with the {frames.interval}. "
+        "Bold: the best of each column, whether or not the data can tell it from the next.",
+        frame=frame.rename(columns=labels),
+        groups={labels[name]: role for name, role in groups.items()},
+        best=frozenset(best),
+    )
+
+
+def gaps(frames: Frames, within: bool = False) -> Table | None:
+    """Gap and split by algorithm: the gaps between splits, or those within a split; None without any."""
+    table = frames.headline_gaps(within)
+    if table.empty:
+        return None
+    cells = table.set_index(["gap", "split", "algorithm"])
+    rows = []
+    for gap, split in dict.fromkeys(zip(table["gap"], table["split"], strict=True)):
+        row = {"gap": gap, "split": frames.gap_row(split)}
+        text = frames.measure.score if gap == ZERO_STEP else frames.measure.gap
+        for algorithm in frames.algorithms:
+            key = (gap, split, algorithm)
+            row[algorithm] = text(*cells.loc[key, ["value", "low", "high"]]) if key in cells.index else MISSING
+        rows.append(row)
+    if within:
+        sign = "Adaptation gain, transduction gap and memorization are positive where the named thing helps"
+    else:
+        sign = "Positive: generalization costs something"
+    return Table(
+        name="gaps-within" if within else "gaps",
+        caption=f"In {frames.measure.gap_unit}. {sign}. Each gap is computed seed by seed; 95% interval over "
+        + " or ".join(dict.fromkeys(table["interval"]))
+        + (f". {frames.statistic_name.capitalize()} over the episodes." if frames.measure.log else "."),
+        frame=pd.DataFrame(rows, columns=["gap", "split", *frames.algorithms]),
+        labels=2,
+    )
+
+
+def gap_formulas(frames: Frames) -> list[tuple[str, str]]:
+    """(gap, formula) of every gap that is shown, in order; the average over domains is not a gap of its own."""
+    table = pd.concat([frames.headline_gaps(False), frames.headline_gaps(True)])
+    return list(table.drop_duplicates("gap")[["gap", "formula"]].itertuples(index=False, name=None))
+
+
+def intervals(frames: Frames) -> Table:
+    """All four intervals side by side, one row for each algorithm and split."""
+    table, measure = frames.headline_scores(), frames.measure
+    rows = []
+    for _, row in _ordered(frames, table).iterrows():
+        seeds = (row["low"], row["high"]) if row["interval"] == "seeds" else (math.nan, math.nan)
+        rows.append(
+            {
+                "split": frames.split_label(row["split"]),
+                "algorithm": row["algorithm"],
+                SCORE: measure.score(row["score"]),
+                "seeds": _bounds(frames, row["score"], *seeds),
+                "episodes": _bounds(frames, row["score"], row["episodes_low"], row["episodes_high"]),
+                "hierarchical bootstrap": _bounds(frames, row["score"], row["bootstrap_low"], row["bootstrap_high"]),
+                "open": measure.score(row["open_score"], row["open_low"], row["open_high"]),
+            }
+        )
+    columns = ["split", "algorithm", SCORE, "seeds", "episodes", "hierarchical bootstrap", "open"]
+    return Table(
+        name="intervals",
+        caption=f"{measure.heading}: the four 95% intervals of the same score. The open one has its own score, for its "
+        "episodes draw no image twice.",
+        frame=pd.DataFrame(rows, columns=columns),
+        labels=2,
+    )
+
+
+def divergence(frames: Frames) -> Table | None:
+    """Mean, median and interquartile mean beside the share of diverged episodes; None where it says nothing."""
+    if not frames.has_divergence():
+        return None
+    measure, table = frames.measure, frames.scores[frames.scores["condition"] == "standard"]
+    cells = table.set_index(["split", "algorithm", "statistic"])
+    statistics = frames.statistics
+    rows = []
+    for _, row in _ordered(frames, frames.headline_scores()).iterrows():
+        key = (row["split"], row["algorithm"])
+        printed = {STATISTICS[s]: measure.score(*cells.loc[(*key, s), ["score", "low", "high"]]) for s in statistics}
+        rows.append(
+            {"split": frames.split_label(key[0]), "algorithm": key[1], **printed}
+            | {"mean of the others": measure.score(cells.loc[(*key, statistics[0]), "finite_mean"])}
+            | {"diverged": share(row["diverged"])}
+        )
+    return Table(
+        name="divergence",
+        caption=f"{measure.heading}, with the {frames.interval}. An episode diverged when its query loss is not finite"
+        + (", or exceeds ten times the error of always predicting zero" if measure.log else "")
+        + ". No episode is dropped, except in “mean of the others”.",
+        frame=pd.DataFrame(rows),
+        labels=2,
+    )
+
+
+def comparisons(frames: Frames) -> Table | None:
+    """Pairs by test splits: the paired difference, in bold where the data can tell; None without pairs."""
+    table = frames.headline_pairs()
+    table = table[table["role"].isin(("in-distribution", "cross-domain"))]
+    if table.empty:
+        return None
+    groups = {name: role for role, names in frames.split_groups() for name in names if name in set(table["split"])}
+    labels = {name: frames.split_label(name) for name in groups}
+    rows, best = [], set()
+    for position, ((a, b), part) in enumerate(table.groupby(["a", "b"], sort=False)):
+        row = {"first": a, "second": b}
+        for _, pair in part.iterrows():
+            row[labels[pair["split"]]] = frames.measure.gap(pair["difference"], pair["low"], pair["high"])
+            if "better" in pair["verdict"]:
+                best.add((position, labels[pair["split"]]))
+        rows.append(row)
+    columns = ["first", "second", *labels.values()]
+    return Table(
+        name="comparisons",
+        caption=f"First minus second in {frames.measure.gap_unit}, positive where the first is better, paired on the "
+        f"same episodes and seeds; 95% interval: {' or '.join(dict.fromkeys(table['interval']))}. "
+        "Bold: one of the two is better at p < 0.05 after Holm's correction over the pairs of the split"
+        + (" (in this one run)." if frames.seeds == 1 else "."),
+        frame=pd.DataFrame(rows, columns=columns).fillna(MISSING),
+        groups={labels[name]: role for name, role in groups.items()},
+        labels=2,
+        best=frozenset(best),
+    )
+
+
+def all_comparisons(frames: Frames) -> Table | None:
+    """Every pair on every split with all that is known about it; None without pairs."""
+    table = frames.headline_pairs()
+    if table.empty:
+        return None
+    rows = [
+        {
+            "split": frames.split_label(pair["split"]),
+            "first": pair["a"],
+            "second": pair["b"],
+            "difference": frames.measure.gap(pair["difference"], pair["low"], pair["high"]),
+            "p": probability(pair["p"]),
+            "p (Holm)": probability(pair["p_holm"]),
+            "P(first > second)": uncertain(pair["improvement"], pair["improvement_low"], pair["improvement_high"]),
+            "episodes won": share(pair["episode_wins"]),
+            "verdict": pair["verdict"],
+        }
+        for _, pair in _ordered(frames, table, "a").iterrows()
+    ]
+    return Table(
+        name="comparisons-all",
+        caption=f"Differences in {frames.measure.gap_unit}, first minus second, paired; 95% interval: "
+        f"{' or '.join(dict.fromkeys(table['interval']))}. P(first > second): the probability that one new training "
+        "run of the first beats one of the second, with its 95% interval. Episodes won: ties count half.",
+        frame=pd.DataFrame(rows),
+        labels=3,
+        plain=frozenset({"verdict"}),
+    )
+
+
+def published(frames: Frames) -> Table | None:
+    """Published values beside ours; None where the suite cites none."""
+    table = frames.published
+    if table.empty:
+        return None
+    scale, decimals = (1.0, 2) if frames.measure.log else (100.0, 1)
+
+    def text(value: float, low: float = math.nan, high: float = math.nan, signed: bool = False) -> str:
+        return uncertain(value * scale, low * scale, high * scale, decimals, signed)
+
+    rows = []
+    for _, row in table.iterrows():
+        value, half = row["published"], row["published_interval"]
+        split = row["split"]
+        cells = {
+            "algorithm": row["algorithm"],
+            "split": frames.gap_row(split),
+            "steps": MISSING if pd.isna(row["step"]) else str(int(row["step"])),
+            "published": text(value, value - half, value + half),
+            "ours, episodes": text(row["ours"], row["episodes_low"], row["episodes_high"]),
+            "ours, seeds": text(row["ours"], row["seeds_low"], row["seeds_high"])
+            if not math.isnan(row["seeds_low"])
+            else MISSING,
+            "difference": text(row["difference"], signed=True),
+        }
+        if frames.measure.log:
+            cells |= {"our median": text(row["median"]), "our interquartile mean": text(row["iqm"])}
+            cells |= {"diverged": share(row["diverged"])}
+        kind = row["kind"] if isinstance(row["kind"], str) else "not given"
+        rows.append(cells | {"verdict": row["verdict"], "published interval": kind, "source": _source(row)})
+    return Table(
+        name="published",
+        caption=f"{frames.measure.heading}, mean over the episodes. Ours with the 95% interval over episodes, as "
+        "papers print it, and over seeds. It agrees if the difference lies within both intervals together (root of the "
+        "sum of squares; ours over seeds if there are several).",
+        frame=pd.DataFrame(rows),
+        labels=2,
+        plain=frozenset({"verdict", "published interval", "source"}),
+    )
+
+
+def provenance(frames: Frames) -> Table:
+    """Where the numbers come from: one row for each trained model."""
+    cells = frames.cells
+    rows = [
+        {
+            "algorithm": row["algorithm"],
+            "seed": str(row["seed"]),
+            "iterations": f"{row['iterations']:,}",
+            "evaluated": _selected(row),
+            "training": _seconds(row["train_seconds"]),
+            "evaluation": _seconds(row["eval_seconds"]),
+            "parameters": f"{row['parameters']:,}",
+            "device": str(row["device"]),
+            "torch": str(row["torch"]),
+            "commit": str(row["commit"])[:10],
+            "configuration": str(row["hash"]),
+        }
+        for _, row in cells.iterrows()
+    ]
+    return Table(
+        name="provenance",
+        caption="One row for each meta-trained model; the configuration is the hash of everything that defines it.",
+        frame=pd.DataFrame(rows),
+        labels=2,
+        plain=frozenset({"evaluated", "device", "torch", "commit", "configuration"}),
+    )
+
+
+def all_tables(frames: Frames) -> dict[str, Table]:
+    """Every table that has something to show, by name."""
+    statistics = frames.statistics if frames.measure.log else [None]
+    made = [
+        *(scores(frames, statistic=statistic) for statistic in statistics),
+        *(gaps(frames, within) for within in (False, True)),
+        intervals(frames),
+        divergence(frames),
+        comparisons(frames),
+        all_comparisons(frames),
+        published(frames),
+        provenance(frames),
+    ]
+    return {table.name: table for table in made if table is not None and len(table.frame)}
+
+
+def _ordered(frames: Frames, table: pd.DataFrame, algorithm: str = "algorithm") -> pd.DataFrame:
+    splits = [name for _, names in frames.split_groups() for name in names]
+    keys = {"_split": table["split"].map(splits.index), "_algorithm": table[algorithm].map(frames.algorithms.index)}
+    return table.assign(**keys).sort_values(["_split", "_algorithm"], kind="stable")
+
+
+def _source(row: pd.Series) -> str:
+    mark = {"V": "read at the source", "S": "quoted elsewhere", "R": "recalled"}.get(row["mark"], row["mark"])
+    return ", ".join(part for part in (row["source"], mark) if isinstance(part, str) and part)
+
+
+def _bounds(frames: Frames, score: float, low: float, high: float) -> str:
+    """Only the interval: ± half its width where it is symmetric, else the bounds."""
+    text = frames.measure.score(score, low, high)
+    if math.isnan(low) or math.isnan(high):
+        return MISSING
+    return "± " + text.split(" ± ")[1] if " ± " in text else text[text.find("[") :] if "[" in text else text
+
+
+def _selected(row: pd.Series) -> str:
+    return "not trained" if row["selection"] == "none" else f"{row['selected_iteration']:,} ({row['selection']})"
+
+
+def _seconds(value: float) -> str:
+    if value is None or math.isnan(value):
+        return MISSING
+    return f"{value:.0f} s" if value < 120 else f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def _tex(text: str) -> str:
+    return str(text).translate(LATEX)

@@ -1,0 +1,169 @@
+"""The same numbers for a terminal, and as plain records for machines."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+
+from benchmark.analysis.gaps import gap_table
+from benchmark.analysis.reproduction import published_table
+from benchmark.analysis.scores import score_table
+from benchmark.report.frames import ROLE_ORDER, SHIFT_GROUP, is_shifted, split_label
+from benchmark.report.measure import MISSING, Measure, number, probability, share, uncertain
+
+if TYPE_CHECKING:
+    from benchmark.results import Results
+
+LABEL = 32  # columns that a split's name may take
+NARROW = 16  # and as few as this where it lets all algorithms stand side by side
+SHOWN = ("task gap", "recurring-task gap", "domain gap", "total gap", "shot and way shift")
+
+
+def print_scores(results: Results, console: Console) -> None:
+    """Splits by algorithms, each score with its interval, and the share of diverged episodes where there are any."""
+    measure = Measure.of(results.suite)
+    table = score_table(results)
+    table = table[(table["condition"] == "standard") & (table["statistic"] == measure.statistic)]
+    text = {
+        (row["split"], row["algorithm"]): measure.score(row["score"], row["low"], row["high"])
+        for row in table.to_dict("records")
+    }
+    mean = "interquartile mean over the episodes" if measure.log else "mean over the episodes"
+    title = f"{measure.heading} ({mean}; {_interval(table)})"
+    _grid(console, title, _score_rows(results.suite, table), text, list(table["algorithm"].unique()))
+    if measure.log or (table["diverged"] > 0).any():
+        shares = {(row["split"], row["algorithm"]): share(row["diverged"]) for row in table.to_dict("records")}
+        rows = _score_rows(results.suite, table)
+        _grid(console, "Share of diverged episodes", rows, shares, list(table["algorithm"].unique()))
+
+
+def print_gaps(results: Results, console: Console) -> None:
+    """The gaps between splits, by algorithm, each with its interval."""
+    measure = Measure.of(results.suite)
+    table = gap_table(results)
+    table = table[(table["statistic"] == measure.statistic) & table["gap"].isin(SHOWN)]
+    if table.empty:
+        return
+    table = table.sort_values("gap", key=lambda column: column.map(SHOWN.index), kind="stable")
+    text = {
+        (f"{row['gap']}/{row['split']}", row["algorithm"]): measure.gap(row["value"], row["low"], row["high"])
+        for row in table.to_dict("records")
+    }
+    pairs = dict.fromkeys(zip(table["gap"], table["split"], strict=True))
+    rows = [(gap, split_label(results.suite, split), f"{gap}/{split}") for gap, split in pairs]
+    title = f"Gaps in {measure.gap_unit}; positive: generalization costs ({_interval(table)})"
+    _grid(console, title, rows, text, list(table["algorithm"].unique()))
+
+
+def print_published(results: Results, console: Console) -> None:
+    """Published values beside ours; prints nothing where the suite cites none."""
+    measure, table = Measure.of(results.suite), published_table(results)
+    if table.empty:
+        return
+    scale, decimals = (1.0, 2) if measure.log else (100.0, 1)
+
+    def text(value: float, low: float, high: float) -> str:
+        return uncertain(value * scale, low * scale, high * scale, decimals)
+
+    out = _table(f"Published values and ours, {measure.label} (ours: 95% interval over episodes)")
+    for heading in ("algorithm", "split", "published", "ours", "verdict"):
+        out.add_column(heading, justify="right" if heading in ("published", "ours") else "left")
+    for row in table.to_dict("records"):
+        half = row["published_interval"]
+        out.add_row(
+            escape(row["algorithm"]),
+            escape(row["split"]) + ("" if pd.isna(row["step"]) else f", {int(row['step'])} steps"),
+            text(row["published"], row["published"] - half, row["published"] + half),
+            text(row["ours"], row["episodes_low"], row["episodes_high"]),
+            _coloured(row["verdict"]),
+        )
+    console.print(out)
+
+
+def print_comparison(frame: pd.DataFrame, a: str, b: str, results: Results, console: Console) -> None:
+    """The rows of `benchmark.analysis.comparisons.compare`: by how much `a` differs from `b`, and can the data tell."""
+    measure = Measure.of(results.suite)
+    frame = frame[frame["statistic"] == measure.statistic]
+    kinds = ", ".join(dict.fromkeys(frame["interval"]))
+    out = _table(f"{a} − {b} in {measure.gap_unit}, positive: {a} is better (95% interval: {kinds})")
+    for heading in ("split", "role", "difference", "p", f"P({a} better)", "verdict"):
+        out.add_column(escape(heading), justify="left" if heading in ("split", "role", "verdict") else "right")
+    for row in frame.to_dict("records"):
+        out.add_row(
+            escape(row["split"]),
+            row["role"],
+            measure.gap(row["difference"], row["low"], row["high"]),
+            probability(row["p"]),
+            number(row["improvement"], 2),
+            _coloured(row["verdict"]),
+        )
+    console.print(out)
+
+
+def as_json(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as records of plain values: NaN is null, infinities are the strings "inf" and "-inf"."""
+    return [{key: _plain(value) for key, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return None if value is pd.NA or value is pd.NaT else value
+
+
+def _score_rows(suite: dict[str, Any], table: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """(group, label, split) in the order of the table, with the splits of another shape last."""
+    splits = table.drop_duplicates("split").set_index("split")["role"]
+    rows = [(SHIFT_GROUP if is_shifted(suite, s) else role, split_label(suite, s), s) for s, role in splits.items()]
+    order = [*ROLE_ORDER, *splits.unique(), SHIFT_GROUP]
+    return sorted(rows, key=lambda row: order.index(row[0]))
+
+
+def _grid(console: Console, title: str, rows: list[tuple[str, str, str]], text: dict, algorithms: list[str]) -> None:
+    """Rows of (group, label, key) by algorithms; algorithms that do not fit beside each other follow below."""
+    widest = max(len(value) for value in [*text.values(), *algorithms]) + 3
+    label = min(LABEL, max(max(len(name) + 2, len(group)) for group, name, _ in rows))
+    room = console.width - 2 - widest * len(algorithms)  # what a label may take if all algorithms are to fit
+    label = min(label, room) if room >= NARROW else label
+    fit = max(1, (console.width - label - 2) // widest)
+    for start in range(0, len(algorithms), fit):
+        shown = algorithms[start : start + fit]
+        out = _table(title if start == 0 else None)
+        out.add_column("", width=label, overflow="fold")
+        for algorithm in shown:
+            out.add_column(escape(algorithm), justify="right", no_wrap=True)
+        before = None
+        for group, name, key in rows:
+            if group != before:
+                out.add_row(f"[dim]{escape(group)}[/]")
+            out.add_row(Padding(escape(name), (0, 0, 0, 2)), *[text.get((key, a), MISSING) for a in shown])
+            before = group
+        console.print(out)
+
+
+def _table(title: str | None) -> Table:
+    return Table(
+        title=None if title is None else escape(title),
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        title_style="bold",
+        pad_edge=False,
+        padding=(0, 1),
+    )
+
+
+def _interval(table: pd.DataFrame) -> str:
+    return f"95% interval over {' or '.join(dict.fromkeys(table['interval']))}"
+
+
+def _coloured(verdict: str) -> str:
+    colour = "green" if verdict == "agrees" or "better" in verdict else "yellow"
+    return f"[{colour}]{escape(verdict)}[/]"

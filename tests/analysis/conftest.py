@@ -1,0 +1,96 @@
+"""Hand-made results: every number in them is chosen by the test."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+
+class Bench:
+    """Collects grids of scores and hands them out as an object with the fields of `benchmark.results.Results`."""
+
+    def __init__(self, kind="classification", ways=5, shots=1, steps=None):
+        ways = ways if kind == "classification" else 1
+        self.steps = steps or {"maml": 5}
+        self.suite = {
+            "name": "made up",
+            "task": {"kind": kind, "ways": ways, "shots": shots, "queries": 15},
+            "algorithms": {name: {"algorithm": name, "evaluation": {"steps": s}} for name, s in self.steps.items()},
+            "splits": [],
+            "published": [],
+        }
+        self.frames = []
+
+    def split(self, name, role, ways=None, shots=None, source=None):
+        task = self.suite["task"]
+        entry = {"name": name, "role": role, "ways": ways or task["ways"], "shots": shots or task["shots"]}
+        self.suite["splits"].append(entry | {"source": source or {"name": name}})
+        return self
+
+    def add(self, split, scores, algorithm="maml", condition="standard", step=None, seeds=None, **columns):
+        """Scores (S, M) of one algorithm on one split; further columns are scalars or (S, M)."""
+        scores = np.atleast_2d(np.asarray(scores, dtype=float))
+        about = next(entry for entry in self.suite["splits"] if entry["name"] == split)
+        n_seeds, n_episodes = scores.shape
+        regression = self.suite["task"]["kind"] == "regression"
+        defaults = {
+            "support_loss": 0.1,
+            "support_score": 1.0,
+            "query_loss": -scores if regression else 0.5,
+            "null_loss": 4.0 if regression else np.log(about["ways"]),
+        }
+        values = {name: np.broadcast_to(v, scores.shape).ravel() for name, v in (defaults | columns).items()}
+        self.frames.append(
+            pd.DataFrame(
+                {
+                    "algorithm": algorithm,
+                    "seed": np.repeat(range(n_seeds) if seeds is None else seeds, n_episodes),
+                    "split": split,
+                    "role": about["role"],
+                    "condition": condition,
+                    "ways": about["ways"],
+                    "shots": about["shots"],
+                    "episode": np.tile(range(n_episodes), n_seeds),
+                    "step": self.steps[algorithm] if step is None else step,
+                    "query_score": scores.ravel(),
+                    **values,
+                }
+            )
+        )
+        return self
+
+    def results(self):
+        # Shuffled rows: nothing may depend on their order.
+        episodes = pd.concat(self.frames, ignore_index=True).sample(frac=1, random_state=0).reset_index(drop=True)
+        return SimpleNamespace(
+            suite=self.suite,
+            episodes=episodes,
+            cells=episodes[["algorithm", "seed"]].drop_duplicates(),
+            curves=pd.DataFrame(),
+            samples={},
+            notes=[],
+        )
+
+
+@pytest.fixture
+def bench():
+    return Bench
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20)
+
+
+@pytest.fixture
+def only():
+    """The one row of a table that has the given values."""
+
+    def pick(table, **where):
+        for column, value in where.items():
+            table = table[table[column] == value]
+        assert len(table) == 1, f"{len(table)} rows with {where}"
+        return table.iloc[0]
+
+    return pick

@@ -1,0 +1,167 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import make_results
+
+from benchmark.report import page
+from benchmark.report.page import write_report
+
+VOID = {"meta", "br", "link", "img", "input", "hr"}
+
+
+class Balance(HTMLParser):
+    """Collects what is wrong with the nesting, and every address that a browser would fetch."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.wrong, self.addresses, self.ids, self.tags = [], [], [], [], set()
+
+    def handle_starttag(self, tag, attrs):
+        self._note(tag, attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self._note(tag, attrs)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+    def _note(self, tag, attrs):
+        self.tags.add(tag)
+        for key, value in attrs:
+            if key in ("src", "href", "xlink:href", "srcset", "action", "data"):
+                self.addresses.append(value)
+            if key == "id":
+                self.ids.append(value)
+
+
+def parsed(text):
+    parser = Balance()
+    parser.feed(text)
+    parser.close()
+    return parser
+
+
+@pytest.fixture(scope="module", params=["classification", "regression"])
+def written(request, tmp_path_factory):
+    out = tmp_path_factory.mktemp("reports") / "suite"
+    assert (
+        write_report(make_results(request.param, algorithms=("mine", "scratch"), episodes=30), out)
+        == out / "index.html"
+    )
+    return request.param, out
+
+
+def test_page_is_well_formed_and_needs_nothing_but_itself(written):
+    _, out = written
+    text = (out / "index.html").read_text(encoding="utf-8")
+    seen = parsed(text)
+    assert seen.open == [] and seen.wrong == []
+    assert {"svg", "table", "figure", "details", "style"} <= seen.tags
+    assert len(seen.ids) > 20 and len(seen.ids) == len(set(seen.ids))
+    assert len(seen.addresses) > 50
+    for address in seen.addresses:
+        if address.startswith("#"):
+            assert address[1:] in seen.ids
+        elif not address.startswith("data:image/png;base64,"):
+            assert (out / address).exists(), address
+    assert not re.search(r"@import|url\((?!#)", text)
+
+
+def test_page_shows_every_section_and_escapes_names(written):
+    kind, out = written
+    text = (out / "index.html").read_text(encoding="utf-8")
+    for heading in ("Sample episodes", "Scores", "Gaps", "Curves", "Comparisons", "Published values", "Provenance"):
+        assert f"<h2>{heading}</h2>" in text
+    assert f"Synthetic {kind} &lt;b&gt;suite&lt;/b&gt;" in text
+    assert "&lt;not shown&gt;" in text and "CPU &lt;2 cores&gt;" in text
+    assert "<b>suite" not in text and "<letters>" not in text and "<not shown>" not in text
+    assert "95% interval over 3 seeds" in text
+    assert ("Diverged episodes" in text) == (kind == "regression")
+
+
+def test_files_beside_the_page_are_there_and_not_empty(written):
+    kind, out = written
+    drawn = {path.stem for path in (out / "figures").glob("*.svg")}
+    assert {"scores", "slopes", "training", "adaptation", "gaps", "gaps-within"} <= drawn
+    assert sum(name.startswith("sample-") for name in drawn) == (8 if kind == "classification" else 4)
+    for name in drawn:
+        svg, png = (out / "figures" / f"{name}.svg").read_text("utf-8"), (out / "figures" / f"{name}.png").read_bytes()
+        assert svg.rstrip().endswith("</svg>") and len(svg) > 2000
+        assert "var(--" not in svg
+        assert png.startswith(b"\x89PNG") and len(png) > 1000
+    scores = pd.read_csv(out / "tables" / "data" / "scores.csv")
+    assert {"algorithm", "split", "score", "low", "high"} <= set(scores.columns) and len(scores) > 10
+
+
+def test_colours_on_the_page_follow_the_mode(written):
+    _, out = written
+    text = (out / "index.html").read_text(encoding="utf-8")
+    assert "prefers-color-scheme: dark" in text and ':root[data-theme="dark"]' in text
+    svgs = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)
+    assert len(svgs) >= 8
+    for svg in svgs:
+        used = set(re.findall(r"var\(--([\w-]+)", svg))
+        assert used and all(text.count(f"--{name}: ") == 3 for name in used)
+
+
+def test_a_report_replaces_the_one_before_whole_or_not_at_all(tmp_path):
+    out = tmp_path / "suite"
+    write_report(make_results(algorithms=("maml",), episodes=20, small=True, seeds=(0,)), out)
+    (out / "mine.txt").write_text("kept")
+    assert list((out / "figures").glob("*omniglot*")) and (out / "tables" / "published.csv").exists()
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    other = make_results("regression", algorithms=("reptile",), episodes=20, published=False, small=True, seeds=(0,))
+
+    def broken(*_):
+        raise RuntimeError("no page")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "render", broken)
+        with pytest.raises(RuntimeError, match="no page"):
+            write_report(other, out)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert list(tmp_path.iterdir()) == [out]
+
+    write_report(other, out)
+    assert (out / "mine.txt").read_text() == "kept"
+    assert not (out / "tables" / "published.csv").exists() and not list((out / "figures").glob("*omniglot*"))
+    assert "reptile" in (out / "index.html").read_text("utf-8")
+
+
+def test_one_seed_is_said(tmp_path):
+    text = write_report(
+        make_results(seeds=(0,), algorithms=("maml", "scratch"), episodes=20, small=True), tmp_path / "suite"
+    ).read_text("utf-8")
+    assert "One seed was run" in text and "seeds not sampled" in text
+    assert "interval over the episodes of one seed" in text
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_little_is_enough_for_a_page(kind, tmp_path):
+    results = make_results(kind, algorithms=("scratch",), seeds=(0,), episodes=10, curve_steps=3, published=False)
+    names = [split["name"] for split in results.suite["splits"] if split["role"] == "in-distribution"][:1]
+    suite = results.suite | {"splits": [s for s in results.suite["splits"] if s["name"] in names]}
+    episodes = results.episodes[results.episodes["split"].isin(names) & (results.episodes["condition"] == "standard")]
+    curves = pd.DataFrame(
+        columns=["algorithm", "seed", "iteration", "loss", "score", "val_loss", "val_score", "seconds"]
+    )
+    little = replace(results, suite=suite, episodes=episodes, curves=curves, samples={}, notes=[])
+    text = write_report(little, tmp_path / "suite").read_text("utf-8")
+    assert names[0] in text and "<h2>Comparisons</h2>" not in text
+    assert parsed(text).wrong == []
+
+
+def test_everything_diverged_still_makes_a_page(tmp_path):
+    results = make_results("regression", algorithms=("maml", "reptile"), episodes=12, small=True)
+    bad = results.episodes.assign(query_loss=np.inf, query_score=-np.inf, support_loss=np.nan, support_score=np.nan)
+    curves = results.curves.assign(loss=np.inf, score=-np.inf, val_loss=np.nan, val_score=-np.inf)
+    text = write_report(replace(results, episodes=bad, curves=curves), tmp_path / "suite").read_text("utf-8")
+    assert "∞" in text and "100.0%" in text
+    assert parsed(text).wrong == []

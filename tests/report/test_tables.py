@@ -1,0 +1,182 @@
+import csv
+import io
+import json
+import math
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+from synthetic import make_results
+
+from benchmark.analysis.comparisons import compare
+from benchmark.report import figures, tables, terminal, verdict
+from benchmark.report.frames import Frames
+from benchmark.report.measure import CLASSIFICATION, REGRESSION, number, share, uncertain
+from benchmark.report.theme import PALETTE, styles, themed
+
+
+@pytest.fixture(scope="module")
+def results():
+    return {kind: make_results(kind, episodes=30) for kind in ("classification", "regression")}
+
+
+@pytest.fixture(scope="module")
+def frames(results):
+    return {kind: Frames.of(one) for kind, one in results.items()}
+
+
+def untex(text):
+    for tex, character in (
+        (r"$\pm$", "±"), (r"$\infty$", "∞"), ("$-$", "−"), ("--", "–"), (r"\textless{}", "<"), (r"\textgreater{}", ">"),
+    ):  # fmt: skip
+        text = text.replace(tex, character)
+    return re.sub(r"\\([&%$#_{}])", r"\1", text)
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_the_three_formats_agree(frames, kind):
+    made = tables.all_tables(frames[kind])
+    assert len(made) >= 8
+    for table in made.values():
+        cells = [list(row) for row in table.frame.itertuples(index=False)]
+        assert cells
+        assert list(csv.reader(io.StringIO(table.csv())))[1:] == cells
+        pipes = [line for line in table.markdown().splitlines() if line.startswith("| ")][2:]
+        assert [re.split(r"(?<!\\) \| ", line[2:-2]) for line in pipes] == cells
+        body = table.latex().split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+        rows = [[untex(cell.strip()) for cell in re.split(r"(?<!\\)&", line.rstrip("\\ "))] for line in body]
+        assert rows == cells
+
+
+def test_scores_are_printed_in_the_units_of_the_field(frames):
+    for kind, scale in (("classification", 100), ("regression", -1)):
+        one = frames[kind]
+        table = tables.all_tables(one)["scores" if kind == "classification" else "scores-iqm"]
+        row = one.headline_scores().set_index(["algorithm", "split"]).loc[("maml", one.plain_splits()[0])]
+        text = table.frame.set_index("algorithm").loc["maml", one.plain_splits()[0]]
+        printed = float(text.split(" ")[0])
+        assert printed == pytest.approx(row["score"] * scale, abs=0.051 if scale == 100 else 0.0051)
+        assert float(text.split("± ")[1]) == pytest.approx(
+            scale * (row["high"] - row["low"]) / 2 * np.sign(scale), rel=0.3
+        )
+        assert "95% interval over 3 seeds" in table.caption
+    assert "lower is better" in table.caption and "MSE" in table.caption
+
+
+def test_divergence_is_a_table_of_its_own(frames):
+    made = tables.all_tables(frames["regression"])
+    frame = made["divergence"].frame
+    assert {"mean", "median", "interquartile mean", "diverged"} <= set(frame.columns)
+    assert frame["mean"].str.contains("∞").any()
+    assert not frame["interquartile mean"].str.contains("∞").any()
+    assert frame["diverged"].str.endswith("%").all() and set(frame["diverged"]) != {"0.0%"}
+    assert "divergence" not in tables.all_tables(frames["classification"])
+
+
+def test_all_four_intervals_stand_side_by_side(frames):
+    frame = tables.intervals(frames["classification"]).frame
+    assert list(frame.columns[3:]) == ["seeds", "episodes", "hierarchical bootstrap", "open"]
+    assert len(frame) == 40 and (frame["seeds"].str.contains("±") | frame["seeds"].str.contains(r"\[")).all()
+
+
+def test_comparisons_are_bold_exactly_where_the_data_can_tell(frames):
+    one = frames["classification"]
+    table = tables.comparisons(one)
+    pairs = one.headline_pairs()
+    told = pairs[pairs["role"].isin(["in-distribution", "cross-domain"])]["verdict"].str.contains("better")
+    assert 0 < told.sum() < len(told)
+    assert len(table.best) == told.sum()
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "text"),
+    [
+        (93.12, 92.71, 93.53, "93.1 ± 0.4"),
+        (93.12, 93.09, 93.15, "93.12 ± 0.03"),
+        (0.5, 0.1, 3.0, "0.5 [0.1, 3.0]"),
+        (math.inf, -math.inf, math.inf, "∞"),
+        (2.0, 1.0, math.inf, "2.0 [1.0, ∞]"),
+        (math.nan, math.nan, math.nan, "–"),
+        (2.0, math.nan, math.nan, "2.0"),
+        (5.0, 5.0, 5.0, "5.0 ± 0.0"),
+    ],
+)
+def test_values_with_intervals(value, low, high, text):
+    assert uncertain(value, low, high, decimals=1) == text
+
+
+def test_numbers_and_shares():
+    assert number(-0.001) == "0.00" and number(-2.5, signed=True) == "−2.50" and number(1.2345e20) == "1.2e20"
+    assert number(-math.inf) == "−∞" and share(0.0) == "0.0%" and share(0.0004) == "<0.1%" and share(math.nan) == "–"
+    assert CLASSIFICATION.score(0.931, 0.927, 0.935) == "93.1 ± 0.4"
+    assert REGRESSION.score(-0.38, -0.40, -0.36) == "0.38 ± 0.02"
+    assert REGRESSION.score(-math.inf) == "∞"
+    assert REGRESSION.gap(0.5, 0.4, 0.6) == "+0.50 ± 0.10"
+
+
+def test_one_colour_for_one_algorithm():
+    suite = {"algorithms": {name: {} for name in ("mine", "reptile", "maml", "scratch", "pretrain", "fomaml", "other")}}
+    style = styles(suite)
+    assert len({look.color for look in style.values()}) == len(style) == len({look.marker for look in style.values()})
+    assert style["maml"] == styles({"algorithms": {"maml": {}}})["maml"]
+    assert style["maml"].color == PALETTE[0][0]
+    for control in ("scratch", "pretrain"):
+        red, green, blue = (int(style[control].color[i : i + 2], 16) for i in (1, 3, 5))
+        assert max(red, green, blue) - min(red, green, blue) < 24
+    assert themed(f"fill: {style['maml'].color}") == f"fill: var(--line-0, {style['maml'].color})"
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_a_huge_value_never_stretches_a_figure(frames, kind):
+    one = frames[kind]
+    huge = one.scores.copy()
+    rows = huge.index[(huge["algorithm"] == "maml") & (huge["condition"] == "standard")]
+    for row, value in zip(rows, (-1e20, -np.inf, np.nan), strict=False):
+        huge.loc[row, ["score", "low", "high"]] = value
+    figure = figures.scores(Frames(**{**vars_of(one), "scores": huge}))
+    low, high = figure.axes[0].get_xlim()
+    assert np.isfinite([low, high]).all() and high < 1000
+    svg = figures.to_svg(figure)
+    assert "nan" not in re.sub(r"<text.*?</text>", "", svg).lower().replace("dominant", "")
+
+
+def vars_of(frames):
+    return {name: getattr(frames, name) for name in Frames.__dataclass_fields__}
+
+
+def test_verdict_names_the_best_and_what_cannot_be_told(frames):
+    text = verdict.plain(verdict.verdict(frames["classification"]))
+    assert "maml has the highest accuracy" in text and "95% interval over 3 seeds" in text
+    assert "domain gap" in text and "percentage points" in text
+    assert "The data can" in text
+    text = verdict.plain(verdict.verdict(frames["regression"]))
+    assert "lowest MSE" in text and "diverged" in text
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_terminal_fits_a_hundred_columns(results, kind):
+    one = results[kind]
+    console = Console(width=100, file=io.StringIO(), color_system=None)
+    terminal.print_scores(one, console)
+    terminal.print_gaps(one, console)
+    terminal.print_published(one, console)
+    terminal.print_comparison(compare(one, "maml", "fomaml"), "maml", "fomaml", one, console)
+    text = console.file.getvalue()
+    assert max(map(len, text.splitlines())) <= 100
+    assert "…" not in text
+    for word in ("pretrain", "domain gap", "95% interval over seeds", "published"):
+        assert word in text
+    first = {"classification": "EMNIST <letters>", "regression": "square wave"}[kind]
+    assert first in text
+
+
+def test_json_has_no_value_that_json_lacks():
+    frame = pd.DataFrame({"name": ["a", "b", "c"], "value": [np.nan, -np.inf, 0.25], "seeds": [3, 3, 1]})
+    records = terminal.as_json(frame)
+    assert json.loads(json.dumps(records, allow_nan=False)) == [
+        {"name": "a", "value": None, "seeds": 3},
+        {"name": "b", "value": "-inf", "seeds": 3},
+        {"name": "c", "value": 0.25, "seeds": 1},
+    ]

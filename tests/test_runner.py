@@ -1,0 +1,295 @@
+"""One cell from start to end: records, resumption to the last bit, the same test episodes for everyone."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from filelock import FileLock
+
+from benchmark import results
+from benchmark.errors import UserError
+from benchmark.runner import Machine, is_done, run_cell
+from benchmark.suite import Cell, expand, load_suite
+
+IMAGES = """
+title = "Tiny images"
+[task]
+ways = 3
+shots = 1
+queries = 2
+[model]
+name = "conv4"
+filters = 4
+[source]
+name = "glyphs"
+alphabets = 5
+characters = 4
+instances = 6
+image_size = 16
+held_out_images = 3
+[training]
+iterations = 12
+meta_batch = 2
+validations = 4
+validation_episodes = 5
+[evaluation]
+episodes = 9
+steps = 2
+curve_steps = 3
+diagnostic_episodes = 4
+[algorithms.maml]
+inner_lr = 0.1
+[algorithms.reptile]
+training = { optimizer = "sgd", lr = 1.0, schedule = "linear" }
+[algorithms.pretrain]
+[algorithms.scratch]
+[[splits]]
+name = "old"
+role = "meta-train"
+classes = "train"
+images = "train"
+[[splits]]
+name = "val"
+role = "meta-val"
+classes = "val"
+[[splits]]
+name = "new"
+role = "in-distribution"
+classes = "test"
+[[splits]]
+name = "far"
+role = "cross-domain"
+source = { name = "digits", image_size = 16 }
+[[splits]]
+name = "two ways"
+role = "in-distribution"
+classes = "test"
+ways = 2
+"""
+
+WAVES = """
+title = "Tiny waves"
+[task]
+kind = "regression"
+shots = 5
+queries = 4
+[model]
+name = "mlp"
+hidden = [8]
+[source]
+name = "sinusoid"
+[training]
+iterations = 30
+meta_batch = 3
+[evaluation]
+episodes = 7
+steps = 2
+[algorithms.maml]
+[algorithms.fomaml]
+[[splits]]
+name = "old"
+role = "meta-train"
+[[splits]]
+name = "square"
+role = "cross-domain"
+source = { name = "sinusoid", waveform = "square" }
+"""
+
+CPU = Machine(torch.device("cpu"))
+
+
+@pytest.fixture
+def cells(tmp_path: Path):
+    def cells(text: str, *changes: str) -> dict[str, Cell]:
+        path = tmp_path / "tiny.toml"
+        path.write_text(text)
+        return {cell.label: cell for cell in expand(load_suite(str(path), changes))}
+
+    return cells
+
+
+def weights(cell: Cell, store: Path) -> dict[str, torch.Tensor]:
+    return torch.load(cell.folder(store) / "checkpoint.pt", weights_only=True)["selected"]
+
+
+def test_records_of_a_cell(cells, tmp_path):
+    every = cells(IMAGES)
+    for cell in every.values():
+        run_cell(cell, tmp_path, CPU)
+        assert is_done(cell, tmp_path)
+    found = results.read(tmp_path, "tiny")
+    assert list(found.cells.algorithm) == ["maml", "reptile", "pretrain", "scratch"]
+    assert list(found.cells.selection) == ["best on validation"] * 3 + ["none"]
+    assert (found.cells.selected_iteration.isin([3, 6, 9, 12]) | (found.cells.algorithm == "scratch")).all()
+    episodes = found.episodes
+    standard = episodes[episodes.condition == "standard"]
+    assert standard.groupby(["algorithm", "split"]).size().unique().tolist() == [9 * 4]
+    assert set(standard.step) == {0, 1, 2, 3}
+    others = episodes[episodes.condition != "standard"]
+    assert set(others.step) == {2}
+    assert set(others[others.split == "new"].condition) == {"inductive", "shuffled", "open"}
+    assert set(others[others.split == "far"].condition) == {"open"}
+    assert episodes.query_score.between(0, 1).all()
+    assert set(episodes[episodes.split == "two ways"].ways) == {2}
+    np.testing.assert_allclose(standard[standard.ways == 3].null_loss, np.log(3))
+    curve = found.curves[found.curves.algorithm == "maml"]
+    assert curve.iteration.tolist() == list(range(1, 13))
+    assert curve.val_score.notna().sum() == 4
+    assert found.samples["far"]["support_x"].shape == (3, 1, 16, 16)
+    assert not any(path.name.startswith(".tiny") or ".tmp" in path.name for path in tmp_path.rglob("*"))
+
+
+def test_every_algorithm_meets_the_same_episodes(cells, tmp_path):
+    for cell in cells(WAVES).values():
+        run_cell(cell, tmp_path, CPU)
+        run_cell(dataclasses.replace(cell, seed=5), tmp_path, CPU)
+    episodes = results.read(tmp_path, "tiny").episodes
+    table = episodes[episodes.condition == "standard"].pivot_table(
+        index=["split", "episode", "step"], columns=["algorithm", "seed"], values="null_loss"
+    )
+    assert table.shape == (2 * 7 * 3, 4)
+    assert (table.nunique(axis=1) == 1).all()
+    assert table.iloc[:, 0].nunique() == 14  # the label power of an episode tells it from all others
+
+
+@pytest.mark.parametrize("text", [IMAGES, WAVES], ids=["images", "waves"])
+@pytest.mark.parametrize("stop", [5, 11])
+def test_an_interrupted_cell_ends_with_the_same_bits(cells, tmp_path, text, stop):
+    cell = cells(text)["maml"]
+    run_cell(cell, tmp_path / "whole", CPU)
+
+    class Stop(Exception): ...
+
+    def interrupt(phase: str, done: int, total: int) -> None:
+        if phase == "training" and done == stop:
+            raise Stop
+
+    eager = dataclasses.replace(CPU, checkpoint_seconds=0)
+    with pytest.raises(Stop):
+        run_cell(cell, tmp_path / "parts", eager, interrupt)
+    state = torch.load(cell.folder(tmp_path / "parts") / "checkpoint.pt", weights_only=True)
+    assert not state["finished"]
+    assert state["outer"]["iteration"] == stop - 1
+    run_cell(cell, tmp_path / "parts", eager)
+    whole, parts = weights(cell, tmp_path / "whole"), weights(cell, tmp_path / "parts")
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    first, second = (results.read(tmp_path / folder, "tiny") for folder in ("whole", "parts"))
+    assert first.episodes.equals(second.episodes)
+    columns = ["iteration", "loss", "score", "val_loss", "val_score"]
+    assert first.curves[columns].equals(second.curves[columns])
+
+
+def test_a_finished_cell_is_not_run_again(cells, tmp_path):
+    cell = cells(WAVES)["maml"]
+    run_cell(cell, tmp_path, CPU)
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.name != ".lock"}
+    run_cell(cell, tmp_path, CPU)
+    assert stamps == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.name != ".lock"}
+
+
+def test_a_new_split_is_evaluated_without_training_again(cells, tmp_path):
+    cell = cells(WAVES)["maml"]
+    run_cell(cell, tmp_path, CPU)
+    trained = (cell.folder(tmp_path) / "checkpoint.pt").stat().st_mtime_ns
+    more = cells(WAVES + '[[splits]]\nname = "more"\nrole = "in-distribution"\n')["maml"]
+    assert more.hash == cell.hash
+    assert not is_done(more, tmp_path)
+    run_cell(more, tmp_path, CPU)
+    assert (cell.folder(tmp_path) / "checkpoint.pt").stat().st_mtime_ns == trained
+    assert set(results.read(tmp_path, "tiny", more.suite.variant).episodes.split) == {"old", "square", "more"}
+    assert set(results.read(tmp_path, "tiny", cell.suite.variant).episodes.split) == {"old", "square"}
+
+
+def test_variants_are_never_mixed(cells, tmp_path):
+    run_cell(cells(WAVES)["maml"], tmp_path, CPU)
+    short = cells(WAVES, "training.iterations=3")["fomaml"]
+    run_cell(short, tmp_path, CPU)
+    found = results.read(tmp_path, "tiny")
+    assert list(found.cells.algorithm) == ["fomaml"]
+    assert "1 other configuration" in found.notes[0]
+    with pytest.raises(UserError, match=r"no finished results of variant 'abc'.*there are the variants"):
+        results.read(tmp_path, "tiny", "abc")
+    with pytest.raises(UserError, match=r"no finished results of suite 'none'"):
+        results.read(tmp_path, "none")
+
+
+def test_best_on_validation_is_what_is_kept(cells, tmp_path):
+    cell = cells(IMAGES)["maml"]
+    run_cell(cell, tmp_path, CPU)
+    found = results.read(tmp_path, "tiny")
+    validated = found.curves.dropna(subset="val_score")
+    assert found.cells.selected_iteration[0] == validated.iteration[validated.val_score.idxmax()]
+    last = cells(IMAGES, "training.select=last")["maml"]
+    run_cell(last, tmp_path, CPU)
+    assert results.read(tmp_path, "tiny").cells.selection[0] == "last"
+
+
+def test_an_optional_split_without_data_is_left_out_and_said(cells, tmp_path):
+    extra = '[[splits]]\nname = "gone"\nrole = "cross-domain"\nsource = {name = "path:gone.npz", image_size = 16}\n'
+    cell = cells(IMAGES + extra)["scratch"]
+    with pytest.raises(UserError, match=r"path:gone\.npz"):
+        run_cell(cell, tmp_path, CPU)
+    optional = cells(IMAGES + extra + "optional = true\n")["scratch"]
+    run_cell(optional, tmp_path, CPU)
+    found = results.read(tmp_path, "tiny")
+    assert "gone" not in set(found.episodes.split)
+    assert any("'gone' was left out" in note for note in found.notes)
+
+
+def test_a_cell_in_work_elsewhere_is_left_alone(cells, tmp_path):
+    cell = cells(WAVES)["maml"]
+    folder = cell.folder(tmp_path)
+    folder.mkdir(parents=True)
+    with FileLock(folder / ".lock"), pytest.raises(UserError, match="another process is running it"):
+        run_cell(cell, tmp_path, CPU)
+
+
+def test_a_damaged_checkpoint_is_named(cells, tmp_path):
+    cell = cells(WAVES)["maml"]
+    folder = cell.folder(tmp_path)
+    folder.mkdir(parents=True)
+    (folder / "checkpoint.pt").write_bytes(b"half a che")
+    with pytest.raises(UserError, match=r"checkpoint\.pt' cannot be read.*remove it"):
+        run_cell(cell, tmp_path, CPU)
+
+
+@pytest.mark.parametrize("precision", ["float64", "bfloat16"])
+def test_other_precisions_run(cells, tmp_path, precision):
+    cell = cells(IMAGES, f"training.precision={precision}")["maml"]
+    run_cell(cell, tmp_path, CPU)
+    dtype = next(iter(weights(cell, tmp_path).values())).dtype
+    assert dtype == (torch.float64 if precision == "float64" else torch.float32)
+
+
+def test_normalised_by_the_training_images(cells, tmp_path):
+    cell = cells(IMAGES, "source.normalise=true")["maml"]
+    run_cell(cell, tmp_path, CPU)
+    found = results.read(tmp_path, "tiny")
+    assert found.samples["new"]["support_x"].max() > 200  # samples show the images as they are
+
+
+@pytest.mark.slow
+def test_compiled_training_agrees_and_resumes(cells, tmp_path):
+    cell = cells(WAVES)["maml"]
+    machine = dataclasses.replace(CPU, compile=True, checkpoint_seconds=0)
+    run_cell(cell, tmp_path / "eager", CPU)
+    run_cell(cell, tmp_path / "compiled", machine)
+    assert results.read(tmp_path / "compiled", "tiny").cells.compiled[0]
+
+    class Stop(Exception): ...
+
+    def interrupt(phase: str, done: int, total: int) -> None:
+        if done == 10:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run_cell(cell, tmp_path / "parts", machine, interrupt)
+    run_cell(cell, tmp_path / "parts", machine)
+    eager, compiled, parts = (weights(cell, tmp_path / folder) for folder in ("eager", "compiled", "parts"))
+    for name in eager:
+        torch.testing.assert_close(compiled[name], eager[name])
+        assert torch.equal(compiled[name], parts[name])
