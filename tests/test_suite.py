@@ -146,9 +146,7 @@ def test_algorithms_are_chosen_by_label_name_or_file(write, tmp_path):
     plugin.write_text("from benchmark.algorithms.maml import MAML\nclass Mine(MAML):\n    beta: float = 2.0\n")
     cell = expand(with_algorithms(suite, [f"{plugin}:Mine"]))[0]
     assert (cell.label, cell.hyperparameters["beta"]) == ("mine", 2.0)
-    with pytest.raises(
-        UserError, match=r"unknown algorithm 'mammal'; did you mean 'maml'\?.*or path/to/file"
-    ):
+    with pytest.raises(UserError, match=r"unknown algorithm 'mammal'; did you mean 'maml'\?.*or path/to/file"):
         with_algorithms(suite, ["mammal"])
     with pytest.raises(UserError, match=r"no class 'Mein' in .*did you mean 'Mine'"):
         with_algorithms(suite, [f"{plugin}:Mein"])

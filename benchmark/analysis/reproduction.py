@@ -29,7 +29,7 @@ def published_table(results: Results, level: float = LEVEL) -> pd.DataFrame:
     - ours, median, iqm: over the episodes of each seed, averaged over seeds; episodes_low/high: new episodes for these
       runs (what papers print); seeds_low/high: over seeds, NaN for one seed.
     - difference: ours - published.
-    - verdict: "agrees" if the difference is within the published and our interval together (the root of the sum of the
+    - verdict: "compatible" if the difference is within the published and our interval together (the root of the sum of the
       squared half-widths; ours is over seeds if there are two or more; a missing published interval counts as zero),
       else "ours is higher" or "ours is lower"; "cannot tell" if ours has no finite interval; "not run".
     """
@@ -84,5 +84,5 @@ def _verdict(difference: float, ours: float, published: float) -> str:
     if not np.isfinite([difference, ours]).all():
         return "cannot tell"
     if abs(difference) <= np.hypot(ours, published):
-        return "agrees"
+        return "compatible"
     return "ours is higher" if difference > 0 else "ours is lower"

@@ -322,7 +322,7 @@ def published(frames: Frames) -> Table | None:
     return Table(
         name="published",
         caption=f"{frames.measure.heading}, mean over the episodes. Ours with the 95% interval over episodes, as "
-        "papers print it, and over seeds. It agrees if the difference lies within both intervals together (root of the "
+        "papers print it, and over seeds. It is compatible if the difference lies within both intervals together (root of the "
         "sum of squares; ours over seeds if there are several).",
         frame=pd.DataFrame(rows),
         labels=2,

@@ -165,5 +165,5 @@ def _interval(table: pd.DataFrame) -> str:
 
 
 def _coloured(verdict: str) -> str:
-    colour = "green" if verdict == "agrees" or "better" in verdict else "yellow"
+    colour = "green" if verdict == "compatible" or "better" in verdict else "yellow"
     return f"[{colour}]{escape(verdict)}[/]"

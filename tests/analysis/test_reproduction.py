@@ -37,7 +37,7 @@ def test_ours_beside_the_published_value(bench, only, rng):
     assert (row["seeds_low"], row["seeds_high"]) == pytest.approx(t_interval(scores.mean(axis=1)))
     assert row["median"] == pytest.approx(np.median(scores, axis=1).mean())
     assert row["iqm"] == pytest.approx(stats.trim_mean(scores, 0.25, axis=1).mean())
-    assert (row["diverged"], row["seeds"], row["n_episodes"], row["verdict"]) == (0, 3, 40, "agrees")
+    assert (row["diverged"], row["seeds"], row["n_episodes"], row["verdict"]) == (0, 3, 40, "compatible")
     assert table.iloc[1]["ours"] == pytest.approx(scores.mean() / 2) and table.iloc[1]["verdict"] == "ours is lower"
     assert table.iloc[2]["step"] == 5 and table.iloc[2]["ours"] == row["ours"]
 
@@ -56,7 +56,12 @@ def test_regression_values_are_positive_errors(bench, rng):
 
 @pytest.mark.parametrize(
     ("value", "interval", "verdict"),
-    [(0.8, None, "agrees"), (0.78, None, "ours is higher"), (0.78, 0.05, "agrees"), (0.9, 0.05, "ours is lower")],
+    [
+        (0.8, None, "compatible"),
+        (0.78, None, "ours is higher"),
+        (0.78, 0.05, "compatible"),
+        (0.9, 0.05, "ours is lower"),
+    ],
 )
 def test_verdicts(bench, value, interval, verdict):
     made = bench().split("home", "in-distribution").add("home", np.tile([0.79, 0.81], 30))
