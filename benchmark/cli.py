@@ -234,24 +234,26 @@ def _load(
 
 def _present(found: Results, folder: Path, json: bool) -> None:
     """Print the tables and write the page."""
-    from benchmark.analysis.gaps import gap_table
-    from benchmark.analysis.reproduction import published_table
-    from benchmark.analysis.scores import score_table
+    from rich.markup import escape
+
     from benchmark.report import terminal
+    from benchmark.report.frames import Frames
     from benchmark.report.page import write_report
 
     console = _console(stderr=json)
+    with console.status("computing scores, gaps and their intervals"):
+        frames = Frames.of(found)
     if json:
-        frames = {"scores": score_table(found), "gaps": gap_table(found), "published": published_table(found)}
-        _print_json({name: terminal.as_json(frame) for name, frame in frames.items()} | {"notes": found.notes})
+        tables = {name: terminal.as_json(getattr(frames, name)) for name in ("scores", "gaps", "pairs", "published")}
+        _print_json({**tables, "notes": found.notes})
     else:
-        terminal.print_scores(found, console)
-        terminal.print_gaps(found, console)
-        terminal.print_published(found, console)
+        terminal.print_scores(frames, console)
+        terminal.print_gaps(frames, console)
+        terminal.print_published(frames, console)
         for note in found.notes:
-            console.print(f"[yellow]Note:[/] {note}")
+            console.print(f"[yellow]Note:[/] {escape(note)}")
     with console.status("drawing the report"):
-        page = write_report(found, folder)
+        page = write_report(frames, folder)
     console.print(f"Report: {page}")
 
 

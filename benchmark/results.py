@@ -139,6 +139,8 @@ def _assemble(cells: dict[tuple[str, int], tuple[Path, dict[str, Any]]], notes: 
             "training": done["training"],
             "evaluation": done["evaluation"],
         }
+        if done["record"].get("diverged"):
+            notes.append(f"The meta-training of {label} with seed {seed} diverged: its loss is not finite.")
         for split, stem in done["files"].items():
             frame = _read(folder / "evaluation" / f"{stem}.parquet", pd.read_parquet)
             episodes.append(frame.assign(algorithm=label, seed=seed))

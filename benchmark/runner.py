@@ -189,7 +189,11 @@ class _Run:
                 )
         pick_best = training.select == "best" and validation is not None
         selected = best if pick_best else {"iteration": training.iterations, "meta": _copy(outer.meta)}
+        finite = [bool(np.isfinite(row["loss"])) for row in curve if "loss" in row]
+        if not all(finite):
+            log.warning("%s: meta-training diverged: its loss is no longer a number", cell)
         record = {
+            "diverged": not all(finite),
             "iterations": training.iterations,
             "selected_iteration": selected["iteration"],
             "selection": "best on validation" if pick_best else "last",

@@ -15,6 +15,7 @@ Nothing is dropped: a value that is not finite makes the mean inf or nan as it i
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -268,7 +269,13 @@ def resampled(values: Array, statistic: str, resamples: int = RESAMPLES, seed: i
     Raises:
         ValueError: for an unknown statistic.
     """
-    m = values.shape[-1]
+    return _resampled(np.ascontiguousarray(values).tobytes(), values.shape, statistic, resamples, seed)
+
+
+@lru_cache(maxsize=512)  # the same grid is met again in every comparison that it takes part in
+def _resampled(grid: bytes, shape: tuple[int, ...], statistic: str, resamples: int, seed: int) -> Array:
+    values = np.frombuffer(grid).reshape(shape)
+    m = shape[-1]
     cut = _cut(m, statistic)
     draws = np.random.default_rng(seed).integers(m, size=(resamples, m)) + m * np.arange(resamples)[:, None]
     counts = np.bincount(draws.ravel(), minlength=resamples * m).reshape(resamples, m).T.astype(np.int32)

@@ -29,9 +29,10 @@ def published_table(results: Results, level: float = LEVEL) -> pd.DataFrame:
     - ours, median, iqm: over the episodes of each seed, averaged over seeds; episodes_low/high: new episodes for these
       runs (what papers print); seeds_low/high: over seeds, NaN for one seed.
     - difference: ours - published.
-    - verdict: "compatible" if the difference is within the published and our interval together (the root of the sum of the
-      squared half-widths; ours is over seeds if there are two or more; a missing published interval counts as zero),
-      else "ours is higher" or "ours is lower"; "cannot tell" if ours has no finite interval; "not run".
+    - verdict: "compatible" if the difference is within the published and our interval together (the root of the sum of
+      the squared half-widths; ours is over seeds if there are two or more; a missing published interval counts as
+      zero), else "ours is higher" or "ours is lower"; "cannot tell" if our interval is wider than the published value
+      is large; "not run".
     """
     grids = Grids(results)
     rows = [entry | _ours(grids, entry, level) for entry in map(_entry, results.suite.get("published") or [])]
@@ -76,13 +77,13 @@ def _ours(grids: Grids, entry: dict, level: float) -> dict:
         "difference": difference,
         "seeds": values.shape[0],
         "n_episodes": values.shape[1],
-        "verdict": _verdict(difference, half, np.nan_to_num(entry["published_interval"])),
+        "verdict": _verdict(difference, half, entry["published"], np.nan_to_num(entry["published_interval"])),
     }
 
 
-def _verdict(difference: float, ours: float, published: float) -> str:
-    if not np.isfinite([difference, ours]).all():
+def _verdict(difference: float, half: float, published: float, published_half: float) -> str:
+    if not np.isfinite([difference, half]).all() or half > abs(published):
         return "cannot tell"
-    if abs(difference) <= np.hypot(ours, published):
+    if abs(difference) <= np.hypot(half, published_half):
         return "compatible"
     return "ours is higher" if difference > 0 else "ours is lower"

@@ -19,8 +19,6 @@ from benchmark.report.verdict import verdict
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from benchmark.results import Results
-
 INTERVALS = (
     ("episodes", "New episodes for these very runs: t over the episodes. The convention of most papers."),
     ("seeds", "New training runs on these episodes: t over the seeds. The headline wherever there are several seeds."),
@@ -33,17 +31,16 @@ INTERVALS = (
 )
 
 
-def write_report(results: Results, out: Path) -> Path:
+def write_report(frames: Frames, out: Path) -> Path:
     """Write `out/index.html`, `out/figures/` and `out/tables/`, and return the path of the page.
 
     Everything is made in a temporary folder first and moved only when it is whole: a report that fails leaves the old
     one as it was. The page makes no request to anywhere.
 
     Args:
-        results: the finished cells of one suite.
+        frames: the analysed results of one suite.
         out: the folder of this report; made if it is not there. Other files in it are left alone.
     """
-    frames = Frames.of(results)
     drawn = draw(frames)
     made = tables.all_tables(frames)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -322,8 +322,8 @@ def published(frames: Frames) -> Table | None:
     return Table(
         name="published",
         caption=f"{frames.measure.heading}, mean over the episodes. Ours with the 95% interval over episodes, as "
-        "papers print it, and over seeds. It is compatible if the difference lies within both intervals together (root of the "
-        "sum of squares; ours over seeds if there are several).",
+        "papers print it, and over seeds. It is compatible if the difference lies within both intervals together (root "
+        "of the sum of squares; ours over seeds if there are several).",
         frame=pd.DataFrame(rows),
         labels=2,
         plain=frozenset({"verdict", "published interval", "source"}),

@@ -12,10 +12,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from benchmark.analysis.gaps import gap_table
-from benchmark.analysis.reproduction import published_table
-from benchmark.analysis.scores import score_table
-from benchmark.report.frames import ROLE_ORDER, SHIFT_GROUP, is_shifted, split_label
+from benchmark.report.frames import ROLE_ORDER, SHIFT_GROUP, Frames, is_shifted, split_label
 from benchmark.report.measure import MISSING, Measure, number, probability, share, uncertain
 
 if TYPE_CHECKING:
@@ -26,10 +23,9 @@ NARROW = 16  # and as few as this where it lets all algorithms stand side by sid
 SHOWN = ("task gap", "recurring-task gap", "domain gap", "total gap", "shot and way shift")
 
 
-def print_scores(results: Results, console: Console) -> None:
+def print_scores(frames: Frames, console: Console) -> None:
     """Splits by algorithms, each score with its interval, and the share of diverged episodes where there are any."""
-    measure = Measure.of(results.suite)
-    table = score_table(results)
+    measure, table = frames.measure, frames.scores
     table = table[(table["condition"] == "standard") & (table["statistic"] == measure.statistic)]
     text = {
         (row["split"], row["algorithm"]): measure.score(row["score"], row["low"], row["high"])
@@ -37,17 +33,16 @@ def print_scores(results: Results, console: Console) -> None:
     }
     mean = "interquartile mean over the episodes" if measure.log else "mean over the episodes"
     title = f"{measure.heading} ({mean}; {_interval(table)})"
-    _grid(console, title, _score_rows(results.suite, table), text, list(table["algorithm"].unique()))
+    _grid(console, title, _score_rows(frames.suite, table), text, list(table["algorithm"].unique()))
     if measure.log or (table["diverged"] > 0).any():
         shares = {(row["split"], row["algorithm"]): share(row["diverged"]) for row in table.to_dict("records")}
-        rows = _score_rows(results.suite, table)
+        rows = _score_rows(frames.suite, table)
         _grid(console, "Share of diverged episodes", rows, shares, list(table["algorithm"].unique()))
 
 
-def print_gaps(results: Results, console: Console) -> None:
+def print_gaps(frames: Frames, console: Console) -> None:
     """The gaps between splits, by algorithm, each with its interval."""
-    measure = Measure.of(results.suite)
-    table = gap_table(results)
+    measure, table = frames.measure, frames.gaps
     table = table[(table["statistic"] == measure.statistic) & table["gap"].isin(SHOWN)]
     if table.empty:
         return
@@ -57,34 +52,38 @@ def print_gaps(results: Results, console: Console) -> None:
         for row in table.to_dict("records")
     }
     pairs = dict.fromkeys(zip(table["gap"], table["split"], strict=True))
-    rows = [(gap, split_label(results.suite, split), f"{gap}/{split}") for gap, split in pairs]
+    rows = [(gap, split_label(frames.suite, split), f"{gap}/{split}") for gap, split in pairs]
     title = f"Gaps in {measure.gap_unit}; positive: generalization costs ({_interval(table)})"
     _grid(console, title, rows, text, list(table["algorithm"].unique()))
 
 
-def print_published(results: Results, console: Console) -> None:
+def print_published(frames: Frames, console: Console) -> None:
     """Published values beside ours; prints nothing where the suite cites none."""
-    measure, table = Measure.of(results.suite), published_table(results)
+    measure, table = frames.measure, frames.published
     if table.empty:
         return
     scale, decimals = (1.0, 2) if measure.log else (100.0, 1)
 
-    def text(value: float, low: float, high: float) -> str:
+    def text(value: float, low: float = math.nan, high: float = math.nan) -> str:
         return uncertain(value * scale, low * scale, high * scale, decimals)
 
-    out = _table(f"Published values and ours, {measure.label} (ours: 95% interval over episodes)")
-    for heading in ("algorithm", "split", "published", "ours", "verdict"):
-        out.add_column(heading, justify="right" if heading in ("published", "ours") else "left")
-    for row in table.to_dict("records"):
-        half = row["published_interval"]
-        out.add_row(
-            escape(row["algorithm"]),
-            escape(row["split"]) + ("" if pd.isna(row["step"]) else f", {int(row['step'])} steps"),
-            text(row["published"], row["published"] - half, row["published"] + half),
-            text(row["ours"], row["episodes_low"], row["episodes_high"]),
-            _coloured(row["verdict"]),
-        )
-    console.print(out)
+    spread = ("median", "IQM", "diverged") if measure.log else ()  # beside a mean that single episodes can ruin
+    for split, rows in table.groupby("split", sort=False):
+        out = _table(f"Published values and ours on {split}: {measure.label} (ours: mean, 95% interval over episodes)")
+        for heading in ("", "steps", "published", "ours", *spread, "verdict"):
+            out.add_column(heading, justify="left" if heading in ("", "verdict") else "right")
+        for row in rows.to_dict("records"):
+            half = row["published_interval"]
+            robust = (text(row["median"]), text(row["iqm"]), share(row["diverged"]))
+            out.add_row(
+                escape(row["algorithm"]),
+                MISSING if pd.isna(row["step"]) else str(int(row["step"])),
+                text(row["published"], row["published"] - half, row["published"] + half),
+                text(row["ours"], row["episodes_low"], row["episodes_high"]),
+                *(robust if measure.log else ()),
+                _coloured(row["verdict"]),
+            )
+        console.print(out)
 
 
 def print_comparison(frame: pd.DataFrame, a: str, b: str, results: Results, console: Console) -> None:

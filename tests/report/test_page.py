@@ -8,7 +8,7 @@ import pytest
 from synthetic import make_results
 
 from benchmark.report import page
-from benchmark.report.page import write_report
+from benchmark.report.frames import Frames
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
@@ -46,6 +46,10 @@ def parsed(text):
     parser.feed(text)
     parser.close()
     return parser
+
+
+def write_report(results, out):
+    return page.write_report(Frames.of(results), out)
 
 
 @pytest.fixture(scope="module", params=["classification", "regression"])

@@ -159,9 +159,9 @@ def test_verdict_names_the_best_and_what_cannot_be_told(frames):
 def test_terminal_fits_a_hundred_columns(results, kind):
     one = results[kind]
     console = Console(width=100, file=io.StringIO(), color_system=None)
-    terminal.print_scores(one, console)
-    terminal.print_gaps(one, console)
-    terminal.print_published(one, console)
+    terminal.print_scores(Frames.of(one), console)
+    terminal.print_gaps(Frames.of(one), console)
+    terminal.print_published(Frames.of(one), console)
     terminal.print_comparison(compare(one, "maml", "fomaml"), "maml", "fomaml", one, console)
     text = console.file.getvalue()
     assert max(map(len, text.splitlines())) <= 100

@@ -1,0 +1,78 @@
+"""The shape of the house: imports run downwards, and whoever analyses needs no torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "benchmark"
+
+# Each layer may import from the layers below it (and from itself).
+TRAINING = ["cli", "launch", "runner", "engine", "algorithms", "models", "tasks", "suite"]
+ANALYSIS = ["cli", "report", "analysis", "results"]
+ANYWHERE = {"errors", "registry", ""}
+
+
+def imports_of(path: Path) -> set[str]:
+    """The second parts of all imports from this package: `benchmark.tasks.images` counts as `tasks`."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [
+                f"{node.module}.{alias.name}" if node.module == "benchmark" else node.module for alias in node.names
+            ]
+        found |= {name.split(".")[1] for name in names if name and name.startswith("benchmark.")}
+    return found - {"__version__"}
+
+
+def layer_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_downwards(path):
+    layer = layer_of(path)
+    if layer in ("__init__", "cli", "inspection"):
+        return
+    allowed = set(ANYWHERE)
+    for order in (TRAINING, ANALYSIS):
+        if layer in order:
+            allowed |= set(order[order.index(layer) :])
+    if layer == "runner":  # the one place where the training side writes what the analysis side reads
+        allowed.add("results")
+    if layer == "tasks":  # a source is named in a suite, it does not know suites
+        allowed.discard("suite")
+    assert imports_of(path) <= allowed
+
+
+@pytest.mark.parametrize("module", ["benchmark.results", "benchmark.analysis.comparisons", "benchmark.report.page"])
+def test_analysis_needs_no_torch(module):
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'learn2learn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_help_needs_neither_torch_nor_pandas():
+    code = """
+import sys
+sys.argv = ["metagap", "--help"]
+from benchmark.cli import main
+try:
+    main()
+except SystemExit:
+    pass
+slow = {"torch", "pandas", "scipy", "pydantic", "matplotlib"} & set(sys.modules)
+sys.exit(f"imported {slow}" if slow else 0)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+
+
+def test_core_does_not_import_learn2learn():
+    for path in PACKAGE.rglob("*.py"):
+        assert "import learn2learn" not in path.read_text(encoding="utf-8")

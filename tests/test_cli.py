@@ -1,0 +1,266 @@
+"""The command line as people meet it: a process, its output, its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark import results
+from benchmark.cli import main
+from benchmark.suite import expand, load_suite
+
+TINY = """
+title = "Tiny"
+seeds = [0, 1]
+[task]
+ways = 3
+shots = 1
+queries = 2
+[model]
+name = "conv4"
+filters = 4
+[source]
+name = "glyphs"
+alphabets = 5
+characters = 4
+instances = 5
+image_size = 16
+[training]
+iterations = 6
+meta_batch = 2
+validations = 2
+validation_episodes = 4
+[evaluation]
+episodes = 6
+steps = 1
+diagnostic_episodes = 3
+[algorithms.maml]
+inner_lr = 0.1
+[algorithms.scratch]
+[[splits]]
+name = "old"
+role = "meta-train"
+classes = "train"
+[[splits]]
+name = "new"
+role = "in-distribution"
+classes = "test"
+[[splits]]
+name = "digits"
+role = "cross-domain"
+source = { name = "digits", image_size = 16 }
+"""
+
+WAVES = """
+title = "Waves"
+[task]
+kind = "regression"
+shots = 5
+queries = 5
+[model]
+name = "mlp"
+[source]
+name = "sinusoid"
+[training]
+iterations = 4000
+meta_batch = 4
+[evaluation]
+episodes = 10
+steps = 2
+[algorithms.maml]
+[[splits]]
+name = "old"
+role = "meta-train"
+[[splits]]
+name = "new"
+role = "in-distribution"
+"""
+
+
+@pytest.fixture
+def metagap(tmp_path: Path):
+    def metagap(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "from benchmark.cli import main; main()", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+
+    (tmp_path / "tiny.toml").write_text(TINY)
+    (tmp_path / "waves.toml").write_text(WAVES)
+    return metagap
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """The same command in this process, where nothing has to be imported anew: exit code, output and errors."""
+
+    def here(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["metagap", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        captured = capsys.readouterr()
+        return int(end.value.code or 0), captured.out, captured.err
+
+    (tmp_path / "tiny.toml").write_text(TINY)
+    monkeypatch.chdir(tmp_path)
+    return here
+
+
+def test_run_report_and_compare(metagap, tmp_path):
+    first = metagap("run", "tiny.toml")
+    assert first.returncode == 0, first.stderr
+    for text in ("maml seed 0 in", "in-distribution", "domain gap", "95% interval over", "reports/tiny/index.html"):
+        assert text in first.stdout
+    page = tmp_path / "reports" / "tiny" / "index.html"
+    assert "Tiny" in page.read_text(encoding="utf-8")
+
+    again = metagap("run", "tiny.toml", "--json")
+    assert again.returncode == 0, again.stderr
+    assert "4 of 4 cells are already done" in again.stderr
+    tables = json.loads(again.stdout)
+    assert {row["algorithm"] for row in tables["scores"]} == {"maml", "scratch"}
+    assert any(row["gap"] == "task gap" for row in tables["gaps"])
+
+    page.unlink()
+    reported = metagap("report", "tiny")
+    assert reported.returncode == 0, reported.stderr
+    assert page.is_file()
+
+    compared = metagap("compare", "tiny", "maml", "scratch", "--json")
+    assert compared.returncode == 0, compared.stderr
+    assert {row["split"] for row in json.loads(compared.stdout)} == {"old", "new", "digits"}
+    assert "cannot tell" in metagap("compare", "tiny", "maml", "scratch").stdout or "better" in compared.stdout
+
+
+def test_only_some_cells_and_a_plugin(metagap, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        '"""Mine."""\nfrom benchmark.algorithms.maml import MAML\n\n\nclass Mine(MAML):\n    """Mine."""\n'
+        "    inner_lr: float = 0.2\n"
+    )
+    done = metagap("run", "tiny.toml", "-a", "./mine.py:Mine", "-a", "scratch", "--seed", "3", "--iterations", "2")
+    assert done.returncode == 0, done.stderr
+    found = results.read(tmp_path / "results", "tiny")
+    assert list(found.cells.algorithm) == ["mine", "scratch"]
+    assert set(found.cells.seed) == {3}
+    assert found.suite["algorithms"]["mine"]["inner_lr"] == 0.2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "quikstart"], "no suite 'quikstart'; did you mean 'quickstart'? allowed: "),
+        (["run", "gone.toml"], "no suite file 'gone.toml'; built-in suites: "),
+        (["run", "tiny.toml", "--set", "training.itrations=5"], "unknown key 'training.itrations'; did you mean"),
+        (
+            ["run", "tiny.toml", "--set", "task.ways=50"],
+            "training of maml: 50 ways, 1 shots and 2 queries need 50 classes",
+        ),
+        (["run", "tiny.toml", "--set", "splits.digits.ways=9"], "split 'digits' has ways = 9"),
+        (["run", "tiny.toml", "--set", "task.queries=5"], "3 classes of at least 6 images; there are 0 such classes"),
+        (["run", "tiny.toml", "--set", "splits.digits.source.image_size=28"], "set image_size and channels"),
+        (["run", "tiny.toml", "--algorithm", "mammal"], "unknown algorithm 'mammal'; did you mean 'maml'?"),
+        (["run", "omniglot-small", "--data", "."], "omniglot-py/images_background.zip"),
+        (["run", "tiny.toml", "--data", "nowhere"], "--data 'nowhere' is not a folder"),
+        (["run", "tiny.toml", "--device", "tpu"], "--device 'tpu'; did you mean 'cpu'? allowed: auto, cpu, cuda"),
+        (["report", "tiny"], "no finished results of suite 'tiny'"),
+        (["compare", "tiny", "a", "b"], "no finished results of suite 'tiny'"),
+        (["show", "mamml"], "nothing is called 'mamml'; did you mean 'maml'?"),
+        (["list", "suits"], "list 'suits'; did you mean 'suites'?"),
+        (["data", "get", "omniglott"], "no data set 'omniglott'; did you mean 'omniglot'?"),
+        (["data", "verify", "mnst"], "no data set 'mnst'; did you mean"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_errors_are_one_message_and_code_2(here, tmp_path, arguments, message):
+    before = sorted(tmp_path.rglob("*"))
+    code, _, errors = here(*arguments)
+    assert code == 2
+    assert message in errors
+    assert errors.startswith("metagap: ")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_error_has_no_traceback(metagap):
+    done = metagap("run", "quikstart")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[0].startswith("metagap: no suite 'quikstart'; did you mean 'quickstart'?")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["suites", "algorithms", "sources", "models"])
+def test_lists(here, kind):
+    rows = json.loads(here("list", kind, "--json")[1])
+    assert rows
+    assert all(row["name"] and row["about"] and "broken" not in row["about"] for row in rows)
+    assert all(row["name"] in here("list", kind)[1] for row in rows)
+
+
+@pytest.mark.parametrize("name", ["quickstart", "maml", "glyphs", "conv4"])
+def test_show(here, name):
+    code, text, _ = here("show", name)
+    assert code == 0
+    assert name in text
+    assert json.loads(here("show", name, "--json")[1])["name"] == name
+
+
+def test_data_commands_on_the_real_files(here, real_data):
+    folder = str(real_data("MNIST/raw/t10k-images-idx3-ubyte.gz"))
+    rows = {row["name"]: row for row in json.loads(here("data", "list", "--data", folder, "--json")[1])}
+    assert rows["mnist"]["state"] == "here"
+    assert rows["emnist"]["state"].startswith("not in")
+    code, text, _ = here("data", "verify", "mnist", "digits", "--data", folder, "--json")
+    assert code == 0
+    found = {row["name"]: row["found"] for row in json.loads(text)}
+    assert found["mnist"] == "10,000 images of 10 classes; files are the publisher's"
+    assert "already in" in here("data", "get", "mnist", "--data", folder)[1]
+
+
+def test_damaged_data_are_found(here, tmp_path):
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in ("images-idx3-ubyte", "labels-idx1-ubyte"):
+        (raw / f"t10k-{name}.gz").write_bytes(b"half a file")
+    code, text, _ = here("data", "verify", "mnist", "--data", str(tmp_path), "--json")
+    assert code == 1
+    assert json.loads(text)[0]["state"] == "damaged"
+
+
+def kill_when(checkpoint: Path, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while not checkpoint.is_file():
+        assert time.monotonic() < deadline, "no checkpoint"
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+def test_killed_in_the_middle_it_goes_on_and_ends_with_the_same_bits(metagap, tmp_path):
+    cell = expand(load_suite(str(tmp_path / "waves.toml")))[0]
+    arguments = ["run", "waves.toml", "--results", "parts", "--checkpoint-every", "0.01"]
+    command = [sys.executable, "-c", "from benchmark.cli import main; main()", *arguments]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checkpoint = cell.folder(tmp_path / "parts") / "checkpoint.pt"
+    kill_when(checkpoint, process)
+    time.sleep(1)  # its worker ends with it
+    state = torch.load(checkpoint, weights_only=True)
+    assert not state["finished"]
+    assert 0 < state["outer"]["iteration"] < 4000
+    stamp = checkpoint.stat().st_mtime_ns
+    time.sleep(0.3)
+    assert checkpoint.stat().st_mtime_ns == stamp
+
+    assert metagap(*arguments).returncode == 0
+    assert metagap("run", "waves.toml", "--results", "whole").returncode == 0
+    parts, whole = (results.read(tmp_path / folder, "waves") for folder in ("parts", "whole"))
+    assert parts.episodes.equals(whole.episodes)
+    weights = [torch.load(cell.folder(tmp_path / f) / "checkpoint.pt")["selected"] for f in ("parts", "whole")]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
