@@ -22,7 +22,9 @@ from rich.text import Text
 
 from benchmark import registry
 from benchmark.errors import UserError
-from benchmark.runner import Machine, is_done, run_cell, spec_of
+from benchmark.runner.cell import is_done, run_cell
+from benchmark.runner.score import missing
+from benchmark.runner.workbench import Machine, spec_of, training_part, training_spec
 from benchmark.suite import Cell, make_source
 from benchmark.tasks.source import Part
 
@@ -56,23 +58,17 @@ def check(cells: Sequence[Cell]) -> None:
     Raises UserError with the place.
     """
     suite = cells[0].suite
-    held_out = suite.source.get("held_out_images")
-    training = make_source(suite.source).tasks(Part("train", "train" if held_out else "all"), "cpu")
+    training = make_source(suite.source).tasks(training_part(suite.source), "cpu")
     options = {key: value for key, value in suite.model.items() if key != "name"}
     registry.load("model", suite.model["name"])(training.x_shape, suite.task.ways, **options)
     generator = torch.Generator()
     for cell in {cell.label: cell for cell in cells}.values():
-        own = {"shots": cell.training.shots, "queries": cell.training.queries}
-        task = suite.task.model_copy(update={key: value for key, value in own.items() if value is not None})
         with _place(f"training of {cell.label}"):
-            training.draw(1, spec_of(task), generator)
+            training.draw(1, training_spec(suite.task, cell.training), generator)
     for split in suite.splits:
-        try:
-            tasks = make_source(split.source).tasks(Part(split.classes, split.images), "cpu")
-        except UserError:
-            if split.optional:
-                continue
-            raise
+        if split.optional and missing(split):
+            continue
+        tasks = make_source(split.source).tasks(Part(split.classes, split.images), "cpu")
         with _place(f"split '{split.name}'"):
             tasks.draw(1, spec_of(suite.split_task(split)), generator)
         if tasks.x_shape != training.x_shape:

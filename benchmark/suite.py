@@ -208,6 +208,16 @@ class Suite(Section):
         shared = self.model_dump(include={"task", "model", "source", "training", "evaluation", "splits"})
         return digest(shared)
 
+    @property
+    def validation(self) -> Split | None:
+        """The split on which checkpoints are compared, if there is one."""
+        return next((split for split in self.splits if split.role == "meta-val"), None)
+
+    @property
+    def test_splits(self) -> list[Split]:
+        """The splits that are scored once training is over."""
+        return [split for split in self.splits if split.role != "meta-val"]
+
     def split_task(self, split: Split) -> Task:
         """The form of the tasks of a split."""
         own = {key: value for key in ("ways", "shots", "queries") if (value := getattr(split, key)) is not None}
@@ -229,7 +239,7 @@ class Cell:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Everything that the trained weights depend on, as plain values."""
-        validation = next((split for split in self.suite.splits if split.role == "meta-val"), None)
+        validation = self.suite.validation
         best = self.training.select == "best" and validation is not None
         return {
             "task": self.suite.task.model_dump(),

@@ -12,7 +12,8 @@ from filelock import FileLock
 
 from benchmark import results
 from benchmark.errors import UserError
-from benchmark.runner import Machine, is_done, run_cell
+from benchmark.runner.cell import is_done, run_cell
+from benchmark.runner.workbench import Machine
 from benchmark.suite import Cell, expand, load_suite
 
 IMAGES = """

@@ -1,0 +1,1 @@
+"""One cell from start to end: `workbench` makes what it consists of, `train` and `score` use it, `cell` runs them."""

@@ -1,0 +1,162 @@
+"""Meta-testing of a cell: every split under every condition, as rows of a data frame; and a sample of each split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from benchmark import results
+from benchmark.algorithms.base import Params
+from benchmark.engine.evaluate import evaluate, null_loss, shuffled_support
+from benchmark.errors import UserError
+from benchmark.runner.workbench import Report, Workbench
+from benchmark.suite import Condition, Split, digest, make_source
+from benchmark.tasks.episode import Episode, Tasks
+from benchmark.tasks.functions import Waves
+from benchmark.tasks.images import ImageBank
+from benchmark.tasks.source import ImageSource, Part
+
+EPISODES_IN_MEMORY = 200
+SAMPLE_TASKS = 4
+
+
+def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -> tuple[dict[str, str], list[str]]:
+    """Score every split that has no file in `folder` yet.
+
+    Returns the stem of each split's files, and notes on the optional splits that were left out for want of data.
+    """
+    files, notes = {}, []
+    for split in bench.cell.suite.test_splits:
+        stem = _stem(bench, split)
+        path = folder / f"{stem}.parquet"
+        if not path.is_file():
+            if split.optional and (fault := missing(split)):
+                notes.append(f"Split '{split.name}' was left out: {fault}.")
+                continue
+            tasks = bench.tasks(split.source, Part(split.classes, split.images))
+            results.write_arrays(path.with_suffix(".npz"), _sample(bench, split, tasks))
+            results.write_frame(path, _score_split(bench, meta, split, tasks, report))
+        files[split.name] = stem
+    return files, notes
+
+
+def missing(split: Split) -> str:
+    """What of a split's data is not on this machine; empty where all is there."""
+    source = make_source(split.source)
+    try:
+        if isinstance(source, ImageSource):
+            source.stamp()
+    except UserError as error:
+        return str(error).partition(";")[0]
+    return ""
+
+
+def _score_split(bench: Workbench, meta: Params, split: Split, tasks: Tasks, report: Report) -> pd.DataFrame:
+    evaluation, spec = bench.cell.evaluation, bench.spec(split)
+    count = split.episodes or evaluation.episodes
+    plan = [(condition, count if condition == "standard" else few) for condition, few in _conditions(bench, split)]
+    total, done, frames = sum(count for _, count in plan), 0, []
+
+    def advance(episodes: int) -> None:
+        nonlocal done
+        done += episodes
+        report(split.name, done, total)
+
+    for condition, wanted in plan:
+        generator = bench.generator(split, "test")
+        if condition == "open":
+            draw = tasks.draw_open(wanted, spec, generator)
+        else:  # every condition meets the first of the same episodes
+            draw = tasks.draw(count, spec, generator)[:wanted]
+        if draw is not None:
+            frames.append(_score_draw(bench, meta, split, tasks, draw, condition, advance))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _conditions(bench: Workbench, split: Split) -> list[tuple[Condition, int]]:
+    """The conditions under which a split is scored, and the number of episodes of those beside the standard one."""
+    evaluation = bench.cell.evaluation
+    few = min(split.episodes or evaluation.episodes, evaluation.diagnostic_episodes)
+    found: list[Condition] = ["standard"]
+    if split.role == "in-distribution":
+        if "batch-norm" in evaluation.diagnostics and bench.has_batch_norm:
+            found.append("inductive" if evaluation.batch_norm == "transductive" else "transductive")
+        if "shuffled" in evaluation.diagnostics:
+            found.append("shuffled")
+    if "open" in evaluation.diagnostics:
+        found.append("open")
+    return [(condition, few) for condition in found]
+
+
+def _score_draw(
+    bench: Workbench,
+    meta: Params,
+    split: Split,
+    tasks: Tasks,
+    draw: Any,
+    condition: Condition,
+    advance: Callable[[int], None],
+) -> pd.DataFrame:
+    """One row per episode and inner step; conditions beside the standard one record the headline step only."""
+    evaluation, spec = bench.cell.evaluation, bench.spec(split)
+    mode = condition if condition in ("transductive", "inductive") else evaluation.batch_norm
+    standard = condition == "standard"
+    steps = evaluation.path_steps if standard else evaluation.steps
+    labels = bench.generator(split, "shuffled")
+    frames = []
+    for start in range(0, len(draw), EPISODES_IN_MEMORY):
+        part = draw[start : start + EPISODES_IN_MEMORY]
+        episodes = tasks.episode(part, spec).to(bench.device, bench.dtype)
+        if condition == "shuffled":
+            episodes = shuffled_support(episodes, labels)
+        scores = evaluate(
+            bench.bind(spec),
+            meta,
+            episodes,
+            spec,
+            steps,
+            bench.mapping,
+            inductive=mode == "inductive" and bench.has_batch_norm,
+            last_only=not standard,
+            advance=advance,
+        )
+        n, recorded = scores["query_loss"].shape
+        rows = {
+            "episode": np.repeat(np.arange(start, start + n), recorded),
+            "step": np.tile(np.arange(steps + 1 - recorded, steps + 1), n),
+            **{name: value.flatten().numpy() for name, value in scores.items()},
+            "null_loss": np.repeat(null_loss(episodes, spec).numpy(), recorded),
+        }
+        frames.append(pd.DataFrame(rows))
+    about = {"split": split.name, "role": split.role, "condition": condition, "ways": spec.ways, "shots": spec.shots}
+    return pd.concat(frames, ignore_index=True).assign(**about)
+
+
+def _sample(bench: Workbench, split: Split, tasks: Tasks) -> dict[str, np.ndarray]:
+    """A first look at the split: its first test episode (regression: the first few) as arrays."""
+    spec = bench.spec(split)
+    draw = tasks.draw(split.episodes or bench.cell.evaluation.episodes, spec, bench.generator(split, "test"))
+    if isinstance(tasks, Waves):
+        draw = draw[:SAMPLE_TASKS]
+        low, high = tasks.family.x
+        x = torch.linspace(low, high, 200).view(1, -1, 1).expand(len(draw), -1, -1)
+        fields = tasks.episode(draw, spec)._asdict() | {"curve_x": x, "curve_y": tasks.value(draw, x)}
+        return {name: value.cpu().numpy() for name, value in fields.items() if name != "classes"}
+    assert isinstance(tasks, ImageBank)
+    episode = Episode(*(field[0] for field in tasks.normalised(0.0, 1.0).episode(draw[:1], spec)))
+    names = np.array([tasks.names[c] for c in episode.classes.tolist()])
+    images = {name: (getattr(episode, name) * 255).round().to(torch.uint8) for name in ("support_x", "query_x")}
+    fields = {**images, "support_y": episode.support_y, "query_y": episode.query_y}
+    return {"class_names": names, **{name: value.cpu().numpy() for name, value in fields.items()}}
+
+
+def _stem(bench: Workbench, split: Split) -> str:
+    """The name of a split's files: readable, and another one for other settings."""
+    settings = [split.model_dump(), bench.cell.suite.task.model_dump(), bench.cell.evaluation.model_dump()]
+    readable = "".join(c if c.isascii() and c.isalnum() else "-" for c in split.name).strip("-").lower()
+    return f"{readable or 'split'}-{digest(settings)}"

@@ -1,0 +1,185 @@
+"""Meta-training of a cell: the outer loop with its curve, validation, checkpoints and resumption."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from benchmark import results
+from benchmark.algorithms.base import Params
+from benchmark.engine.evaluate import evaluate
+from benchmark.engine.mapping import Mapping
+from benchmark.engine.outer import OuterLoop
+from benchmark.errors import UserError
+from benchmark.runner.workbench import Report, Workbench, log, seed_of
+from benchmark.tasks.source import Part
+
+COMPILE_FROM = 20_000
+"""Iterations from which on compiling the meta-step is repaid, where tasks are mapped by vmap."""
+CURVE_POINTS = 1000
+
+
+def train(bench: Workbench, folder: Path, report: Report) -> tuple[Params, dict[str, Any]]:
+    """Meta-train, or go on where a checkpoint in `folder` ends; a finished one is only read.
+
+    Returns the selected meta-parameters and what the record says about the training.
+    """
+    path = folder / "checkpoint.pt"
+    state = _load(path, bench)
+    if state is None or not state["finished"]:
+        if bench.algorithm.trains:
+            finished = _Training(bench, path, report, state).run()
+        else:
+            record = {"iterations": 0, "selected_iteration": 0, "selection": "none", "train_seconds": 0.0}
+            finished = {"selected": bench.meta, "record": record, "curve": []}
+        results.write_frame(folder / "curve.parquet", _curve_frame(finished.pop("curve")))
+        state = {"finished": True, **finished}
+        _save(path, state)
+    return state["selected"], state["record"]
+
+
+class _Training:
+    """A training in progress. Everything that its next step depends on is in `state`."""
+
+    def __init__(self, bench: Workbench, path: Path, report: Report, state: dict[str, Any] | None):
+        self.bench, self.path, self.report = bench, path, report
+        self.settings = bench.cell.training
+        self.validation = _Validation.of(bench)
+        compile = bench.machine.compile
+        if compile is None:
+            compile = bench.mapping.how == "vmap" and self.settings.iterations >= COMPILE_FROM
+        mapping = bench.mapping
+        if state is not None:  # the same numbers to the last bit need the same kernels
+            compile, mapping = state["compile"], Mapping(*state["mapping"])
+        self.mapping = mapping
+        self.outer = OuterLoop(bench.bind(bench.training_spec), bench.meta, self.settings, mapping, compile)
+        # Training episodes are drawn on the device; a generator's stream depends on where it runs.
+        self.sampler = torch.Generator(bench.device).manual_seed(seed_of("training", bench.cell.seed))
+        self.curve: list[dict[str, float]] = []
+        self.sums: dict[str, torch.Tensor] = {}
+        self.best: dict[str, Any] = {"score": -float("inf"), "iteration": 0, "meta": _copy(bench.meta)}
+        self.started = time.monotonic()
+        if state is not None:
+            self.outer.load_state_dict(state["outer"])
+            self.sampler.set_state(state["sampler"].cpu())
+            self.curve, self.sums, self.best = state["curve"], state["sums"], state["best"]
+            self.started -= state["seconds"]
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end; returns the selected meta-parameters, the record and the curve."""
+        bench, total = self.bench, self.settings.iterations
+        validate_every = max(1, total // self.settings.validations)
+        record_every = max(1, total // CURVE_POINTS)
+        saved = time.monotonic()
+        while self.outer.iteration < total:
+            draw = bench.training_tasks.draw(self.settings.meta_batch, bench.training_spec, self.sampler)
+            episodes = bench.training_tasks.episode(draw, bench.training_spec).to(bench.device, bench.dtype)
+            metrics = self.outer.step(episodes)
+            self.sums = {name: self.sums.get(name, 0.0) + value.detach() for name, value in metrics.items()}
+            done = self.outer.iteration
+            if done % record_every == 0:
+                self._record({name: float(value) / record_every for name, value in self.sums.items()})
+                self.sums = {}
+                self.report("training", done, total)
+            if self.validation is not None and (done % validate_every == 0 or done == total):
+                self._validate()
+            if time.monotonic() - saved > bench.machine.checkpoint_seconds or done == total:
+                saved = time.monotonic()
+                _save(self.path, self._state())
+        return self._selected()
+
+    def _record(self, values: dict[str, float]) -> None:
+        """Add values to the point of the curve at this iteration."""
+        iteration = self.outer.iteration
+        if not self.curve or self.curve[-1]["iteration"] != iteration:
+            self.curve.append({"iteration": iteration, "seconds": time.monotonic() - self.started})
+        self.curve[-1].update(values)
+
+    def _validate(self) -> None:
+        assert self.validation is not None
+        score, loss = self.validation.score(self.outer.meta, self.mapping)
+        self._record({"val_score": score, "val_loss": loss})
+        if score > self.best["score"]:
+            self.best = {"score": score, "iteration": self.outer.iteration, "meta": _copy(self.outer.meta)}
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "finished": False,
+            "outer": self.outer.state_dict(),
+            "sampler": self.sampler.get_state(),
+            "curve": self.curve,
+            "sums": self.sums,
+            "best": self.best,
+            "seconds": time.monotonic() - self.started,
+            "compile": self.outer.compiled,
+            "mapping": tuple(self.mapping),
+        }
+
+    def _selected(self) -> dict[str, Any]:
+        pick_best = self.settings.select == "best" and self.validation is not None
+        selected = self.best if pick_best else {"iteration": self.outer.iteration, "meta": self.outer.meta}
+        diverged = not all(np.isfinite(point["loss"]) for point in self.curve if "loss" in point)
+        if diverged:
+            log.warning("%s: meta-training diverged: its loss is no longer a number", self.bench.cell)
+        record = {
+            "iterations": self.outer.iteration,
+            "selected_iteration": selected["iteration"],
+            "selection": "best on validation" if pick_best else "last",
+            "train_seconds": time.monotonic() - self.started,
+            "compiled": self.outer.compiled,
+            "diverged": diverged,
+        }
+        return {"selected": _copy(selected["meta"]), "record": record, "curve": self.curve}
+
+
+class _Validation:
+    """The episodes on which checkpoints are compared: the same ones every time."""
+
+    def __init__(self, bench: Workbench, split: Any):
+        self.bench, self.spec = bench, bench.spec(split)
+        tasks = bench.tasks(split.source, Part(split.classes, split.images))
+        draw = tasks.draw(bench.cell.training.validation_episodes, self.spec, bench.generator(split, "validation"))
+        self.episodes = tasks.episode(draw, self.spec).to(bench.device, bench.dtype)
+
+    @classmethod
+    def of(cls, bench: Workbench) -> _Validation | None:
+        """Those of the suite's split of the role meta-val, if it has one."""
+        split = bench.cell.suite.validation
+        return None if split is None else cls(bench, split)
+
+    def score(self, meta: Params, mapping: Mapping) -> tuple[float, float]:
+        """Mean score and loss after the headline number of inner steps; a score that is not finite is the worst."""
+        steps = self.bench.cell.evaluation.steps
+        scores = evaluate(self.bench.bind(self.spec), meta, self.episodes, self.spec, steps, mapping, last_only=True)
+        score, loss = float(scores["query_score"].mean()), float(scores["query_loss"].mean())
+        return (score if np.isfinite(score) else -float("inf")), loss
+
+
+def _load(path: Path, bench: Workbench) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        return torch.load(path, map_location=bench.device, weights_only=True)
+    except Exception as error:
+        raise UserError(f"'{path}' cannot be read ({error}); remove it to train {bench.cell} from the start") from None
+
+
+def _save(path: Path, state: dict[str, Any]) -> None:
+    with results.atomic(path) as temporary:
+        torch.save(state, temporary)
+
+
+def _copy(params: Params) -> Params:
+    return {name: value.detach().clone() for name, value in params.items()}
+
+
+def _curve_frame(points: list[dict[str, float]]) -> pd.DataFrame:
+    """The training curve with all its columns, whatever was recorded."""
+    columns = ["iteration", "seconds", "loss", "score", "val_loss", "val_score"]
+    further = [key for point in points for key in point]
+    return pd.DataFrame(points, columns=list(dict.fromkeys(columns + further))).astype(float)

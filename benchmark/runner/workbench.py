@@ -1,0 +1,107 @@
+"""What a cell consists of, made from its configuration: network, algorithm, training tasks, meta-parameters."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from benchmark import registry
+from benchmark.algorithms.base import Algorithm, Params
+from benchmark.engine.mapping import Mapping, best_mapping
+from benchmark.suite import Cell, Split, Task, Training, make_source
+from benchmark.tasks.episode import TaskSpec
+from benchmark.tasks.images import ImageBank, pixel_statistics
+from benchmark.tasks.source import Part
+
+log = logging.getLogger("metagap")
+
+Report = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how a cell runs. None of this is part of what the cell is."""
+
+    device: torch.device
+    compile: bool | None = None
+    """None: where it pays, which is for long training of small networks."""
+    checkpoint_seconds: float = 30
+
+
+class Workbench:
+    """A cell's network, algorithm and training tasks, seeded, and its meta-parameters before meta-training."""
+
+    def __init__(self, cell: Cell, machine: Machine):
+        self.cell, self.machine, self.device = cell, machine, machine.device
+        suite, precision = cell.suite, cell.training.precision
+        self.dtype = torch.float64 if precision == "float64" else torch.float32
+        torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+        torch.backends.cudnn.allow_tf32 = precision == "tf32"
+
+        self._normalisation = (0.0, 1.0)
+        self.training_tasks = self.tasks(suite.source, training_part(suite.source))
+        if suite.source.get("normalise"):
+            self._normalisation = pixel_statistics(self.training_tasks)
+            self.training_tasks = self.training_tasks.normalised(*self._normalisation)
+        self.training_spec = training_spec(suite.task, cell.training)
+
+        torch.manual_seed(cell.seed)
+        network = registry.load("model", suite.model["name"])
+        options = {key: value for key, value in suite.model.items() if key != "name"}
+        self.network = network(self.training_tasks.x_shape, suite.task.ways, **options)
+        self.algorithm: Algorithm = registry.load("algorithm", cell.algorithm)(**cell.hyperparameters)
+        examples = self.training_spec.ways * (self.training_spec.shots + self.training_spec.queries)
+        self.mapping: Mapping = best_mapping(self.network, self.training_tasks.x_shape, examples, self.device)
+        generator = torch.Generator().manual_seed(seed_of("meta-parameters", cell.seed))
+        meta = self.bind(self.training_spec).init(self.network, self.training_tasks.class_count, generator)
+        self.meta: Params = {name: value.to(self.device, self.dtype) for name, value in meta.items()}
+
+    def bind(self, spec: TaskSpec) -> Algorithm:
+        """The algorithm with the network, for tasks of this form."""
+        precision = torch.bfloat16 if self.cell.training.precision == "bfloat16" else None
+        return self.algorithm.bind(self.network, spec, precision)
+
+    def tasks(self, source: dict[str, Any], part: Part) -> Any:
+        """The tasks of a part of a source, on the device, with pixels scaled as those of the training images."""
+        tasks = make_source(source).tasks(part, self.device)
+        return tasks.normalised(*self._normalisation) if isinstance(tasks, ImageBank) else tasks
+
+    def spec(self, split: Split) -> TaskSpec:
+        """The form of a split's tasks."""
+        return spec_of(self.cell.suite.split_task(split))
+
+    def generator(self, split: Split, purpose: str) -> torch.Generator:
+        """The random numbers of a split's episodes. They belong to the split: all algorithms and seeds get the same."""
+        return torch.Generator().manual_seed(seed_of(f"{purpose} {self.cell.suite.task.model_dump_json()}", split.name))
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether predictions depend on the batch that they are made in."""
+        norms = torch.nn.BatchNorm1d | torch.nn.BatchNorm2d | torch.nn.BatchNorm3d
+        return any(isinstance(module, norms) for module in self.network.modules())
+
+
+def spec_of(task: Task) -> TaskSpec:
+    """The form of a task, for samplers and algorithms."""
+    return TaskSpec(task.kind, task.ways, task.shots, task.queries)
+
+
+def training_spec(task: Task, training: Training) -> TaskSpec:
+    """The form of the tasks in meta-training, which may have shots and queries of their own."""
+    return spec_of(task)._replace(shots=training.shots or task.shots, queries=training.queries or task.queries)
+
+
+def training_part(source: dict[str, Any]) -> Part:
+    """The training classes, without their held-out images."""
+    return Part("train", "train" if source.get("held_out_images") else "all")
+
+
+def seed_of(purpose: str, seed: int | str) -> int:
+    """A stream of random numbers of its own for every purpose of a seed."""
+    return int.from_bytes(hashlib.sha256(f"{purpose} {seed}".encode()).digest()[:7], "big")
