@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined
 from rich.console import Console
+from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
@@ -55,7 +56,7 @@ def print_listing(rows: list[dict[str, Any]], console: Console) -> None:
     for key in rows[0] if rows else []:
         table.add_column(key, overflow="fold", no_wrap=key == "name")
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*(escape(str(value)) for value in row.values()))
     console.print(table)
 
 
@@ -64,10 +65,12 @@ def print_description(description: dict[str, Any], console: Console) -> None:
     console.print(f"[bold]{description['name']}[/]  [dim]{description['kind']}[/]")
     for key in ("about", "paper", "citation", "licence"):
         if description.get(key):
-            console.print(Padding(description[key] if key == "about" else f"{key}: {description[key]}", (0, 0, 0, 2)))
+            text = _reflowed(description[key])
+            console.print(Padding(escape(text if key == "about" else f"{key}: {text}"), (0, 0, 1, 2)))
     for title, rows in description["tables"].items():
-        console.print(f"\n[bold]{title}[/]")
+        console.print(f"[bold]{title}[/]")
         print_listing(rows, console)
+        console.print()
 
 
 def data_listing() -> list[dict[str, Any]]:
@@ -170,7 +173,7 @@ def _describe_suite(suite: Suite) -> dict[str, Any]:
     return {
         "name": suite.name,
         "kind": "suite",
-        "about": suite.title + (f"\n{suite.description.strip()}" if suite.description else ""),
+        "about": f"{suite.title}\n\n{suite.description}",
         "tables": {"Settings": settings, "Algorithms": algorithms, "Splits": splits},
         "seeds": suite.seeds,
     }
@@ -198,7 +201,7 @@ def _fields(model: Any) -> list[dict[str, Any]]:
             "key": key,
             "default": "required" if field.default is PydanticUndefined else str(field.default),
             "type": _type_name(field.annotation),
-            "range": ", ".join(str(limit) for limit in field.metadata),
+            "range": ", ".join(_limit(limit) for limit in field.metadata),
             "meaning": field.description or "",
         }
         for key, field in model.model_fields.items()
@@ -217,6 +220,17 @@ def _signature(model: Any) -> list[dict[str, Any]]:
         }
         for p in parameters
     ]
+
+
+def _limit(limit: Any) -> str:
+    """An annotated limit as people write it: Ge(ge=0) is ≥ 0."""
+    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+    return ", ".join(f"{sign} {getattr(limit, key)}" for key, sign in signs.items() if hasattr(limit, key))
+
+
+def _reflowed(text: str) -> str:
+    """Paragraphs without their line breaks, for a terminal of any width."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.strip().split("\n\n"))
 
 
 def _type_name(annotation: Any) -> str:

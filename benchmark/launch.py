@@ -45,11 +45,14 @@ def devices(name: str, jobs: int | None) -> list[str]:
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: torch finds no CUDA device here; allowed: auto, cpu")
     if name == "cpu" or not torch.cuda.is_available():
-        return ["cpu"] * (
-            jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        )
+        return ["cpu"] * (jobs or cores())
     found = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     return [found[i % len(found)] for i in range(jobs or len(found))]
+
+
+def cores() -> int:
+    """The CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check(cells: Sequence[Cell]) -> None:

@@ -49,7 +49,7 @@ def test_the_algorithm_is_complete(tmp_path):
 
 def test_commands_and_files_exist():
     known = {command.callback.__name__.rstrip("_") for command in app.registered_commands} | {"data"}
-    assert set(re.findall(r"metagap (\w+)", TEXT)) <= known
+    assert set(re.findall(r"(?:`|uv run )metagap (\w+)", TEXT)) <= known
     for link in re.findall(r"\]\(((?!http|#)[^)]+)\)", TEXT):
         assert (README.parent / link).exists(), link
 

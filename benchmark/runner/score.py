@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from benchmark import results
 from benchmark.algorithms.base import Params
@@ -16,13 +15,10 @@ from benchmark.engine.evaluate import evaluate, null_loss, shuffled_support
 from benchmark.errors import UserError
 from benchmark.runner.workbench import Report, Workbench
 from benchmark.suite import Condition, Split, digest, make_source
-from benchmark.tasks.episode import Episode, Tasks
-from benchmark.tasks.functions import Waves
-from benchmark.tasks.images import ImageBank
+from benchmark.tasks.episode import Tasks
 from benchmark.tasks.source import ImageSource, Part
 
 EPISODES_IN_MEMORY = 200
-SAMPLE_TASKS = 4
 
 
 def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -> tuple[dict[str, str], list[str]]:
@@ -39,8 +35,11 @@ def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -
                 notes.append(f"Split '{split.name}' was left out: {fault}.")
                 continue
             tasks = bench.tasks(split.source, Part(split.classes, split.images))
-            results.write_arrays(path.with_suffix(".npz"), _sample(bench, split, tasks))
-            results.write_frame(path, _score_split(bench, meta, split, tasks, report))
+            draw = tasks.draw(
+                split.episodes or bench.cell.evaluation.episodes, bench.spec(split), bench.generator(split, "test")
+            )
+            results.write_arrays(path.with_suffix(".npz"), tasks.sample(draw, bench.spec(split)))
+            results.write_frame(path, _score_split(bench, meta, split, tasks, draw, report))
         files[split.name] = stem
     return files, notes
 
@@ -56,32 +55,27 @@ def missing(split: Split) -> str:
     return ""
 
 
-def _score_split(bench: Workbench, meta: Params, split: Split, tasks: Tasks, report: Report) -> pd.DataFrame:
-    evaluation, spec = bench.cell.evaluation, bench.spec(split)
-    count = split.episodes or evaluation.episodes
-    plan = [(condition, count if condition == "standard" else few) for condition, few in _conditions(bench, split)]
-    total, done, frames = sum(count for _, count in plan), 0, []
+def _score_split(bench: Workbench, meta: Params, split: Split, tasks: Tasks, draw: Any, report: Report) -> pd.DataFrame:
+    conditions, few = _conditions(bench, split), min(len(draw), bench.cell.evaluation.diagnostic_episodes)
+    total, done, frames = len(draw) + few * (len(conditions) - 1), 0, []
 
     def advance(episodes: int) -> None:
         nonlocal done
         done += episodes
         report(split.name, done, total)
 
-    for condition, wanted in plan:
-        generator = bench.generator(split, "test")
+    for condition in conditions:
+        drawn = draw if condition == "standard" else draw[:few]  # the first of the same episodes
         if condition == "open":
-            draw = tasks.draw_open(wanted, spec, generator)
-        else:  # every condition meets the first of the same episodes
-            draw = tasks.draw(count, spec, generator)[:wanted]
-        if draw is not None:
-            frames.append(_score_draw(bench, meta, split, tasks, draw, condition, advance))
+            drawn = tasks.draw_open(few, bench.spec(split), bench.generator(split, "test"))
+        if drawn is not None:
+            frames.append(_score_draw(bench, meta, split, tasks, drawn, condition, advance))
     return pd.concat(frames, ignore_index=True)
 
 
-def _conditions(bench: Workbench, split: Split) -> list[tuple[Condition, int]]:
-    """The conditions under which a split is scored, and the number of episodes of those beside the standard one."""
+def _conditions(bench: Workbench, split: Split) -> list[Condition]:
+    """The conditions under which a split is scored; beside the standard one, on fewer episodes."""
     evaluation = bench.cell.evaluation
-    few = min(split.episodes or evaluation.episodes, evaluation.diagnostic_episodes)
     found: list[Condition] = ["standard"]
     if split.role == "in-distribution":
         if "batch-norm" in evaluation.diagnostics and bench.has_batch_norm:
@@ -90,7 +84,7 @@ def _conditions(bench: Workbench, split: Split) -> list[tuple[Condition, int]]:
             found.append("shuffled")
     if "open" in evaluation.diagnostics:
         found.append("open")
-    return [(condition, few) for condition in found]
+    return found
 
 
 def _score_draw(
@@ -135,24 +129,6 @@ def _score_draw(
         frames.append(pd.DataFrame(rows))
     about = {"split": split.name, "role": split.role, "condition": condition, "ways": spec.ways, "shots": spec.shots}
     return pd.concat(frames, ignore_index=True).assign(**about)
-
-
-def _sample(bench: Workbench, split: Split, tasks: Tasks) -> dict[str, np.ndarray]:
-    """A first look at the split: its first test episode (regression: the first few) as arrays."""
-    spec = bench.spec(split)
-    draw = tasks.draw(split.episodes or bench.cell.evaluation.episodes, spec, bench.generator(split, "test"))
-    if isinstance(tasks, Waves):
-        draw = draw[:SAMPLE_TASKS]
-        low, high = tasks.family.x
-        x = torch.linspace(low, high, 200).view(1, -1, 1).expand(len(draw), -1, -1)
-        fields = tasks.episode(draw, spec)._asdict() | {"curve_x": x, "curve_y": tasks.value(draw, x)}
-        return {name: value.cpu().numpy() for name, value in fields.items() if name != "classes"}
-    assert isinstance(tasks, ImageBank)
-    episode = Episode(*(field[0] for field in tasks.normalised(0.0, 1.0).episode(draw[:1], spec)))
-    names = np.array([tasks.names[c] for c in episode.classes.tolist()])
-    images = {name: (getattr(episode, name) * 255).round().to(torch.uint8) for name in ("support_x", "query_x")}
-    fields = {**images, "support_y": episode.support_y, "query_y": episode.query_y}
-    return {"class_names": names, **{name: value.cpu().numpy() for name, value in fields.items()}}
 
 
 def _stem(bench: Workbench, split: Split) -> str:

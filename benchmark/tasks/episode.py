@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple, Protocol
 
+import numpy as np
 from torch import Generator, Tensor
 
 
@@ -82,3 +83,6 @@ class Tasks(Protocol):
 
     def episode(self, draw: Any, spec: TaskSpec) -> Episode:
         """The data of these tasks, on the device of the source."""
+
+    def sample(self, draw: Any, spec: TaskSpec) -> dict[str, np.ndarray]:
+        """The first of these tasks as plain arrays to show to people."""

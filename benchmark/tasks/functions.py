@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
 from annotated_types import Ge
 from pydantic import AfterValidator, Field
@@ -108,6 +109,13 @@ class Waves:
         x, y = draw.x.to(self.device), (self.value(draw, draw.x) + draw.noise).to(self.device)
         classes = torch.empty(len(draw), 0, dtype=torch.long, device=self.device)
         return Episode(x[:, : spec.shots], y[:, : spec.shots], x[:, spec.shots :], y[:, spec.shots :], classes)
+
+    def sample(self, draw: FunctionDraw, spec: TaskSpec) -> dict[str, np.ndarray]:
+        """The first four tasks: their points (4, n, 1), and their waves as curve_x and curve_y (4, 200, 1)."""
+        draw = draw[:4]
+        x = torch.linspace(*self.family.x, 200).view(1, -1, 1).expand(len(draw), -1, -1)
+        fields = self.episode(draw, spec)._asdict() | {"curve_x": x, "curve_y": self.value(draw, x)}
+        return {name: value.cpu().numpy() for name, value in fields.items() if name != "classes"}
 
     def value(self, draw: FunctionDraw, x: Tensor) -> Tensor:
         """The noiseless waves at x (T, n, 1)."""

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
@@ -163,6 +164,14 @@ class ImageBank:
         support_x, query_x = x[:, : spec.shots].flatten(1, 2), x[:, spec.shots :].flatten(1, 2)
         support_y, query_y = y[:, : spec.shots].flatten(1, 2), y[:, spec.shots :].flatten(1, 2)
         return Episode(support_x, support_y, query_x, query_y, classes)
+
+    def sample(self, draw: ImageDraw, spec: TaskSpec) -> dict[str, np.ndarray]:
+        """The first task as it looks: images (n, C, H, W) uint8, labels (n,), class names (ways,)."""
+        episode = Episode(*(field[0].cpu() for field in self.normalised(0.0, 1.0).episode(draw[:1], spec)))
+        images = {name: (getattr(episode, name) * 255).round().to(torch.uint8) for name in ("support_x", "query_x")}
+        labels = {"support_y": episode.support_y, "query_y": episode.query_y}
+        names = np.array([self.names[c] for c in episode.classes.tolist()])
+        return {"class_names": names, **{name: value.numpy() for name, value in (images | labels).items()}}
 
     def _eligible(self, spec: TaskSpec) -> Tensor:
         each = spec.shots + spec.queries
