@@ -71,7 +71,9 @@ def run(
     seed: Annotated[
         list[int] | None, typer.Option("--seed", "-s", metavar="S", help="Only this one (repeatable).")
     ] = None,
-    iterations: Annotated[int | None, typer.Option(metavar="N", help="Outer steps, instead of the suite's.")] = None,
+    iterations: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Outer steps, instead of the suite's.")
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the suite (repeatable).")
     ] = None,
@@ -219,12 +221,11 @@ def verify(
 def _load(
     name: str, algorithms: list[str] | None, seeds: list[int] | None, iterations: int | None, changes: list[str] | None
 ) -> Suite:
-    from benchmark.suite import load_suite, with_algorithms, with_seeds
+    from benchmark.suite import load_suite, with_algorithms, with_iterations, with_seeds
 
-    changes = list(changes or [])
+    suite = load_suite(name, changes or [])
     if iterations is not None:
-        changes.append(f"training.iterations={iterations}")
-    suite = load_suite(name, changes)
+        suite = with_iterations(suite, iterations)
     if algorithms:
         suite = with_algorithms(suite, algorithms)
     if seeds:

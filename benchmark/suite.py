@@ -323,6 +323,8 @@ def resolve(table: Mapping[str, Any], path: Path) -> Suite:
         )
         for split in suite.splits
     ]
+    for split in splits:
+        _refuse_leak(split, source, suite.task.kind, f"{path}: splits.{split.name}")
     model = _resolve_model(suite.model, f"{path}: model")
     resolved = suite.model_copy(update={"model": model, "source": source, "splits": splits})
     for label, entry in resolved.algorithms.items():
@@ -367,6 +369,18 @@ def make_source(table: Mapping[str, Any]) -> Any:
     return source(**options)
 
 
+def with_iterations(suite: Suite, iterations: int) -> Suite:
+    """The suite with this many outer steps for every algorithm, whatever budget of its own it has."""
+    training = {"iterations": iterations}
+    entries = {
+        label: entry.model_copy(update={"training": {**entry.training, **training}})
+        if "iterations" in entry.training
+        else entry
+        for label, entry in suite.algorithms.items()
+    }
+    return suite.model_copy(update={"training": suite.training.model_copy(update=training), "algorithms": entries})
+
+
 def with_seeds(suite: Suite, seeds: list[int]) -> Suite:
     """The suite with these seeds instead of its own."""
     return suite.model_copy(update={"seeds": list(dict.fromkeys(seeds))})
@@ -403,6 +417,17 @@ def _resolve_source(table: dict[str, Any], kind: str, place: str) -> dict[str, A
     if source.kind != kind:
         raise UserError(f"{place}: '{table['name']}' gives {source.kind} tasks, but task.kind is '{kind}'")
     return {"name": table["name"], **source.model_dump(mode="json", exclude={"kind", "path"})}
+
+
+def _refuse_leak(split: Split, training: dict[str, Any], kind: str, place: str) -> None:
+    """Refuse a split whose classes are not what its role says, as far as the training source itself is concerned."""
+    known = split.role in ("meta-train", "recurring-task")
+    if kind == "regression" or split.role == "cross-domain" or split.source != training:
+        return
+    if known != (split.classes == "train") or split.classes == "all":
+        allowed = "'train'" if known else "'val' or 'test'"
+        reason = "is about the training classes" if known else "must not contain training classes"
+        raise UserError(f"{place}: key 'classes' = '{split.classes}': role {split.role} {reason}; allowed: {allowed}")
 
 
 def _resolve_model(table: dict[str, Any], place: str) -> dict[str, Any]:

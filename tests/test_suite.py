@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.suite import expand, load_suite, suite_names, with_algorithms, with_seeds
+from benchmark.suite import expand, load_suite, suite_names, with_algorithms, with_iterations, with_seeds
 
 SMALL = """
 title = "Small"
@@ -99,6 +99,9 @@ def test_cells_are_resolved(write):
         ('"meta-train"', '"training"', r"key 'splits\.0\.role' = 'training': input should be 'meta-train', 'meta-val'"),
         ('"new"', '"old"', r"two splits are called 'old'"),
         ('name = "new"', 'name = "new"\nways = 7', r"split 'new' has ways = 7.*allowed: 1 to 3"),
+        ('classes = "test"', 'classes = "all"', r"new: key 'classes' = 'all': role in-distribution must not contain"),
+        ('classes = "test"', 'classes = "train"', r"new: key 'classes' = 'train'.*allowed: 'val' or 'test'"),
+        ('classes = "train"', 'classes = "test"', r"old: key 'classes' = 'test': role meta-train is about"),
         ("steps = 1", "steps = 3\ncurve_steps = 2", r"curve_steps = 2 is less than steps = 3"),
         ("lr = 1.0", "lr = 0", r"algorithms\.slow\.training: key 'lr' = 0"),
         ("seeds = [0, 1]", "seeds = [1, 1]", r"the same seed is listed twice"),
@@ -136,6 +139,12 @@ def test_changes_from_the_command_line(write):
     }.items():
         with pytest.raises(UserError, match=message):
             load_suite(path, [change])
+
+
+def test_iterations_override_every_budget(write):
+    suite = load_suite(write(SMALL, ("{ lr = 1.0 }", "{ lr = 1.0, iterations = 9 }")))
+    assert [cell.training.iterations for cell in expand(suite)[:2]] == [4, 9]
+    assert [cell.training.iterations for cell in expand(with_iterations(suite, 2))[:2]] == [2, 2]
 
 
 def test_algorithms_are_chosen_by_label_name_or_file(write, tmp_path):

@@ -210,7 +210,7 @@ def seeds_estimate(terms: Sequence[Term], statistic: str = "mean") -> Estimate:
     """The sum of `terms` computed per seed, then mean and t(S - 1) over the S seeds."""
     with np.errstate(invalid="ignore"):
         per_seed = np.sum([term.per_seed(statistic) for term in terms], axis=0)
-    return Estimate(float(per_seed.mean()), ((_variance_of_mean(per_seed), len(per_seed) - 1),))
+        return Estimate(float(per_seed.mean()), ((_variance_of_mean(per_seed), len(per_seed) - 1),))
 
 
 def episodes_estimate(terms: Sequence[Term], statistic: str = "mean") -> Estimate:

@@ -216,7 +216,7 @@ def gaps(frames: Frames, within: bool = False) -> Figure | None:
         row = max(0.3, ROW * len(frames.algorithms) + 0.06)
         figure = Figure((WIDTH, 0.9 + sum(heights) * row + 0.3 * len(groups)), layout="constrained")
         axes = figure.subplots(len(groups), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-        limits = _limits(numbers, log=False, zero=True, cut=not symlog)
+        limits = _limits(numbers, log=False, zero=True)
         for axis, (gap, names) in zip(axes, groups, strict=True):
             _row_axis(axis, [_wrapped(frames.gap_row(name), 32) for name in names], gap)
             axis.axvline(0, color=MUTED, linewidth=0.9)
@@ -327,8 +327,8 @@ def _dot(axis: Axes, y: float, values: tuple[float, ...], look: Style, limits: t
                       va="center", color=look.color, fontsize=8)  # fmt: skip
 
 
-def _limits(values: np.ndarray, log: bool, zero: bool = False, cut: bool = True) -> tuple[float, float]:
-    """Axis limits around the finite values; with `cut`, values far beyond the bulk do not stretch the axis."""
+def _limits(values: np.ndarray, log: bool, zero: bool = False) -> tuple[float, float]:
+    """Axis limits around the finite values; values far beyond the bulk do not stretch the axis."""
     flat = np.abs(values[np.isfinite(values)]) if log else values[np.isfinite(values)]
     flat = flat[flat > 0] if log else flat
     if not flat.size:
@@ -336,9 +336,7 @@ def _limits(values: np.ndarray, log: bool, zero: bool = False, cut: bool = True)
     if log:
         kept = flat[(flat < 1e4 * np.median(flat)) & (flat > 1e-6 * np.median(flat))]
         return float(kept.min() / 1.25), float(kept.max() * 1.25)
-    if cut:
-        spread = max(np.quantile(np.abs(flat), 0.9), 1e-12)
-        flat = flat[np.abs(flat) <= 20 * spread]
+    flat = flat[np.abs(flat) <= 1e3 * max(np.median(np.abs(flat)), 1e-12)]
     low, high = float(flat.min()), float(flat.max())
     if zero:
         low, high = min(low, 0.0), max(high, 0.0)
