@@ -240,7 +240,6 @@ class Cell:
     def identity(self) -> dict[str, Any]:
         """Everything that the trained weights depend on, as plain values."""
         validation = self.suite.validation
-        best = self.training.select == "best" and validation is not None
         return {
             "task": self.suite.task.model_dump(),
             "model": self.suite.model,
@@ -249,7 +248,9 @@ class Cell:
             "file": registry.fingerprint("algorithm", self.algorithm),
             "hyperparameters": self.hyperparameters,
             "training": self.training.model_dump(),
-            "validation": {"split": validation.model_dump(), "steps": self.evaluation.steps} if best else None,
+            "validation": {"split": validation.model_dump(), "steps": self.evaluation.steps}
+            if validation is not None and self.training.select == "best"
+            else None,
             "seed": self.seed,
         }
 

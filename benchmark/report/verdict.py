@@ -23,8 +23,8 @@ def plain(paragraphs: list[list[Phrase]]) -> str:
 
 
 def _in_distribution(frames: Frames) -> list[Phrase]:
-    split = next(iter(frames.role("in-distribution")), None)
-    best = None if split is None else _best(frames, split)
+    split = next(iter(frames.role("in-distribution")), "")
+    best = _best(frames, split) if split else None
     if best is None:
         return []
     return [
@@ -118,7 +118,8 @@ def _extreme(frames: Frames) -> str:
 
 def _split_pairs(frames: Frames, split: str, best: str) -> tuple[list[str], list[str]]:
     """The algorithms that the paired comparisons tell from `best` on a split, and those that they do not."""
-    told, untold = [], []
+    told: list[str] = []
+    untold: list[str] = []
     pairs = frames.headline_pairs()
     for _, row in pairs[(pairs["split"] == split) & ((pairs["a"] == best) | (pairs["b"] == best))].iterrows():
         other = row["b"] if row["a"] == best else row["a"]

@@ -122,7 +122,8 @@ class _Training:
 
     def _selected(self) -> dict[str, Any]:
         pick_best = self.settings.select == "best" and self.validation is not None
-        selected = self.best if pick_best else {"iteration": self.outer.iteration, "meta": self.outer.meta}
+        last: dict[str, Any] = {"iteration": self.outer.iteration, "meta": self.outer.meta}
+        selected = self.best if pick_best else last
         diverged = not all(np.isfinite(point["loss"]) for point in self.curve if "loss" in point)
         if diverged:
             log.warning("%s: meta-training diverged: its loss is no longer a number", self.bench.cell)

@@ -70,10 +70,13 @@ class Tasks(Protocol):
     on every device, and looked up chunk by chunk.
     """
 
-    x_shape: tuple[int, ...]
-    """The shape of one example."""
-    class_count: int
-    """Number of classes, 0 for regression."""
+    @property
+    def x_shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+
+    @property
+    def class_count(self) -> int:
+        """Number of classes, 0 for regression."""
 
     def draw(self, count: int, spec: TaskSpec, generator: Generator) -> Any:
         """`count` independent tasks; raises UserError where the classes or images are too few for `spec`."""

@@ -133,7 +133,8 @@ class ImageBank:
         size = self.size[classes]
         left = size // each
         order = [torch.randperm(int(n), generator=generator) for n in size]
-        chosen, rows = [], []
+        chosen: list[Tensor] = []
+        rows: list[Tensor] = []
         while len(chosen) < count and int((left > 0).sum()) >= spec.ways:
             noise = torch.rand(len(left), generator=generator)
             picked = (left + noise * (left > 0)).topk(spec.ways).indices
