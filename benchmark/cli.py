@@ -45,9 +45,6 @@ def main() -> None:
     except UserError as error:
         print(f"metagap: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("metagap: interrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
 
 
 @app.callback(invoke_without_command=True)
@@ -105,7 +102,11 @@ def run(
     console = _console(stderr=json)
     console.print(f"[bold]{chosen.title}[/]: {len(cells)} cells on {', '.join(sorted(set(workers)))}")
     check(cells)
-    run_cells(cells, results, workers, {"compile": compile, "checkpoint_seconds": checkpoint_every}, console)
+    try:
+        run_cells(cells, results, workers, {"compile": compile, "checkpoint_seconds": checkpoint_every}, console)
+    except KeyboardInterrupt:
+        print("metagap: interrupted; run the same command again to go on", file=sys.stderr)
+        raise typer.Exit(130) from None
     _present(read(results, chosen.name, chosen.variant), out / chosen.name, json)
 
 

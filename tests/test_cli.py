@@ -232,14 +232,30 @@ def test_damaged_data_are_found(here, tmp_path):
     assert json.loads(text)[0]["state"] == "damaged"
 
 
-def kill_when(checkpoint: Path, process: subprocess.Popen[bytes]) -> None:
+def wait_for(checkpoint: Path, process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 120
     while not checkpoint.is_file():
         assert time.monotonic() < deadline, "no checkpoint"
-        assert process.poll() is None, "the run ended before it could be killed"
+        assert process.poll() is None, "the run ended before it could be stopped"
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+def test_interrupted_it_says_how_to_go_on(metagap, tmp_path):
+    cell = expand(load_suite(str(tmp_path / "waves.toml")))[0]
+    command = [sys.executable, "-c", "from benchmark.cli import main; main()", "run", "waves.toml"]
+    process = subprocess.Popen(
+        [*command, "--checkpoint-every", "0.01"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(cell.folder(tmp_path / "results") / "checkpoint.pt", process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip() == "metagap: interrupted; run the same command again to go on"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
@@ -249,7 +265,9 @@ def test_killed_in_the_middle_it_goes_on_and_ends_with_the_same_bits(metagap, tm
     command = [sys.executable, "-c", "from benchmark.cli import main; main()", *arguments]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     checkpoint = cell.folder(tmp_path / "parts") / "checkpoint.pt"
-    kill_when(checkpoint, process)
+    wait_for(checkpoint, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     time.sleep(1)  # its worker ends with it
     state = torch.load(checkpoint, weights_only=True)
     assert not state["finished"]
