@@ -150,6 +150,12 @@ def _assemble(cells: dict[tuple[str, int], tuple[Path, dict[str, Any]]], notes: 
         curve = _read(folder / "curve.parquet", pd.read_parquet)
         curves.append(curve.assign(algorithm=label, seed=seed))
         notes += [note for note in done["notes"] if note not in notes]
+    for split in order:
+        if len({done["episodes"].get(split) for _, done in cells.values()} - {None}) > 1:
+            notes.append(
+                f"The test episodes of '{split}' differ between cells (other data, or another version of metagap): "
+                "differences on it are not paired. Removing the older cells and running again mends that."
+            )
     suite["algorithms"] = algorithms
     suite["seeds"] = sorted({seed for _, seed in cells})
     counts = {label: sum(1 for name, _ in cells if name == label) for label in algorithms}

@@ -157,6 +157,22 @@ def test_every_algorithm_meets_the_same_episodes(cells, tmp_path):
     assert table.iloc[:, 0].nunique() == 14  # the label power of an episode tells it from all others
 
 
+def test_other_data_are_scored_anew_and_said(cells, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    split = '[[splits]]\nname = "own"\nrole = "cross-domain"\nsource = {name = "path:own.npz", image_size = 16}\n'
+    monkeypatch.setenv("METAGAP_DATA", str(tmp_path))
+    several = cells(IMAGES + split)
+    for label, images in (("scratch", 5), ("pretrain", 9)):
+        np.savez(tmp_path / "own.npz", images=rng.integers(0, 256, (4, images, 16, 16), dtype=np.uint8))
+        run_cell(several[label], tmp_path, CPU)
+    assert any("'own' differ between cells" in note for note in results.read(tmp_path, "tiny").notes)
+    assert not any("'far'" in note for note in results.read(tmp_path, "tiny").notes)
+    marker = next(several["scratch"].folder(tmp_path).glob("done-*.json"))
+    marker.unlink()
+    run_cell(several["scratch"], tmp_path, CPU)
+    assert results.read(tmp_path, "tiny").notes == []
+
+
 @pytest.mark.parametrize("text", [IMAGES, WAVES], ids=["images", "waves"])
 @pytest.mark.parametrize("stop", [5, 11])
 def test_an_interrupted_cell_ends_with_the_same_bits(cells, tmp_path, text, stop):

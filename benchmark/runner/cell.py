@@ -51,13 +51,13 @@ def _run(cell: Cell, store: Path, machine: Machine, report: Report) -> None:
     results.write_json(folder / "environment.json", environment(machine.device))
     meta, record = train(bench, folder, report)
     started = time.monotonic()
-    files, notes = score_splits(bench, meta, folder / "evaluation", report)
+    scored = score_splits(bench, meta, folder / "evaluation", report)
     record = {
         **record,
         "eval_seconds": time.monotonic() - started,
         "parameters": sum(parameter.numel() for parameter in bench.network.parameters()),
     }
-    results.write_json(_marker(cell, store), {**as_json(cell), "files": files, "record": record, "notes": notes})
+    results.write_json(_marker(cell, store), {**as_json(cell), **scored, "record": record})
 
 
 def _marker(cell: Cell, store: Path) -> Path:

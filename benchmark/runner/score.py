@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,27 +23,28 @@ from benchmark.tasks.source import ImageSource, Part
 EPISODES_IN_MEMORY = 200
 
 
-def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -> tuple[dict[str, str], list[str]]:
+def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -> dict[str, Any]:
     """Score every split that has no file in `folder` yet.
 
-    Returns the stem of each split's files, and notes on the optional splits that were left out for want of data.
+    Returns `files`, the stem of each split's files; `episodes`, a digest of each split's test episodes, which is the
+    same for every cell that met the same ones; and `notes` on optional splits that were left out for want of data.
     """
-    files, notes = {}, []
+    files, episodes, notes = {}, {}, []
     for split in bench.cell.suite.test_splits:
-        stem = _stem(bench, split)
+        if split.optional and (fault := missing(split)):
+            notes.append(f"Split '{split.name}' was left out: {fault}.")
+            continue
+        tasks = bench.tasks(split.source, Part(split.classes, split.images))
+        spec = bench.spec(split)
+        draw = tasks.draw(split.episodes or bench.cell.evaluation.episodes, spec, bench.generator(split, "test"))
+        episodes[split.name] = _digest_of(draw)
+        stem = _stem(bench, split, episodes[split.name])
         path = folder / f"{stem}.parquet"
         if not path.is_file():
-            if split.optional and (fault := missing(split)):
-                notes.append(f"Split '{split.name}' was left out: {fault}.")
-                continue
-            tasks = bench.tasks(split.source, Part(split.classes, split.images))
-            draw = tasks.draw(
-                split.episodes or bench.cell.evaluation.episodes, bench.spec(split), bench.generator(split, "test")
-            )
-            results.write_arrays(path.with_suffix(".npz"), tasks.sample(draw, bench.spec(split)))
+            results.write_arrays(path.with_suffix(".npz"), tasks.sample(draw, spec))
             results.write_frame(path, _score_split(bench, meta, split, tasks, draw, report))
         files[split.name] = stem
-    return files, notes
+    return {"files": files, "episodes": episodes, "notes": notes}
 
 
 def missing(split: Split) -> str:
@@ -131,8 +134,14 @@ def _score_draw(
     return pd.concat(frames, ignore_index=True).assign(**about)
 
 
-def _stem(bench: Workbench, split: Split) -> str:
-    """The name of a split's files: readable, and another one for other settings."""
-    settings = [split.model_dump(), bench.cell.suite.task.model_dump(), bench.cell.evaluation.model_dump()]
+def _digest_of(draw: Any) -> str:
+    """What identifies drawn episodes: changed data or another way of drawing give another digest."""
+    fields = (getattr(draw, field.name) for field in dataclasses.fields(draw))
+    return hashlib.sha256(b"".join(field.contiguous().numpy().tobytes() for field in fields)).hexdigest()[:10]
+
+
+def _stem(bench: Workbench, split: Split, episodes: str) -> str:
+    """The name of a split's files: readable, and another one for other settings or other episodes."""
+    settings = [split.model_dump(), bench.cell.suite.task.model_dump(), bench.cell.evaluation.model_dump(), episodes]
     readable = "".join(c if c.isascii() and c.isalnum() else "-" for c in split.name).strip("-").lower()
     return f"{readable or 'split'}-{digest(settings)}"
