@@ -27,6 +27,9 @@ import pandas as pd
 
 from benchmark.errors import UserError
 
+FORMAT = 1
+"""Of the markers; a cell whose marker has another one counts as not done, and is scored again."""
+
 
 @dataclass(frozen=True)
 class Results:
@@ -88,6 +91,12 @@ def read_json(path: Path) -> Any:
         raise UserError(f"'{path}' cannot be read: {error}; remove its folder to run that cell again") from None
 
 
+def read_marker(path: Path) -> dict[str, Any] | None:
+    """What the marker of a finished cell says; None where there is none, or one of another format."""
+    marker = read_json(path) if path.is_file() else {}
+    return marker if marker.get("format") == FORMAT else None
+
+
 def read(results: Path, suite: str, variant: str | None = None) -> Results:
     """The finished cells of `suite` below the folder `results`.
 
@@ -95,13 +104,14 @@ def read(results: Path, suite: str, variant: str | None = None) -> Results:
     the one that was finished last is read, and the notes say that there are others. Raises UserError where there is
     nothing to read.
     """
-    markers = sorted((results / suite).glob("*/*/done-*.json"), key=lambda path: path.stat().st_mtime)
+    found = sorted((results / suite).glob("*/*/done-*.json"), key=lambda path: path.stat().st_mtime)
+    markers = [path for path in found if read_marker(path)]
     variants = list(dict.fromkeys(path.stem.removeprefix("done-") for path in reversed(markers)))
     if not variants or variant not in (None, *variants):
-        found = f"; there are the variants {', '.join(variants)}" if variants else ""
+        others = f"; there are the variants {', '.join(variants)}" if variants else ""
         what = f"variant '{variant}' of suite '{suite}'" if variant else f"suite '{suite}'"
         raise UserError(
-            f"no finished results of {what} in '{results / suite}'{found}; `metagap run {suite}` makes them"
+            f"no finished results of {what} in '{results / suite}'{others}; `metagap run {suite}` makes them"
         )
     chosen = variant or variants[0]
     notes = []

@@ -221,6 +221,18 @@ def test_a_new_split_is_evaluated_without_training_again(cells, tmp_path):
     assert set(results.read(tmp_path, "tiny", cell.suite.variant).episodes.split) == {"old", "square"}
 
 
+def test_a_marker_of_another_format_counts_as_none(cells, tmp_path):
+    cell = cells(WAVES)["maml"]
+    run_cell(cell, tmp_path, CPU)
+    marker = next(cell.folder(tmp_path).glob("done-*.json"))
+    results.write_json(marker, results.read_json(marker) | {"format": 0})
+    assert not is_done(cell, tmp_path)
+    with pytest.raises(UserError, match="no finished results"):
+        results.read(tmp_path, "tiny")
+    run_cell(cell, tmp_path, CPU)
+    assert is_done(cell, tmp_path)
+
+
 def test_variants_are_never_mixed(cells, tmp_path):
     run_cell(cells(WAVES)["maml"], tmp_path, CPU)
     short = cells(WAVES, "training.iterations=3")["fomaml"]

@@ -22,11 +22,10 @@ from benchmark.suite import Cell, as_json
 
 def is_done(cell: Cell, store: Path) -> bool:
     """Whether the cell is trained and scored on every split of its suite whose data are here."""
-    marker = _marker(cell, store)
-    if not marker.is_file():
+    marker = results.read_marker(_marker(cell, store))
+    if marker is None:
         return False
-    scored = results.read_json(marker)["files"]
-    rest = [split for split in cell.suite.test_splits if split.name not in scored]
+    rest = [split for split in cell.suite.test_splits if split.name not in marker["files"]]
     return all(split.optional and missing(split) for split in rest)
 
 
@@ -57,7 +56,7 @@ def _run(cell: Cell, store: Path, machine: Machine, report: Report) -> None:
         "eval_seconds": time.monotonic() - started,
         "parameters": sum(parameter.numel() for parameter in bench.network.parameters()),
     }
-    results.write_json(_marker(cell, store), {**as_json(cell), **scored, "record": record})
+    results.write_json(_marker(cell, store), {"format": results.FORMAT, **as_json(cell), **scored, "record": record})
 
 
 def _marker(cell: Cell, store: Path) -> Path:
