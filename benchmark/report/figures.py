@@ -380,13 +380,17 @@ def _legend(figure: Figure, style: dict[str, Style], names: Sequence[str], extra
     figure.legend(handles=handles, loc="outside upper left", ncols=columns, handlelength=1.6, columnspacing=1.6)
 
 
+CURVE_POINTS = 250  # of a running mean: more cannot be seen, and would only make the page heavy
+
+
 def _training_lines(axis: Axes, runs: pd.DataFrame, column: str, validation: str, scale: float, look: Style,
                     selected: dict[int, int]) -> None:  # fmt: skip
     """One algorithm's runs: a thin line for each seed, the mean of the seeds, validation dots, the selected star."""
     smooth = []
     for seed, run in runs.groupby("seed"):
         values = (run.set_index("iteration")[column] * scale).replace([np.inf, -np.inf], np.nan)
-        smooth.append(values.rolling(max(1, len(values) // 50), min_periods=1, center=True).mean())
+        running = values.rolling(max(1, len(values) // 50), min_periods=1, center=True).mean()
+        smooth.append(running.iloc[:: max(1, len(values) // CURVE_POINTS)])
         axis.plot(smooth[-1].index, smooth[-1], color=look.color, linewidth=0.7, alpha=0.35)
         dots = run.dropna(subset=[validation])
         axis.plot(dots["iteration"], dots[validation] * scale, ".", color=look.color, markersize=4, alpha=0.8)

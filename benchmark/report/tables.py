@@ -358,6 +358,37 @@ def provenance(frames: Frames) -> Table:
     )
 
 
+def settings(frames: Frames) -> Table:
+    """Hyper-parameters and budget of each algorithm: what a comparison between them compares."""
+    rows = []
+    for name in frames.algorithms:
+        options = frames.suite["algorithms"][name]
+        training, steps = options["training"], options["evaluation"]["steps"]
+        trained = frames.cells.loc[frames.cells["algorithm"] == name, "iterations"].max() > 0
+        own = {key: value for key, value in options.items() if key not in ("algorithm", "training", "evaluation")}
+        form = [f"{training[key]} {key}" for key in ("shots", "queries") if training.get(key)]
+        budget = f"{training['iterations']:,} iterations of {training['meta_batch']} tasks"
+        schedule = "" if training.get("schedule", "constant") == "constant" else f", {training['schedule']} to 0"
+        outer = " at ".join(str(training[key]) for key in ("optimizer", "lr") if key in training) + schedule
+        rows.append(
+            {
+                "algorithm": name,
+                "hyper-parameters": ", ".join(f"{key} {value}" for key, value in own.items()),
+                "meta-training": ", ".join([budget, *form]) if trained else "none",
+                "outer loop": (trained and outer) or MISSING,
+                "inner steps at test": str(steps),
+            }
+        )
+    return Table(
+        name="settings",
+        caption="Each algorithm's hyper-parameters and budget. Shots and queries are named where meta-training has its "
+        "own.",
+        frame=pd.DataFrame(rows),
+        labels=1,
+        plain=frozenset({"hyper-parameters", "meta-training", "outer loop"}),
+    )
+
+
 def all_tables(frames: Frames) -> dict[str, Table]:
     """Every table that has something to show, by name."""
     statistics = frames.statistics if frames.measure.log else [None]
@@ -369,6 +400,7 @@ def all_tables(frames: Frames) -> dict[str, Table]:
         comparisons(frames),
         all_comparisons(frames),
         published(frames),
+        settings(frames),
         provenance(frames),
     ]
     return {table.name: table for table in made if table is not None and len(table.frame)}

@@ -87,7 +87,7 @@ def test_page_shows_every_section_and_escapes_names(written):
     assert "&lt;not shown&gt;" in text and "CPU &lt;2 cores&gt;" in text
     assert "<b>suite" not in text and "<letters>" not in text and "<not shown>" not in text
     assert "95% interval over 3 seeds" in text
-    assert ("Diverged episodes" in text) == (kind == "regression")
+    assert ("Mean, median and diverged episodes" in text) == (kind == "regression")
 
 
 def test_files_beside_the_page_are_there_and_not_empty(written):
