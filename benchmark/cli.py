@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.errors import UserError
+from benchmark.errors import CellError, UserError
 
 if TYPE_CHECKING:
     from benchmark.results import Results
@@ -39,12 +39,15 @@ Variant = Annotated[
 
 
 def main() -> None:
-    """Run the command line; a UserError is printed and exits with code 2."""
+    """Run the command line; a UserError is printed and exits with code 2, a CellError with code 1."""
     try:
         app()
     except UserError as error:
         print(f"metagap: {error}", file=sys.stderr)
         sys.exit(2)
+    except CellError as error:
+        print(f"metagap: some cells failed\n{error}", file=sys.stderr)
+        sys.exit(1)
 
 
 @app.callback(invoke_without_command=True)

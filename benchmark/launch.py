@@ -21,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from benchmark import registry
-from benchmark.errors import UserError
+from benchmark.errors import CellError, UserError
 from benchmark.runner.cell import is_done, run_cell
 from benchmark.runner.score import missing
 from benchmark.runner.workbench import Machine, spec_of, training_part, training_spec
@@ -88,7 +88,7 @@ def run_cells(
 
     Every worker computes on one CPU thread, so that results do not depend on how many run beside each other, and ends
     with this process, however that ends. machine: the fields of `Machine` but the device. Raises the first UserError
-    after the other cells are finished; a cell that fails otherwise raises RuntimeError with its message.
+    once the cells in work are finished; cells that failed otherwise are named in a CellError when all others are.
     """
     pending = [cell for cell in cells if not is_done(cell, store)]
     if len(pending) < len(cells):
@@ -126,7 +126,7 @@ def run_cells(
         if isinstance(error, UserError):
             raise error
     if failures:
-        raise RuntimeError("\n".join(f"{cell}: {type(error).__name__}: {error}" for cell, error in failures))
+        raise CellError("\n".join(f"{cell}: {error!r}\n{error.__cause__ or ''}" for cell, error in failures))
 
 
 @contextmanager

@@ -210,6 +210,20 @@ def test_show(here, name):
     assert json.loads(here("show", name, "--json")[1])["name"] == name
 
 
+def test_a_plugin_that_fails_in_the_middle_stops_nobody_else(metagap, tmp_path):
+    (tmp_path / "bad.py").write_text(
+        "from benchmark.algorithms.maml import MAML\n\n\nclass Bad(MAML):\n"
+        "    def adapt_path(self, meta, support, steps):\n        raise ValueError('no idea')\n"
+    )
+    done = metagap("run", "tiny.toml", "-a", "./bad.py:Bad", "-a", "scratch", "--seed", "0", "--jobs", "1")
+    assert done.returncode == 1
+    assert "metagap: some cells failed" in done.stderr
+    assert "bad seed 0: ValueError('no idea')" in done.stderr
+    assert 'bad.py", line 6, in adapt_path' in done.stderr
+    assert "scratch seed 0 in" in done.stdout
+    assert list(results.read(tmp_path / "results", "tiny").cells.algorithm) == ["scratch"]
+
+
 def test_data_commands_on_the_real_files(here, real_data):
     folder = str(real_data("MNIST/raw/t10k-images-idx3-ubyte.gz"))
     rows = {row["name"]: row for row in json.loads(here("data", "list", "--data", folder, "--json")[1])}
