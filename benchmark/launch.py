@@ -25,7 +25,7 @@ from benchmark.errors import CellError, UserError
 from benchmark.runner.cell import is_done, run_cell
 from benchmark.runner.score import missing
 from benchmark.runner.workbench import Machine, spec_of, training_part, training_spec
-from benchmark.suite import Cell, make_source
+from benchmark.suite import Cell, make_model, make_source
 from benchmark.tasks.source import Part
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -62,8 +62,7 @@ def check(cells: Sequence[Cell]) -> None:
     """
     suite = cells[0].suite
     training = make_source(suite.source).tasks(training_part(suite.source), "cpu")
-    options = {key: value for key, value in suite.model.items() if key != "name"}
-    registry.load("model", suite.model["name"])(training.x_shape, suite.task.ways, **options)
+    make_model(suite.model, training.x_shape, suite.task.ways)
     generator = torch.Generator()
     for cell in {cell.label: cell for cell in cells}.values():
         with _place(f"training of {cell.label}"):

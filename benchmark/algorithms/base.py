@@ -10,7 +10,7 @@ from abc import abstractmethod
 from typing import ClassVar, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
 from torch import Generator, Tensor, nn
 from torch.func import functional_call, grad, grad_and_value
 from torch.nn import functional as F
@@ -138,6 +138,3 @@ def score(output: Tensor, y: Tensor) -> Tensor:
         return -F.mse_loss(output, y)
     right = (output.argmax(-1) == y) & output.isfinite().all(-1)
     return right.to(output.dtype).mean()
-
-
-__all__ = ["Algorithm", "GradientLearner", "Params", "PositiveFloat", "PositiveInt", "score"]

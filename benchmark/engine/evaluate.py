@@ -47,8 +47,8 @@ def evaluate(
             path = algorithm.adapt_path(meta, episode.support, steps)
         rows = []
         for fast in path:
-            support = algorithm.predict(fast, episode.support_x)[:, : outputs(spec)]
-            query = predict(fast, episode.support_x, episode.query_x)[:, : outputs(spec)]
+            support = algorithm.predict(fast, episode.support_x)[:, : spec.ways]
+            query = predict(fast, episode.support_x, episode.query_x)[:, : spec.ways]
             rows.append(
                 {
                     "support_loss": algorithm.loss(support, episode.support_y),
@@ -67,11 +67,6 @@ def evaluate(
             chunks.append({name: value.double().cpu() for name, value in mapped(meta, chunk).items()})
             advance(len(chunk.support_x))
     return {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
-
-
-def outputs(spec: TaskSpec) -> int:
-    """How many outputs count: the ways of the task, or the one value of a regression."""
-    return spec.ways
 
 
 def shuffled_support(episodes: Episode, generator: torch.Generator) -> Episode:

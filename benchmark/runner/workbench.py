@@ -13,7 +13,7 @@ import torch
 from benchmark import registry
 from benchmark.algorithms.base import Algorithm, Params
 from benchmark.engine.mapping import Mapping, best_mapping
-from benchmark.suite import Cell, Split, Task, Training, make_source
+from benchmark.suite import Cell, Split, Task, Training, make_model, make_source
 from benchmark.tasks.episode import TaskSpec
 from benchmark.tasks.images import ImageBank, pixel_statistics
 from benchmark.tasks.source import Part
@@ -52,9 +52,7 @@ class Workbench:
         self.training_spec = training_spec(suite.task, cell.training)
 
         torch.manual_seed(cell.seed)
-        network = registry.load("model", suite.model["name"])
-        options = {key: value for key, value in suite.model.items() if key != "name"}
-        self.network = network(self.training_tasks.x_shape, suite.task.ways, **options)
+        self.network = make_model(suite.model, self.training_tasks.x_shape, suite.task.ways)
         self.algorithm: Algorithm = registry.load("algorithm", cell.algorithm)(**cell.hyperparameters)
         examples = self.training_spec.ways * (self.training_spec.shots + self.training_spec.queries)
         self.mapping: Mapping = best_mapping(self.network, self.training_tasks.x_shape, examples, self.device)
