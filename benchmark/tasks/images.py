@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,6 +53,8 @@ class ImageBank:
     """Subtracted from pixels in [0, 1] ..."""
     std: float = 1.0
     """... before they are divided by this."""
+    _ready: dict[Any, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What drawing and looking up need again and again, so that on a GPU they do not wait for it."""
 
     @classmethod
     def from_labels(cls, images: Tensor, labels: Tensor, names: Sequence[str]) -> ImageBank:
@@ -113,10 +117,10 @@ class ImageBank:
         over tasks. Raises UserError where fewer than `spec.ways` classes are large enough.
         """
         device, each = generator.device, spec.shots + spec.queries
-        eligible = self._eligible(spec).to(device)
+        eligible = self._on(device, ("eligible", spec.ways, each), lambda: self._eligible(spec))
         classes = eligible[choose(torch.full((count,), len(eligible), device=device), spec.ways, generator)]
-        images = choose(self.size.to(device)[classes], each, generator)
-        return ImageDraw(classes, self.start.to(device)[classes].unsqueeze(-1) + images)
+        images = choose(self._on(device, "size", lambda: self.size)[classes], each, generator)
+        return ImageDraw(classes, self._on(device, "start", lambda: self.start)[classes].unsqueeze(-1) + images)
 
     def draw_open(self, count: int, spec: TaskSpec, generator: Generator) -> ImageDraw | None:
         """Draw at most `count` tasks such that no image is in two of them, nor in two rotations of its class.
@@ -152,8 +156,8 @@ class ImageBank:
         classes, rows = draw.classes.to(device), draw.rows.to(device)
         tasks, ways, each = rows.shape
         images = self.images[rows]
-        turns = self.turns.to(device)[classes]
-        if self.turns.any():
+        if self._turned:
+            turns = self._on(device, "turns", lambda: self.turns)[classes]
             quarter = torch.arange(images.shape[-1] * images.shape[-2], device=device).view(images.shape[-2:])
             pixels = torch.stack([quarter.rot90(k).flatten() for k in range(4)])[turns]
             index = pixels[:, :, None, None].expand(*images.shape[:4], -1)
@@ -173,6 +177,16 @@ class ImageBank:
         labels = {"support_y": episode.support_y, "query_y": episode.query_y}
         names = np.array([self.names[c] for c in episode.classes.tolist()])
         return {"class_names": names, **{name: value.numpy() for name, value in (images | labels).items()}}
+
+    @cached_property
+    def _turned(self) -> bool:
+        return bool(self.turns.any())
+
+    def _on(self, device: torch.device, name: Any, make: Callable[[], Tensor]) -> Tensor:
+        """The tensor that `make` gives, once, on the device."""
+        if (device, name) not in self._ready:
+            self._ready[device, name] = make().to(device)
+        return self._ready[device, name]
 
     def _eligible(self, spec: TaskSpec) -> Tensor:
         each = spec.shots + spec.queries
