@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from benchmark.cli import app
-from benchmark.engine.mapping import Mapping, mean_over_tasks
+from benchmark.engine.mapping import TaskMap
+from benchmark.engine.plan import Plan
 from benchmark.models.mlp import MLP
 from benchmark.registry import load
 from benchmark.suite import expand, load_suite
@@ -40,7 +41,7 @@ def test_the_algorithm_is_complete(tmp_path):
     x = torch.randn(2, 5, 1)
     episodes = Episode(x, x.sin(), x, x.sin(), torch.empty(2, 0, dtype=torch.long))
     meta = algorithm.init(network, 0, torch.Generator())
-    gradient, _ = mean_over_tasks(algorithm.meta_gradient, Mapping("vmap", 2))(meta, episodes)
+    gradient, _ = TaskMap(algorithm.meta_gradient, Plan(), mean=True)(meta, episodes)
     assert all(value.isfinite().all() and value.any() for value in gradient.values())
     moved = algorithm.adapt(meta, Episode(*(field[0] for field in episodes)).support, 1)
     length = sum((moved[name] - meta[name]).square().sum() for name in meta).sqrt()

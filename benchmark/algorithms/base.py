@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
 from torch import Generator, Tensor, nn
-from torch.func import functional_call, grad, grad_and_value
+from torch.func import functional_call, grad, grad_and_value, vjp
 from torch.nn import functional as F
 
 from benchmark.tasks.episode import Episode, Support, TaskSpec
@@ -127,6 +127,32 @@ class GradientLearner(Algorithm):
         for step in range(steps):
             path.append(self.inner_step(path[-1], support, step))
         return path
+
+    def meta_gradient(self, meta: Params, episode: Episode) -> tuple[Params, dict[str, Tensor]]:
+        """The same derivative as by default, pulled back through the inner loop one step at a time.
+
+        Only the parameters between the steps are kept and each step is computed again when its turn comes, so that
+        memory does not grow with the number of steps.
+        """
+        if self.inner_steps < 2 or not self._is_step_by_step:
+            return super().meta_gradient(meta, episode)
+        path = self.adapt_path(meta, episode.support, self.inner_steps)
+
+        def objective(fast: Params) -> tuple[Tensor, Tensor]:
+            output = self.predict(fast, episode.query_x)
+            return self.loss(output, episode.query_y), output
+
+        gradient, (loss, output) = grad_and_value(objective, has_aux=True)(path.pop())
+        for step in reversed(range(self.inner_steps)):
+            _, pull_back = vjp(lambda fast, step=step: self.inner_step(fast, episode.support, step), path.pop())
+            (gradient,) = pull_back(gradient)
+        return gradient, {"loss": loss, "score": score(output, episode.query_y)}
+
+    @property
+    def _is_step_by_step(self) -> bool:
+        """Whether adaptation is the chain of `inner_step` and nothing else."""
+        ours = GradientLearner
+        return type(self).adapt is ours.adapt and type(self).adapt_path is ours.adapt_path
 
 
 def score(output: Tensor, y: Tensor) -> Tensor:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pydantic import Field
+from torch import Tensor
 from torch.func import grad
 
-from benchmark.algorithms.base import GradientLearner, Params
-from benchmark.tasks.episode import Support
+from benchmark.algorithms.base import Algorithm, GradientLearner, Params
+from benchmark.tasks.episode import Episode, Support
 
 
 class MAML(GradientLearner):
@@ -28,6 +29,12 @@ class MAML(GradientLearner):
         if self.first_order:
             gradient = {name: value.detach() for name, value in gradient.items()}
         return {name: value - self.inner_lr * gradient[name] for name, value in fast.items()}
+
+    def meta_gradient(self, meta: Params, episode: Episode) -> tuple[Params, dict[str, Tensor]]:
+        """The derivative of the query loss; in first order there is nothing to compute again on the way back."""
+        return (
+            Algorithm.meta_gradient(self, meta, episode) if self.first_order else super().meta_gradient(meta, episode)
+        )
 
 
 class FOMAML(MAML):

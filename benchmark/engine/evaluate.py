@@ -4,51 +4,61 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.func import vmap
 
 from benchmark.algorithms.base import Algorithm, Params, score
-from benchmark.engine.mapping import Mapping, over_tasks
+from benchmark.engine.layers import in_form
+from benchmark.engine.mapping import TaskMap
+from benchmark.engine.plan import Plan
 from benchmark.tasks.episode import Episode, TaskSpec
 
 Scores = dict[str, Tensor]
 """support_loss, support_score, query_loss and query_score, each (episodes, steps recorded), float64 on the CPU."""
 
 
-def evaluate(
-    algorithm: Algorithm,
-    meta: Params,
-    episodes: Episode,
-    spec: TaskSpec,
-    steps: int,
-    mapping: Mapping,
-    *,
-    inductive: bool = False,
-    last_only: bool = False,
-    advance: Callable[[int], None] = lambda _: None,
-) -> Scores:
-    """Score a batch of episodes after 0, 1, ..., `steps` inner steps, or after the last one only.
+class Evaluation:
+    """Scores of batches of episodes after 0, 1, ..., `steps` inner steps, or after the last one only."""
 
-    inductive: each query is predicted in a batch of the support set and that query alone, so that batch statistics
-    cannot tell the queries of a task about each other (Nichol et al. 2018, section 6.1). Otherwise a task's queries are
-    predicted as one batch. advance: told the number of episodes done, for a progress bar.
-    """
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        spec: TaskSpec,
+        steps: int,
+        plan: Plan,
+        *,
+        inductive: bool = False,
+        last_only: bool = False,
+        threads: int = 1,
+    ):
+        """algorithm: bound. The same for whatever plan and threads, but for rounding.
 
-    def predict(fast: Params, support_x: Tensor, query_x: Tensor) -> Tensor:
-        if not inductive:
-            return algorithm.predict(fast, query_x)
-        return torch.cat([algorithm.predict(fast, torch.cat([support_x, x[None]]))[-1:] for x in query_x])
+        inductive: each query is predicted in a batch of the support set and that query alone, so that batch statistics
+        cannot tell the queries of a task about each other (Nichol et al. 2018, section 6.1). Otherwise a task's queries
+        are predicted as one batch.
+        """
+        self.algorithm, self.spec, self.steps = in_form(algorithm, plan.form), spec, steps
+        self.inductive, self.last_only = inductive, last_only
+        self._map = TaskMap(self._one_task, plan, threads=threads)
 
-    def one_task(meta: Params, episode: Episode) -> Scores:
-        if last_only:
-            path = [algorithm.adapt(meta, episode.support, steps)]
+    def __call__(self, meta: Params, episodes: Episode, advance: Callable[[int], None] = lambda _: None) -> Scores:
+        """The scores of these episodes; advance is told the number of episodes done, for a progress bar."""
+        scores = self._map(meta, episodes, advance)
+        return {name: value.double().cpu() for name, value in scores.items()}
+
+    def _one_task(self, meta: Params, episode: Episode) -> Scores:
+        algorithm, ways = self.algorithm, self.spec.ways
+        if self.last_only:
+            path = [algorithm.adapt(meta, episode.support, self.steps)]
         else:
-            path = algorithm.adapt_path(meta, episode.support, steps)
+            path = algorithm.adapt_path(meta, episode.support, self.steps)
         rows = []
         for fast in path:
-            support = algorithm.predict(fast, episode.support_x)[:, : spec.ways]
-            query = predict(fast, episode.support_x, episode.query_x)[:, : spec.ways]
+            support = algorithm.predict(fast, episode.support_x)[:, :ways]
+            query = self._predict(fast, episode.support_x, episode.query_x)[:, :ways]
             rows.append(
                 {
                     "support_loss": algorithm.loss(support, episode.support_y),
@@ -59,14 +69,19 @@ def evaluate(
             )
         return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
-    mapped = over_tasks(one_task, mapping)
-    chunks = []
-    with torch.no_grad():
-        for start in range(0, len(episodes.support_x), mapping.chunk):
-            chunk = episodes.tasks(start, start + mapping.chunk)
-            chunks.append({name: value.double().cpu() for name, value in mapped(meta, chunk).items()})
-            advance(len(chunk.support_x))
-    return {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    def _predict(self, fast: Params, support_x: Tensor, query_x: Tensor) -> Tensor:
+        if not self.inductive:
+            return self.algorithm.predict(fast, query_x)
+        return vmap(
+            lambda x: self.algorithm.predict(fast, torch.cat([support_x, x[None]]))[-1], randomness="different"
+        )(query_x)
+
+
+def evaluate(
+    algorithm: Algorithm, meta: Params, episodes: Episode, spec: TaskSpec, steps: int, plan: Plan, **how: Any
+) -> Scores:
+    """The scores of one batch of episodes; see `Evaluation`."""
+    return Evaluation(algorithm, spec, steps, plan, **how)(meta, episodes)
 
 
 def shuffled_support(episodes: Episode, generator: torch.Generator) -> Episode:

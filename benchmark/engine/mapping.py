@@ -1,80 +1,131 @@
-"""Mapping a function of one task over a batch of tasks, and how that is best done here."""
+"""Mapping a function of one task over a batch of tasks, as a plan says."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import torch
-from torch import nn
 from torch.func import vmap
-from torch.utils._pytree import tree_map
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._pytree import tree_leaves, tree_map
 
 from benchmark.algorithms.base import Params
+from benchmark.engine.plan import Plan
+from benchmark.engine.tracing import trace
+from benchmark.errors import UserError
 from benchmark.tasks.episode import Episode
+
+log = logging.getLogger("metagap")
 
 TaskFunction = Callable[[Params, Episode], Any]
 
 
-class Mapping(NamedTuple):
-    """How a function of one task is mapped: by vmap or by a loop, and over how many tasks at once where it is free."""
+class TaskMap:
+    """A function of one task as a function of a batch of tasks, computed piece by piece.
 
-    how: Literal["vmap", "loop"]
-    chunk: int
-
-
-def best_mapping(network: nn.Module, x_shape: tuple[int, ...], examples: int, device: torch.device) -> Mapping:
-    """vmap, but a plain loop over tasks for large convolutions on a CPU.
-
-    vmap saves the overhead of a task's many small operations, at the price of turning convolutions with weights of
-    their own for every task into grouped ones, which are slow on a CPU. examples: support and query of one task. The
-    limits were found by timing; they are counts of arithmetic and not timings themselves, so that a cell is computed in
-    the same way whenever it is started.
+    Every result gains a leading task dimension, or is the mean over the tasks. The whole function is mapped, with any
+    differentiation inside it: differentiating a mapped function instead would give wrong second derivatives through
+    batch norm. The plan decides how (see `plan`); where it cannot be followed, the next simpler one is, and the log
+    says so. Sums run over the pieces in their order, so that they do not depend on `threads`.
     """
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.zeros(examples, *x_shape))
-    work = max(1, counter.get_total_flops())
-    convolutional = any(isinstance(module, nn.Conv1d | nn.Conv2d) for module in network.modules())
-    if device.type == "cpu" and convolutional and work > LOOP_FLOPS:
-        return Mapping("loop", MOST_TASKS)
-    return Mapping("vmap", min(MOST_TASKS, max(8, int(CHUNK_FLOPS / work))))
+
+    def __init__(self, function: TaskFunction, plan: Plan, *, mean: bool = False, threads: int = 1):
+        """threads: pieces computed side by side, each on one thread; for a CPU, and only where they are traced."""
+        self.plan = plan
+        self._function, self._mean = function, mean
+        self._ready: dict[Any, TaskFunction] = {}
+        self._pool = ThreadPoolExecutor(threads, "tasks", torch.set_num_threads, (1,)) if threads > 1 else None
+
+    def __call__(self, meta: Params, episodes: Episode, advance: Callable[[int], None] = lambda _: None) -> Any:
+        """The results for a batch of tasks; advance is told the number of tasks done, piece by piece.
+
+        Raises UserError where the memory does not hold one task.
+        """
+        while True:
+            try:
+                return self._compute(meta, episodes, advance)
+            except RuntimeError as error:
+                if not _of_memory(error):
+                    raise
+                self._halve(len(episodes.support_x), error)
+
+    def _compute(self, meta: Params, episodes: Episode, advance: Callable[[int], None]) -> Any:
+        total, size = len(episodes.support_x), 1 if self.plan.how == "loop" else self.plan.chunk
+        pieces = [episodes.tasks(start, min(start + size, total)) for start in range(0, total, size)]
+        run = self._prepare(meta, pieces[0])
+        last = self._prepare(meta, pieces[-1])
+
+        def compute(i: int) -> Any:
+            with torch.no_grad():
+                return (last if i == len(pieces) - 1 else run)(meta, pieces[i])
+
+        results = []
+        # Calling a module with other weights is not safe in threads, operations are.
+        on_cpu = episodes.support_x.device.type == "cpu"
+        side_by_side = self._pool.map if self._pool and on_cpu and self.plan.run != "eager" else map
+        for i, result in enumerate(side_by_side(compute, range(len(pieces)))):
+            results = [tree_map(torch.add, results[0], result)] if self._mean and results else [*results, result]
+            advance(len(pieces[i].support_x))
+        if self._mean:
+            return tree_map(lambda leaf: leaf / total, results[0])
+        return tree_map(lambda *leaves: torch.cat(leaves), *results) if len(results) > 1 else results[0]
+
+    def piece(self, meta: Params, tasks: Episode) -> Any:
+        """The results of one piece: stacked, or their sum."""
+        if self.plan.how == "loop":
+            result = self._function(meta, Episode(*(field[0] for field in tasks)))
+            return result if self._mean else tree_map(lambda leaf: leaf[None], result)
+        mapped = vmap(self._function, in_dims=(None, 0), randomness="different")(meta, tasks)
+        return tree_map(lambda leaf: leaf.sum(0), mapped) if self._mean else mapped
+
+    def _prepare(self, meta: Params, tasks: Episode) -> TaskFunction:
+        """`piece` made ready for tensors of these shapes."""
+        if self.plan.run == "eager":
+            return self.piece
+        key = tuple((leaf.shape, leaf.stride(), leaf.dtype, leaf.device) for leaf in tree_leaves((meta, tasks)))
+        if key not in self._ready:
+            self._ready[key] = self._made_ready(meta, tasks)
+        return self._ready[key]
+
+    def _made_ready(self, meta: Params, tasks: Episode) -> TaskFunction:
+        try:
+            traced = trace(self.piece, meta, tasks, share=self.plan.share)
+        except Exception as error:
+            if _of_memory(error):
+                raise
+            log.info("cannot be traced, going on without (%s: %s)", type(error).__name__, _first_line(error))
+            self.plan = self.plan._replace(run="eager")
+            return self.piece
+        if self.plan.run == "traced":
+            return traced
+        try:
+            compiled = torch.compile(traced, dynamic=False, fullgraph=True)
+            with torch.no_grad():
+                compiled(meta, tasks)
+            return compiled
+        except Exception as error:
+            log.warning("compilation failed, going on without it (%s: %s)", type(error).__name__, _first_line(error))
+            self.plan = self.plan._replace(run="traced")
+            return traced
+
+    def _halve(self, tasks: int, error: BaseException) -> None:
+        """Half as many tasks at once, after memory did not suffice."""
+        at_once = 1 if self.plan.how == "loop" else min(self.plan.chunk, tasks)
+        if at_once == 1:
+            raise UserError(f"out of memory with a single task at a time: {_first_line(error)}") from None
+        self.plan = self.plan._replace(chunk=at_once // 2)
+        self._ready.clear()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        log.warning("out of memory with %d tasks at once, going on with %d", at_once, at_once // 2)
 
 
-LOOP_FLOPS = 80e6
-"""Forward arithmetic of a task above which a loop is faster: conv4, 28x28, 32 filters, between 30 and 80 images."""
-CHUNK_FLOPS = 600e6
-"""Forward arithmetic of the tasks that are mapped at once: more does not fit a CPU's cache."""
-MOST_TASKS = 256
+def _of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: a type of its own on a GPU, a text on a CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
-def over_tasks(function: TaskFunction, mapping: Mapping) -> TaskFunction:
-    """`function` of one task as a function of a batch of tasks: every result gains a leading task dimension.
-
-    The whole function is mapped, with any differentiation inside it. Differentiating a mapped function instead would
-    give wrong second derivatives through batch norm.
-    """
-    if mapping.how == "vmap":
-        return vmap(function, in_dims=(None, 0), randomness="different")
-
-    def looped(meta: Params, episodes: Episode) -> Any:
-        results = [function(meta, Episode(*task)) for task in zip(*episodes, strict=True)]
-        return tree_map(lambda *leaves: torch.stack(leaves), *results)
-
-    return looped
-
-
-def mean_over_tasks(function: TaskFunction, mapping: Mapping) -> TaskFunction:
-    """Like `over_tasks`, but the mean over the tasks; a loop keeps one running sum instead of all results."""
-    if mapping.how == "vmap":
-        mapped = over_tasks(function, mapping)
-        return lambda meta, episodes: tree_map(lambda leaf: leaf.mean(0), mapped(meta, episodes))
-
-    def looped(meta: Params, episodes: Episode) -> Any:
-        total: Any = None
-        for task in zip(*episodes, strict=True):
-            result = function(meta, Episode(*task))
-            total = result if total is None else tree_map(torch.add, total, result)
-        return tree_map(lambda leaf: leaf / len(episodes.support_x), total)
-
-    return looped
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]

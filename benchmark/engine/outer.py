@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import Any
 
@@ -10,55 +9,64 @@ import torch
 from torch import Tensor
 
 from benchmark.algorithms.base import Algorithm, Params
-from benchmark.engine.mapping import Mapping, mean_over_tasks
+from benchmark.engine.layers import in_form
+from benchmark.engine.mapping import TaskMap
+from benchmark.engine.plan import Plan
 from benchmark.suite import Training
 from benchmark.tasks.episode import Episode
-
-log = logging.getLogger("metagap")
 
 
 class OuterLoop:
     """Meta-parameters and the optimizer that moves them; its state is all there is to save and restore."""
 
-    def __init__(self, algorithm: Algorithm, meta: Params, training: Training, mapping: Mapping, compile: bool):
-        """algorithm: bound. meta: the meta-parameters, updated in place. compile: the whole meta-gradient."""
+    def __init__(self, algorithm: Algorithm, meta: Params, training: Training, plan: Plan, threads: int = 1):
+        """algorithm: bound. meta: the meta-parameters, updated in place. threads: for the tasks, on a CPU."""
         self.meta = meta
         self.training = training
         self.iteration = 0
-        self._gradient = mean_over_tasks(algorithm.meta_gradient, mapping)
-        self._compiled = torch.compile(self._gradient, dynamic=False, fullgraph=True) if compile else None
-        optimizer = torch.optim.Adam if training.optimizer == "adam" else torch.optim.SGD
-        self._optimizer = optimizer(list(meta.values()), lr=training.lr, fused=True)
+        self._gradient = TaskMap(in_form(algorithm, plan.form).meta_gradient, plan, mean=True, threads=threads)
+        parameters = list(meta.values())
+        cuda = parameters[0].is_cuda
+        # On a GPU the step size is a tensor, so that a captured step reads the present one; it is written ahead.
+        self._lr: Tensor | float = torch.tensor(training.lr, device=parameters[0].device) if cuda else training.lr
+        if training.optimizer == "adam":
+            self._optimizer: Any = torch.optim.Adam(parameters, lr=self._lr, fused=True, capturable=cuda)
+        else:
+            self._optimizer = torch.optim.SGD(parameters, lr=self._lr, fused=True)
+
+    @property
+    def plan(self) -> Plan:
+        """How the meta-gradient is computed: the plan that was given, or what it was changed to."""
+        return self._gradient.plan
 
     def step(self, episodes: Episode) -> dict[str, Tensor]:
         """One outer step on a meta-batch; returns its mean metrics without waiting for the device."""
+        self.schedule()
+        metrics = self.update(episodes)
+        self.iteration += 1
+        return metrics
+
+    def schedule(self) -> None:
+        """Set the step size of the coming update."""
+        lr = self.training.lr * self._schedule()
+        if isinstance(self._lr, Tensor):
+            self._lr.fill_(lr)
+        else:
+            self._optimizer.param_groups[0]["lr"] = lr
+
+    def update(self, episodes: Episode) -> dict[str, Tensor]:
+        """What a step does on the device: all of it can be captured in a CUDA graph."""
         gradient, metrics = self.gradient(episodes)
         for name, parameter in self.meta.items():
             parameter.grad = gradient[name].to(parameter.dtype)
         if self.training.clip is not None:
             torch.nn.utils.clip_grad_value_(self.meta.values(), self.training.clip)
-        self._optimizer.param_groups[0]["lr"] = self.training.lr * self._schedule()
         self._optimizer.step()
-        self.iteration += 1
         return metrics
 
     def gradient(self, episodes: Episode) -> tuple[Params, dict[str, Tensor]]:
         """The mean meta-gradient of a meta-batch and its mean metrics."""
-        if self._compiled is not None:
-            try:
-                return self._compiled(self.meta, episodes)
-            except Exception as error:
-                if self.iteration:
-                    raise
-                first = str(error).strip().partition("\n")[0]
-                log.warning("compilation failed, going on without it (%s: %s)", type(error).__name__, first)
-                self._compiled = None
         return self._gradient(self.meta, episodes)
-
-    @property
-    def compiled(self) -> bool:
-        """Whether the meta-gradient is compiled."""
-        return self._compiled is not None
 
     def _schedule(self) -> float:
         done = self.iteration / self.training.iterations
@@ -79,4 +87,6 @@ class OuterLoop:
         for name, value in state["meta"].items():
             self.meta[name].copy_(value)
         self._optimizer.load_state_dict(state["optimizer"])
+        if isinstance(self._lr, Tensor):
+            self._optimizer.param_groups[0]["lr"] = self._lr
         self.iteration = state["iteration"]

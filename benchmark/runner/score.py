@@ -13,7 +13,7 @@ import pandas as pd
 
 from benchmark import results
 from benchmark.algorithms.base import Params
-from benchmark.engine.evaluate import evaluate, null_loss, shuffled_support
+from benchmark.engine.evaluate import Evaluation, null_loss, shuffled_support
 from benchmark.errors import UserError
 from benchmark.runner.workbench import Report, Workbench
 from benchmark.suite import Condition, Split, digest, make_source
@@ -100,28 +100,27 @@ def _score_draw(
     advance: Callable[[int], None],
 ) -> pd.DataFrame:
     """One row per episode and inner step; conditions beside the standard one record the headline step only."""
-    evaluation, spec = bench.cell.evaluation, bench.spec(split)
-    mode = condition if condition in ("transductive", "inductive") else evaluation.batch_norm
+    settings, spec = bench.cell.evaluation, bench.spec(split)
+    mode = condition if condition in ("transductive", "inductive") else settings.batch_norm
     standard = condition == "standard"
-    steps = evaluation.path_steps if standard else evaluation.steps
+    steps = settings.path_steps if standard else settings.steps
     labels = bench.generator(split, "shuffled")
+    evaluation = Evaluation(
+        bench.bind(spec),
+        spec,
+        steps,
+        bench.evaluation_plan(len(draw)),
+        inductive=mode == "inductive" and bench.has_batch_norm,
+        last_only=not standard,
+        threads=bench.machine.threads,
+    )
     frames = []
     for start in range(0, len(draw), EPISODES_IN_MEMORY):
         part = draw[start : start + EPISODES_IN_MEMORY]
         episodes = tasks.episode(part, spec).to(bench.device, bench.dtype)
         if condition == "shuffled":
             episodes = shuffled_support(episodes, labels)
-        scores = evaluate(
-            bench.bind(spec),
-            meta,
-            episodes,
-            spec,
-            steps,
-            bench.mapping,
-            inductive=mode == "inductive" and bench.has_batch_norm,
-            last_only=not standard,
-            advance=advance,
-        )
+        scores = evaluation(meta, episodes, advance)
         n, recorded = scores["query_loss"].shape
         rows = {
             "episode": np.repeat(np.arange(start, start + n), recorded),

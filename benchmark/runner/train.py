@@ -12,15 +12,14 @@ import torch
 
 from benchmark import results
 from benchmark.algorithms.base import Params
-from benchmark.engine.evaluate import evaluate
-from benchmark.engine.mapping import Mapping
+from benchmark.engine.capture import Captured
+from benchmark.engine.evaluate import Evaluation
 from benchmark.engine.outer import OuterLoop
+from benchmark.engine.plan import Plan
 from benchmark.errors import UserError
 from benchmark.runner.workbench import Report, Workbench, log, seed_of
 from benchmark.tasks.source import Part
 
-COMPILE_FROM = 20_000
-"""Iterations from which on compiling the meta-step is repaid, where tasks are mapped by vmap."""
 CURVE_POINTS = 1000
 
 
@@ -50,14 +49,9 @@ class _Training:
         self.bench, self.path, self.report = bench, path, report
         self.settings = bench.cell.training
         self.validation = _Validation.of(bench)
-        compile = bench.machine.compile
-        if compile is None:
-            compile = bench.mapping.how == "vmap" and self.settings.iterations >= COMPILE_FROM
-        mapping = bench.mapping
-        if state is not None:  # the same numbers to the last bit need the same kernels
-            compile, mapping = state["compile"], Mapping(*state["mapping"])
-        self.mapping = mapping
-        self.outer = OuterLoop(bench.bind(bench.training_spec), bench.meta, self.settings, mapping, compile)
+        # The same numbers to the last bit need the same kernels.
+        plan = bench.training_plan if state is None else Plan(*state["plan"])
+        self.outer = OuterLoop(bench.bind(bench.training_spec), bench.meta, self.settings, plan, bench.machine.threads)
         # Training episodes are drawn on the device; a generator's stream depends on where it runs.
         self.sampler = torch.Generator(bench.device).manual_seed(seed_of("training", bench.cell.seed))
         self.curve: list[dict[str, float]] = []
@@ -69,6 +63,8 @@ class _Training:
             self.sampler.set_state(state["sampler"].cpu())
             self.curve, self.sums, self.best = state["curve"], state["sums"], state["best"]
             self.started -= state["seconds"]
+        on_gpu = bench.device.type == "cuda"
+        self.iterate = Captured(self._iterate, [self.sampler]) if on_gpu else self._iterate
 
     def run(self) -> dict[str, Any]:
         """Train to the end; returns the selected meta-parameters, the record and the curve."""
@@ -77,14 +73,13 @@ class _Training:
         record_every = max(1, total // CURVE_POINTS)
         saved = time.monotonic()
         while self.outer.iteration < total:
-            draw = bench.training_tasks.draw(self.settings.meta_batch, bench.training_spec, self.sampler)
-            episodes = bench.training_tasks.episode(draw, bench.training_spec).to(bench.device, bench.dtype)
-            metrics = self.outer.step(episodes)
-            self.sums = {name: self.sums.get(name, 0.0) + value.detach() for name, value in metrics.items()}
-            done = self.outer.iteration
+            self.outer.schedule()
+            self.iterate()
+            self.outer.iteration = done = self.outer.iteration + 1
             if done % record_every == 0:
                 self._record({name: float(value) / record_every for name, value in self.sums.items()})
-                self.sums = {}
+                for value in self.sums.values():
+                    value.zero_()
                 self.report("training", done, total)
             if self.validation is not None and (done % validate_every == 0 or done == total):
                 self._validate()
@@ -92,6 +87,16 @@ class _Training:
                 saved = time.monotonic()
                 _save(self.path, self._state())
         return self._selected()
+
+    def _iterate(self) -> None:
+        """What an iteration does on the device: draw a meta-batch, step, and add the metrics up."""
+        bench = self.bench
+        draw = bench.training_tasks.draw(self.settings.meta_batch, bench.training_spec, self.sampler)
+        episodes = bench.training_tasks.episode(draw, bench.training_spec).to(bench.device, bench.dtype)
+        for name, value in self.outer.update(episodes).items():
+            if name not in self.sums:
+                self.sums[name] = torch.zeros_like(value)
+            self.sums[name] += value
 
     def _record(self, values: dict[str, float]) -> None:
         """Add values to the point of the curve at this iteration."""
@@ -102,7 +107,7 @@ class _Training:
 
     def _validate(self) -> None:
         assert self.validation is not None
-        score, loss = self.validation.score(self.outer.meta, self.mapping)
+        score, loss = self.validation.score(self.outer.meta)
         self._record({"val_score": score, "val_loss": loss})
         if score > self.best["score"]:
             self.best = {"score": score, "iteration": self.outer.iteration, "meta": _copy(self.outer.meta)}
@@ -116,8 +121,7 @@ class _Training:
             "sums": self.sums,
             "best": self.best,
             "seconds": time.monotonic() - self.started,
-            "compile": self.outer.compiled,
-            "mapping": tuple(self.mapping),
+            "plan": tuple(self.outer.plan),
         }
 
     def _selected(self) -> dict[str, Any]:
@@ -132,7 +136,7 @@ class _Training:
             "selected_iteration": selected["iteration"],
             "selection": "best on validation" if pick_best else "last",
             "train_seconds": time.monotonic() - self.started,
-            "compiled": self.outer.compiled,
+            "engine": str(self.outer.plan),
             "diverged": diverged,
         }
         return {"selected": _copy(selected["meta"]), "record": record, "curve": self.curve}
@@ -146,6 +150,9 @@ class _Validation:
         tasks = bench.tasks(split.source, Part(split.classes, split.images))
         draw = tasks.draw(bench.cell.training.validation_episodes, self.spec, bench.generator(split, "validation"))
         self.episodes = tasks.episode(draw, self.spec).to(bench.device, bench.dtype)
+        plan = bench.evaluation_plan(len(draw) * bench.cell.training.validations)
+        steps, threads = bench.cell.evaluation.steps, bench.machine.threads
+        self.evaluation = Evaluation(bench.bind(self.spec), self.spec, steps, plan, last_only=True, threads=threads)
 
     @classmethod
     def of(cls, bench: Workbench) -> _Validation | None:
@@ -153,10 +160,9 @@ class _Validation:
         split = bench.cell.suite.validation
         return None if split is None else cls(bench, split)
 
-    def score(self, meta: Params, mapping: Mapping) -> tuple[float, float]:
+    def score(self, meta: Params) -> tuple[float, float]:
         """Mean score and loss after the headline number of inner steps; a score that is not finite is the worst."""
-        steps = self.bench.cell.evaluation.steps
-        scores = evaluate(self.bench.bind(self.spec), meta, self.episodes, self.spec, steps, mapping, last_only=True)
+        scores = self.evaluation(meta, self.episodes)
         score, loss = float(scores["query_score"].mean()), float(scores["query_loss"].mean())
         return (score if np.isfinite(score) else -float("inf")), loss
 

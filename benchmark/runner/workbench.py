@@ -6,19 +6,28 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 
 from benchmark import registry
 from benchmark.algorithms.base import Algorithm, Params
-from benchmark.engine.mapping import Mapping, best_mapping
+from benchmark.engine.choice import choose, convolutional
+from benchmark.engine.layers import in_form
+from benchmark.engine.memory import within
+from benchmark.engine.plan import Plan, parse
 from benchmark.suite import Cell, Split, Task, Training, make_model, make_source
 from benchmark.tasks.episode import TaskSpec
 from benchmark.tasks.images import ImageBank, pixel_statistics
 from benchmark.tasks.source import Part
 
 log = logging.getLogger("metagap")
+
+COMPILE_FROM = 20_000
+"""Iterations from which on compiling the meta-step is repaid."""
+TRACE_FROM = 200
+"""Iterations, or pieces of an evaluation, from which on tracing is repaid."""
 
 Report = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
@@ -29,8 +38,14 @@ class Machine:
     """Where and how a cell runs. None of this is part of what the cell is."""
 
     device: torch.device
+    engine: str = "auto"
+    """What the engine's plans have to hold to, see `engine.plan`; the rest is chosen."""
     compile: bool | None = None
-    """None: where it pays, which is for long training of small networks."""
+    """None: where it pays, which is in long training of small networks, and on a GPU."""
+    memory: int | None = None
+    """Bytes that the tasks computed at once may take."""
+    threads: int = 1
+    """On a CPU, tasks computed side by side."""
     checkpoint_seconds: float = 30
 
 
@@ -54,11 +69,40 @@ class Workbench:
         torch.manual_seed(cell.seed)
         self.network = make_model(suite.model, self.training_tasks.x_shape, suite.task.ways)
         self.algorithm: Algorithm = registry.load("algorithm", cell.algorithm)(**cell.hyperparameters)
-        examples = self.training_spec.ways * (self.training_spec.shots + self.training_spec.queries)
-        self.mapping: Mapping = best_mapping(self.network, self.training_tasks.x_shape, examples, self.device)
         generator = torch.Generator().manual_seed(seed_of("meta-parameters", cell.seed))
         meta = self.bind(self.training_spec).init(self.network, self.training_tasks.class_count, generator)
         self.meta: Params = {name: value.to(self.device, self.dtype) for name, value in meta.items()}
+
+    @cached_property
+    def plan(self) -> Plan:
+        """How tasks are mapped and layers are formed, in training and in evaluation."""
+        tasks, spec, machine = self.training_tasks, self.training_spec, self.machine
+        generator = torch.Generator(self.device).manual_seed(0)
+        draw = tasks.draw(self.cell.training.meta_batch, spec, generator)
+        episodes = tasks.episode(draw, spec).to(self.device, self.dtype)
+        algorithm = self.bind(spec)
+        plan = choose(algorithm, self.meta, episodes, engine=machine.engine)
+        if machine.memory is not None:
+            plan = within(machine.memory, in_form(algorithm, plan.form).meta_gradient, self.meta, episodes, plan)
+        return plan
+
+    @property
+    def training_plan(self) -> Plan:
+        """The plan for meta-training: traced or compiled where that is repaid."""
+        iterations, compile = self.cell.training.iterations, self.machine.compile
+        if compile is None:
+            small = self.device.type == "cuda" or not convolutional(self.network)
+            compile = small and iterations >= COMPILE_FROM
+        run = "compiled" if compile else "traced" if iterations >= TRACE_FROM else "eager"
+        plan = self.plan._replace(run=run)
+        if compile and self.device.type == "cuda" and convolutional(self.network):
+            plan = plan._replace(form="gemm")  # torch fuses it; grouped convolutions stay as slow as they are
+        return parse(self.machine.engine, plan)
+
+    def evaluation_plan(self, episodes: int) -> Plan:
+        """The plan for scoring this many episodes."""
+        pieces = episodes if self.plan.how == "loop" else episodes / self.plan.chunk
+        return parse(self.machine.engine, self.plan._replace(run="traced" if pieces >= TRACE_FROM else "eager"))
 
     def bind(self, spec: TaskSpec) -> Algorithm:
         """The algorithm with the network, for tasks of this form."""

@@ -12,14 +12,29 @@ from torch.nn import functional as F
 from benchmark.algorithms.controls import Pretrain, Scratch
 from benchmark.algorithms.maml import FOMAML, MAML
 from benchmark.algorithms.reptile import Reptile
-from benchmark.engine.mapping import Mapping, mean_over_tasks
+from benchmark.engine.layers import in_form
+from benchmark.engine.mapping import TaskMap
+from benchmark.engine.plan import Plan, parse
 from benchmark.models.conv4 import Conv4
 from benchmark.models.mlp import MLP
 from benchmark.tasks.episode import Episode, TaskSpec
 
 l2l = pytest.importorskip("learn2learn")
 
-VMAP, LOOP = Mapping("vmap", 8), Mapping("loop", 8)
+VMAP, LOOP = Plan("vmap"), Plan("loop")
+PLANS = [
+    "vmap",
+    "loop",
+    "vmap channels-last",
+    "loop channels-last",
+    "vmap gemm",
+    "loop gemm",
+    "vmap traced chunk=2",
+    "vmap gemm traced",
+    "loop channels-last traced recompute",
+    pytest.param("vmap gemm compiled", marks=pytest.mark.slow),
+    pytest.param("loop channels-last compiled recompute", marks=pytest.mark.slow),
+]
 IMAGES = TaskSpec("classification", 3, 2, 2)
 POINTS = TaskSpec("regression", 1, 6, 4)
 
@@ -53,6 +68,10 @@ def loss_of(spec: TaskSpec):
     return F.cross_entropy if spec.kind == "classification" else F.mse_loss
 
 
+def mean_gradient(algorithm, plan=VMAP):
+    return TaskMap(in_form(algorithm, plan.form).meta_gradient, plan, mean=True)
+
+
 def learn2learn_gradient(network, episodes, spec, lr, steps, first_order):
     learner = l2l.algorithms.MAML(copy.deepcopy(network), lr=lr, first_order=first_order, allow_unused=False)
     loss = loss_of(spec)
@@ -71,15 +90,17 @@ def relative_error(ours, theirs):
     return float(((ours - theirs).norm() / theirs.norm()).detach())
 
 
-@pytest.mark.parametrize("mapping", [VMAP, LOOP], ids=["vmap", "loop"])
+@pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("steps", [1, 5])
 @pytest.mark.parametrize("first_order", [False, True], ids=["MAML", "FOMAML"])
 @pytest.mark.parametrize("case", CASES)
-def test_agrees_with_learn2learn(case, first_order, steps, mapping):
+def test_agrees_with_learn2learn(case, first_order, steps, plan):
     network, episodes, spec = CASES[case]()
     algorithm = (FOMAML if first_order else MAML)(inner_lr=0.1, inner_steps=steps).bind(network, spec)
     meta = algorithm.init(network, 0, torch.Generator())
-    gradient, metrics = mean_over_tasks(algorithm.meta_gradient, mapping)(meta, episodes)
+    step = mean_gradient(algorithm, parse(plan, Plan()))
+    gradient, metrics = step(meta, episodes)
+    assert step.plan == parse(plan, Plan())  # nothing was given up
     theirs, loss = learn2learn_gradient(network, episodes, spec, 0.1, steps, first_order)
     assert relative_error(gradient, theirs) < 1e-9
     torch.testing.assert_close(metrics["loss"], loss, rtol=1e-12, atol=0)
@@ -88,7 +109,7 @@ def test_agrees_with_learn2learn(case, first_order, steps, mapping):
 def test_second_order_matters():
     network, episodes, spec = image_case()
     exact, first = (
-        mean_over_tasks(a.bind(network, spec).meta_gradient, VMAP)(dict(network.named_parameters()), episodes)[0]
+        mean_gradient(a.bind(network, spec))(dict(network.named_parameters()), episodes)[0]
         for a in (MAML(inner_lr=0.1), FOMAML(inner_lr=0.1))
     )
     assert relative_error(first, exact) > 1e-2
@@ -124,7 +145,7 @@ def test_reptile_agrees_with_a_plain_loop(optimizer, inner_batch):
     algorithm = Reptile(inner_lr=0.02, inner_steps=5, inner_optimizer=optimizer, inner_batch=inner_batch)
     algorithm = algorithm.bind(network, spec)
     meta = algorithm.init(network, 0, torch.Generator())
-    gradient, _ = mean_over_tasks(algorithm.meta_gradient, VMAP)(meta, episodes)
+    gradient, _ = mean_gradient(algorithm)(meta, episodes)
     expected = {name: torch.zeros_like(value) for name, value in meta.items()}
     for x, y in zip(episodes.support_x, episodes.support_y, strict=True):
         copied = copy.deepcopy(network)
@@ -147,7 +168,7 @@ def test_reptile_takes_nothing_from_the_query_set():
     network, episodes, spec = point_case()
     algorithm = Reptile(inner_optimizer="sgd").bind(network, spec)
     meta = algorithm.init(network, 0, torch.Generator())
-    step = mean_over_tasks(algorithm.meta_gradient, VMAP)
+    step = mean_gradient(algorithm)
     changed = episodes._replace(query_x=episodes.query_x + 1, query_y=-episodes.query_y)
     first, second = step(meta, episodes)[0], step(meta, changed)[0]
     assert all(torch.equal(first[name], second[name]) for name in meta)
@@ -158,7 +179,7 @@ def test_pretrain_is_one_classifier_of_all_training_classes():
     algorithm = Pretrain(inner_lr=0.1).bind(network, spec)
     generator = torch.Generator().manual_seed(0)
     meta = {name: value.double() for name, value in algorithm.init(network, 5, generator).items()}
-    gradient, metrics = mean_over_tasks(algorithm.meta_gradient, VMAP)(meta, episodes)
+    gradient, metrics = mean_gradient(algorithm)(meta, episodes)
     pooled = copy.deepcopy(network)
     pooled.head = nn.Linear(meta["head.weight"].shape[1], 5).double()
     pooled.load_state_dict(meta)
@@ -208,5 +229,5 @@ def test_vmap_agrees_with_a_loop_through_batch_norm():
     network, episodes, spec = image_case()
     algorithm = MAML(inner_lr=0.2, inner_steps=3).bind(network, spec)
     meta = algorithm.init(network, 0, torch.Generator())
-    mapped, looped = (mean_over_tasks(algorithm.meta_gradient, how)(meta, episodes)[0] for how in (VMAP, LOOP))
+    mapped, looped = (mean_gradient(algorithm, how)(meta, episodes)[0] for how in (VMAP, LOOP))
     assert relative_error(mapped, looped) < 1e-12

@@ -11,12 +11,12 @@ from torch.nn import functional as F
 from benchmark.algorithms.base import score
 from benchmark.algorithms.maml import MAML
 from benchmark.engine.evaluate import evaluate, null_loss, shuffled_support
-from benchmark.engine.mapping import Mapping
+from benchmark.engine.plan import Plan, parse
 from benchmark.models.conv4 import Conv4
 from benchmark.tasks.episode import Episode, TaskSpec
 
 SPEC = TaskSpec("classification", 3, 1, 2)
-VMAP, LOOP = Mapping("vmap", 2), Mapping("loop", 2)
+VMAP, LOOP = Plan("vmap", chunk=2), Plan("loop")
 
 
 @pytest.fixture
@@ -30,10 +30,10 @@ def case():
     return algorithm, algorithm.init(network, 0, torch.Generator()), episodes
 
 
-@pytest.mark.parametrize("mapping", [VMAP, LOOP], ids=["vmap", "loop"])
-def test_scores_after_every_step(case, mapping):
+@pytest.mark.parametrize("plan", [VMAP, LOOP], ids=["vmap", "loop"])
+def test_scores_after_every_step(case, plan):
     algorithm, meta, episodes = case
-    scores = evaluate(algorithm, meta, episodes, SPEC, 2, mapping)
+    scores = evaluate(algorithm, meta, episodes, SPEC, 2, plan)
     for i, task in enumerate(Episode(*fields) for fields in zip(*episodes, strict=True)):
         for step in range(3):
             fast = algorithm.adapt(meta, task.support, step)
@@ -41,16 +41,21 @@ def test_scores_after_every_step(case, mapping):
             assert float(scores["query_loss"][i, step]) == pytest.approx(float(F.cross_entropy(logits, task.query_y)))
             right = (logits.argmax(1) == task.query_y).double().mean()
             assert float(scores["query_score"][i, step]) == pytest.approx(float(right))
-    last = evaluate(algorithm, meta, episodes, SPEC, 2, mapping, last_only=True)
+    last = evaluate(algorithm, meta, episodes, SPEC, 2, plan, last_only=True)
     torch.testing.assert_close(last["query_loss"], scores["query_loss"][:, 2:])
 
 
-def test_evaluation_is_the_same_in_chunks_and_on_both_paths(case):
+@pytest.mark.parametrize(
+    "plan",
+    ["vmap chunk=3", "loop", "vmap gemm", "loop channels-last traced", "vmap traced chunk=2", "vmap channels-last"],
+)
+@pytest.mark.parametrize("inductive", [False, True], ids=["transductive", "inductive"])
+def test_evaluation_is_the_same_on_every_path(case, plan, inductive):
     algorithm, meta, episodes = case
-    whole = evaluate(algorithm, meta, episodes, SPEC, 2, VMAP)
-    parts = [evaluate(algorithm, meta, episodes.tasks(i, i + 2), SPEC, 2, LOOP) for i in range(0, 5, 2)]
+    whole = evaluate(algorithm, meta, episodes, SPEC, 2, VMAP, inductive=inductive)
+    other = evaluate(algorithm, meta, episodes, SPEC, 2, parse(plan, Plan()), inductive=inductive, threads=2)
     for name in whole:
-        torch.testing.assert_close(whole[name], torch.cat([part[name] for part in parts]), rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(whole[name], other[name], rtol=1e-10, atol=1e-12)
 
 
 def test_query_labels_reach_nothing_but_the_scoring(case):

@@ -1,0 +1,125 @@
+"""The choice of a plan, by a short timing that is remembered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from platformdirs import user_cache_path
+from torch import nn
+
+from benchmark.algorithms.base import Algorithm, Params
+from benchmark.algorithms.maml import FOMAML
+from benchmark.engine.layers import in_form, unknown
+from benchmark.engine.mapping import TaskMap
+from benchmark.engine.plan import Plan, parse
+from benchmark.tasks.episode import Episode
+
+log = logging.getLogger("metagap")
+
+
+def choose(algorithm: Algorithm, meta: Params, episodes: Episode, *, engine: str = "auto") -> Plan:
+    """The plan for a bound algorithm and tasks like these; `run` is left at eager, for it depends on how often it runs.
+
+    meta: the network's weights are looked up in it. engine: choices to hold to, the rest is found: by a short timing
+    of one inner step and the query gradient that follows, the first time on a device for a network and shapes, and
+    read from the user's cache afterwards, so that cells that are repeated or resumed are computed alike.
+    """
+    candidates = list(_candidates(algorithm.network, episodes.support_x.device, engine))
+    if len(candidates) == 1:
+        plan = candidates[0]
+    else:
+        plan = _remembered(_key(algorithm.network, episodes, candidates), candidates, algorithm, meta, episodes)
+    if plan.form != "plain" and (others := unknown(algorithm.network, plan.form)):
+        log.info("layers that form %s does not know stay as they are: %s", plan.form, ", ".join(others))
+    return plan
+
+
+def convolutional(network: nn.Module) -> bool:
+    """Whether it contains convolutions, which decide how fast it is."""
+    return any(isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d) for module in network.modules())
+
+
+def _candidates(network: nn.Module, device: torch.device, engine: str) -> Iterator[Plan]:
+    """The plans worth timing, the safest first."""
+    if not convolutional(network):
+        found = [Plan()]
+    elif device.type == "cpu":
+        found = [Plan("loop"), Plan("loop", "channels-last"), Plan("vmap", chunk=8), Plan("vmap", chunk=32)]
+    else:
+        found = [Plan("vmap"), Plan("vmap", "gemm")]
+    found = [plan._replace(share=not convolutional(network)) for plan in found]
+    seen = set()
+    for plan in found:
+        held = parse(engine, plan)
+        if held not in seen:
+            seen.add(held)
+            yield held
+
+
+def _remembered(key: str, candidates: list[Plan], *probe: Any) -> Plan:
+    """The fastest candidate, from the cache if it was timed before."""
+    path = user_cache_path("metagap") / "engine" / f"{key}.json"
+    if (found := _read(path)) is not None:
+        return found
+    timed = {plan: _milliseconds(plan, *probe) for plan in candidates}
+    best = min(timed, key=lambda plan: timed[plan])
+    log.info("engine: %s (%s)", best, ", ".join(f"{plan}: {ms:.3g} ms a task" for plan, ms in timed.items()))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".json") as file:
+            json.dump({"plan": list(best), "milliseconds": {str(plan): ms for plan, ms in timed.items()}}, file)
+            file.flush()
+            # Cells that start side by side may have timed it side by side: the first one decides for all.
+            path.hardlink_to(file.name)
+    except FileExistsError:
+        return _read(path) or best
+    except OSError as error:
+        log.info("the engine's choice could not be kept: %s", error)
+    return best
+
+
+def _read(path: Path) -> Plan | None:
+    try:
+        return Plan(*json.loads(path.read_text())["plan"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _key(network: nn.Module, episodes: Episode, candidates: list[Plan]) -> str:
+    device = episodes.support_x.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    shapes = [tuple(field.shape[1:]) for field in episodes]
+    facts = [torch.__version__, name, os.cpu_count(), repr(network), episodes.support_x.dtype, shapes, candidates]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+def _milliseconds(plan: Plan, algorithm: Algorithm, meta: Params, episodes: Episode) -> float:
+    """Median time per task of one first-order step; infinite where the plan does not work."""
+    names = dict(algorithm.network.named_parameters())
+    weights = {name: value for name, value in meta.items() if name in names}
+    network_only = FOMAML().bind(algorithm.network, algorithm.spec, algorithm.precision)
+    count = min(len(episodes.support_x), 2 if plan.how == "loop" else plan.chunk)
+    some = episodes.tasks(0, count)
+    try:
+        step = TaskMap(in_form(network_only, plan.form).meta_gradient, plan, mean=True)
+        times = []
+        for _ in range(5):
+            started = time.perf_counter()
+            step(weights, some)
+            if some.support_x.is_cuda:
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - started)
+    except Exception as error:
+        log.info("engine: %s does not work here (%s: %s)", plan, type(error).__name__, str(error).partition("\n")[0])
+        return float("inf")
+    return statistics.median(times[1:]) / count * 1e3

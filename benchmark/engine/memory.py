@@ -1,0 +1,83 @@
+"""Memory: what a traced function needs, and how many tasks at once a budget allows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, fx
+
+from benchmark.algorithms.base import Params
+from benchmark.engine.mapping import TaskFunction, TaskMap
+from benchmark.engine.plan import Plan
+from benchmark.engine.tracing import storages, trace
+from benchmark.errors import UserError
+from benchmark.tasks.episode import Episode
+
+
+def within(budget: int, function: TaskFunction, meta: Params, episodes: Episode, plan: Plan) -> Plan:
+    """`plan` with as many tasks at once as fit into `budget` bytes, by the traces of one and of two tasks.
+
+    Raises UserError where one task does not fit. Where the function cannot be traced the plan stays as it is.
+    """
+    one = peak_bytes(_traced(function, meta, episodes.tasks(0, 1), plan))
+    if one > budget:
+        raise UserError(f"--memory {_text(budget)} is too little: one task needs {_text(one)}")
+    if plan.how == "loop" or len(episodes.support_x) < 2:
+        return plan
+    two = peak_bytes(_traced(function, meta, episodes.tasks(0, 2), plan))
+    return plan._replace(chunk=min(plan.chunk, 1 + (budget - one) // max(1, two - one)))
+
+
+def _traced(function: TaskFunction, meta: Params, tasks: Episode, plan: Plan) -> fx.GraphModule:
+    return trace(TaskMap(function, plan, mean=True).piece, meta, tasks, share=plan.share)
+
+
+def peak_bytes(module: fx.GraphModule) -> int:
+    """The most that the results of a trace's operations take at the same time, its inputs left out.
+
+    Counted from the shapes, a result living until its last use; what a single operation takes for itself is not seen.
+    """
+    root = storages(module.graph)
+    nodes = list(module.graph.nodes)
+    last_use = {root[used]: i for i, node in enumerate(nodes) for used in node.all_input_nodes}
+    ending: dict[int, list[fx.Node]] = {}
+    for node, i in last_use.items():
+        ending.setdefault(i, []).append(node)
+    now = peak = 0
+    for i, node in enumerate(nodes):
+        if root[node] is node and node.op == "call_function":
+            now += _size(node.meta.get("val"))
+            peak = max(peak, now)
+            if node not in last_use:
+                now -= _size(node.meta.get("val"))
+        now -= sum(_size(done.meta.get("val")) for done in ending.get(i, []) if done.op == "call_function")
+    return peak
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, Tensor):
+        return value.untyped_storage().nbytes()
+    return sum(map(_size, value)) if isinstance(value, list | tuple) else 0
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes from a text such as 8G, 500M or 1000000; raises UserError."""
+    number, unit = text.strip().rstrip("Bb"), 1
+    for i, letter in enumerate("KMGT", start=1):
+        if number[-1:].upper() == letter:
+            number, unit = number[:-1], 1024**i
+    try:
+        found = int(float(number) * unit)
+    except (ValueError, OverflowError):
+        found = 0
+    if found <= 0:
+        raise UserError(f"--memory '{text}' is not a size; allowed: a number of bytes, with K, M, G or T, such as 8G")
+    return found
+
+
+def _text(size: int) -> str:
+    for unit in ("bytes", "K", "M"):
+        if size < 1024:
+            return f"{size:.3g} {unit}".replace(" K", "K").replace(" M", "M")
+        size = size / 1024
+    return f"{size:.3g}G"

@@ -1,0 +1,52 @@
+"""How a function of one task is computed for many."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+from benchmark.engine.layers import FORMS, Form
+from benchmark.errors import UserError
+
+How = Literal["vmap", "loop"]
+Run = Literal["eager", "traced", "compiled"]
+
+
+class Plan(NamedTuple):
+    """How a function of one task is mapped over tasks and run. None of it changes what is computed."""
+
+    how: How = "vmap"
+    """vmap: many tasks in every operation; loop: task by task."""
+    form: Form = "plain"
+    """Of the network's layers, see `layers`."""
+    run: Run = "eager"
+    """eager: as it is written; traced: as a list of tensor operations; compiled: these made into kernels by torch."""
+    chunk: int = 256
+    """Tasks at once, at most; always 1 in a loop."""
+    share: bool = True
+    """Compute what is needed twice only once, and keep it; otherwise save the memory. For traced and compiled runs."""
+
+    def __str__(self) -> str:
+        at_once = [f"chunk={self.chunk}"] if self.how == "vmap" and self.chunk != MOST_TASKS else []
+        return " ".join([self.how, self.form, self.run, *at_once, *([] if self.share else ["recompute"])])
+
+
+MOST_TASKS = 256
+
+
+def parse(text: str, plan: Plan) -> Plan:
+    """`plan` with the choices that `text` names, such as `vmap traced` or `loop channels-last`; raises UserError."""
+    for word in text.replace(",", " ").split():
+        if word in get_args(How):
+            plan = plan._replace(how=word)
+        elif word in FORMS:
+            plan = plan._replace(form=word)
+        elif word in get_args(Run):
+            plan = plan._replace(run=word)
+        elif word in ("share", "recompute"):
+            plan = plan._replace(share=word == "share")
+        elif word.startswith("chunk=") and word[6:].isdigit() and int(word[6:]):
+            plan = plan._replace(chunk=int(word[6:]))
+        elif word != "auto":
+            allowed = ["auto", *get_args(How), *FORMS, *get_args(Run), "share", "recompute", "chunk=N"]
+            raise UserError(f"--engine: '{word}' is not allowed; allowed, one or several: {', '.join(allowed)}")
+    return plan

@@ -1,0 +1,76 @@
+"""The choice of a plan: timed once, remembered, and held to what was asked for."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+
+from benchmark.algorithms.maml import MAML
+from benchmark.engine import choice
+from benchmark.engine.choice import choose
+from benchmark.engine.plan import Plan
+from benchmark.models.conv4 import Conv4
+from benchmark.models.mlp import MLP
+from benchmark.tasks.episode import Episode, TaskSpec
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(choice, "user_cache_path", lambda name: tmp_path)
+    return tmp_path
+
+
+def images():
+    spec, network = TaskSpec("classification", 3, 1, 2), Conv4((1, 12, 12), 3, filters=4)
+    x = torch.randn(4, 9, 1, 12, 12)
+    y = torch.arange(3).repeat(4, 1)
+    algorithm = MAML().bind(network, spec)
+    episodes = Episode(x[:, :3], y, x[:, 3:], y.repeat(1, 2), torch.zeros(4, 3, dtype=torch.long))
+    return algorithm, algorithm.init(network, 0, torch.Generator()), episodes
+
+
+def test_it_is_timed_once_and_the_first_choice_stays(monkeypatch, cache):
+    times = iter([3.0, 1.0, 2.0, 4.0])
+    monkeypatch.setattr(choice, "_milliseconds", lambda *_: next(times))
+    found = choose(*images())
+    assert (found.how, found.form) == ("loop", "channels-last")
+    assert len(list((cache / "engine").iterdir())) == 1
+    assert choose(*images()) == found  # the times are used up
+
+
+def test_a_damaged_record_only_costs_time(cache):
+    found = choose(*images())
+    (record,) = (cache / "engine").iterdir()
+    record.write_text("{")
+    assert isinstance(choose(*images()), Plan)
+    assert isinstance(found, Plan)
+
+
+def test_what_was_asked_for_is_held_to(caplog):
+    caplog.set_level(logging.INFO, "metagap")
+    assert choose(*images(), engine="vmap gemm chunk=3")[:2] == ("vmap", "gemm")
+    assert "BatchNorm2d" in caplog.text  # which gemm leaves as it is
+    assert choose(*images(), engine="loop").how == "loop"
+
+
+def test_networks_without_convolutions_need_no_timing(monkeypatch):
+    monkeypatch.setattr(choice, "_milliseconds", lambda *_: pytest.fail("timed"))
+    spec, network = TaskSpec("regression", 1, 5, 5), MLP((1,), 1)
+    x = torch.randn(3, 5, 1)
+    algorithm = MAML().bind(network, spec)
+    episodes = Episode(x, x, x, x, torch.empty(3, 0, dtype=torch.long))
+    assert choose(algorithm, algorithm.init(network, 0, torch.Generator()), episodes) == Plan()
+
+
+def test_a_path_that_does_not_work_is_not_chosen(monkeypatch):
+    working = choice.TaskMap
+
+    def failing(function, plan, **how):
+        if plan.how == "loop":
+            raise RuntimeError("no kernel for this")
+        return working(function, plan, **how)
+
+    monkeypatch.setattr(choice, "TaskMap", failing)
+    assert choose(*images()).how == "vmap"

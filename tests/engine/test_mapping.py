@@ -1,0 +1,205 @@
+"""Mapping over tasks: plans, fallbacks, threads and memory."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+from torch import nn
+
+from benchmark.algorithms.base import GradientLearner
+from benchmark.algorithms.maml import FOMAML, MAML
+from benchmark.algorithms.reptile import Reptile
+from benchmark.engine import mapping
+from benchmark.engine.layers import in_form, unknown
+from benchmark.engine.mapping import TaskMap
+from benchmark.engine.memory import parse_bytes, peak_bytes, within
+from benchmark.engine.plan import Plan, parse
+from benchmark.engine.tracing import trace
+from benchmark.errors import UserError
+from benchmark.models.conv4 import Conv4
+from benchmark.tasks.episode import Episode, TaskSpec
+
+SPEC = TaskSpec("classification", 3, 1, 2)
+
+
+def case(network: nn.Module | None = None, algorithm=None, tasks: int = 5):
+    torch.manual_seed(0)
+    network = (network or Conv4((1, 12, 12), 3, filters=4)).double()
+    x = torch.randn(tasks, 9, 1, 12, 12, dtype=torch.float64)
+    y = torch.arange(3).repeat(tasks, 1)
+    episodes = Episode(x[:, :3], y, x[:, 3:], y.repeat(1, 2), torch.zeros(tasks, 3, dtype=torch.long))
+    bound = (algorithm or MAML(inner_lr=0.3, inner_steps=2)).bind(network, SPEC)
+    return bound, bound.init(network, 0, torch.Generator()), episodes
+
+
+def mean_gradient(algorithm, text: str, threads: int = 1):
+    plan = parse(text, Plan())
+    return TaskMap(in_form(algorithm, plan.form).meta_gradient, plan, mean=True, threads=threads)
+
+
+def assert_close(first, second, **how):
+    for name in first[0]:
+        torch.testing.assert_close(first[0][name], second[0][name], **how)
+
+
+@pytest.mark.parametrize("plan", ["loop traced", "vmap traced chunk=2", "loop channels-last traced recompute"])
+def test_threads_do_not_change_a_bit(plan):
+    algorithm, meta, episodes = case()
+    one, two = (mean_gradient(algorithm, plan, threads)(meta, episodes) for threads in (1, 2))
+    assert all(torch.equal(one[0][name], two[0][name]) for name in meta)
+
+
+def test_a_trace_holds_for_other_values_and_is_made_anew_for_other_shapes():
+    algorithm, meta, episodes = case()
+    step, plain = mean_gradient(algorithm, "vmap traced"), mean_gradient(algorithm, "vmap")
+    for batch in (episodes, episodes._replace(query_x=-episodes.query_x), episodes.tasks(1, 4)):
+        assert_close(step(meta, batch), plain(meta, batch), rtol=1e-10, atol=1e-13)
+
+
+class LooksAtValues(GradientLearner):
+    """Takes half a step where the loss is small: decided in Python, which neither vmap nor a trace can follow."""
+
+    def inner_step(self, fast, support, step):
+        moved = super_step(self, fast, support)
+        return moved if self.support_loss(fast, support).item() > 1e9 else {k: (fast[k] + moved[k]) / 2 for k in fast}
+
+
+def super_step(algorithm, fast, support):
+    gradient = torch.func.grad(algorithm.support_loss)(fast, support)
+    return {name: value - 0.1 * gradient[name] for name, value in fast.items()}
+
+
+def test_what_cannot_be_traced_is_computed_all_the_same(caplog):
+    algorithm, meta, episodes = case(algorithm=LooksAtValues(inner_steps=1))
+    caplog.set_level(logging.INFO, "metagap")
+
+    def adapted(meta, episode):
+        return algorithm.adapt(meta, episode.support, 1)
+
+    step = TaskMap(adapted, Plan("loop", run="traced"), mean=True)
+    result = step(meta, episodes)
+    assert step.plan.run == "eager"
+    assert "cannot be traced" in caplog.text
+    plain = TaskMap(adapted, Plan("loop"), mean=True)(meta, episodes)
+    assert all(torch.equal(result[name], plain[name]) for name in meta)
+
+
+class Twice(nn.Module):
+    """A layer that no form knows."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor([2.0]))
+
+    def forward(self, x):
+        return self.scale * x
+
+
+def test_unknown_layers_stay_as_they_are():
+    network = nn.Sequential(Conv4((1, 12, 12), 3, filters=4), Twice())
+    algorithm, meta, episodes = case(network)
+    assert unknown(network, "channels-last") == ["Twice"]
+    assert unknown(network, "gemm") == ["BatchNorm2d", "Twice"]
+    plain = mean_gradient(algorithm, "loop")(meta, episodes)
+    for form in ("channels-last", "gemm"):
+        assert_close(mean_gradient(algorithm, f"vmap {form}")(meta, episodes), plain, rtol=1e-9, atol=1e-12)
+
+
+def test_running_out_of_memory_halves_the_tasks_at_once(monkeypatch, caplog):
+    algorithm, meta, episodes = case()
+    expected = mean_gradient(algorithm, "vmap")(meta, episodes)
+    step = mean_gradient(algorithm, "vmap")
+    piece, sizes = TaskMap.piece, []
+
+    def small(self, meta, tasks):
+        sizes.append(len(tasks.support_x))
+        if len(tasks.support_x) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return piece(self, meta, tasks)
+
+    monkeypatch.setattr(mapping.TaskMap, "piece", small)
+    assert_close(step(meta, episodes), expected, rtol=1e-9, atol=1e-12)
+    assert sizes[:2] == [5, 2]
+    assert step.plan.chunk == 1
+    assert "out of memory with 5 tasks at once, going on with 2" in caplog.text
+    monkeypatch.setattr(
+        mapping.TaskMap, "piece", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory"))
+    )
+    with pytest.raises(UserError, match="single task"):
+        step(meta, episodes)
+
+
+def test_other_errors_are_not_taken_for_memory():
+    algorithm, meta, episodes = case()
+    with pytest.raises((RuntimeError, ValueError), match=r"(?i)size|shape|expected"):
+        mean_gradient(algorithm, "vmap")(meta, episodes._replace(query_y=episodes.query_y[:, :-1]))
+
+
+def test_memory_does_not_grow_with_inner_steps():
+    peaks = {}
+    for steps in (1, 5):
+        for share in (True, False):
+            algorithm, meta, episodes = case(Conv4((1, 20, 20), 3, filters=8), MAML(inner_steps=steps))
+            x = torch.randn(5, 9, 1, 20, 20, dtype=torch.float64)
+            episodes = episodes._replace(support_x=x[:, :3], query_x=x[:, 3:])
+            piece = TaskMap(algorithm.meta_gradient, Plan("loop"), mean=True).piece
+            peaks[steps, share] = peak_bytes(trace(piece, meta, episodes.tasks(0, 1), share=share))
+    assert peaks[5, False] < 1.3 * peaks[1, False]
+    assert peaks[5, True] > 1.3 * peaks[1, True]
+
+
+def test_the_peak_of_a_trace_is_what_it_holds_at_once():
+    x = torch.randn(1000)  # 4,000 bytes
+
+    def chain(x, _):
+        y = (x + 1).exp()  # x + 1 is let go of
+        return y.view(10, 100).sum(0), y.mul(2)
+
+    assert peak_bytes(trace(chain, x, x)) == 8000 + 400
+    assert peak_bytes(trace(lambda x, _: [x + 1, x + 2, x + 3], x, x)) == 12000
+
+
+def test_a_budget_bounds_the_tasks_at_once():
+    algorithm, meta, episodes = case(algorithm=FOMAML())
+    one, two = (
+        peak_bytes(trace(TaskMap(algorithm.meta_gradient, Plan(), mean=True).piece, meta, episodes.tasks(0, n)))
+        for n in (1, 2)
+    )
+    found = within(one + 3 * (two - one), algorithm.meta_gradient, meta, episodes, Plan())
+    assert found.chunk == 4
+    assert within(10 * two, algorithm.meta_gradient, meta, episodes, Plan(chunk=2)).chunk == 2
+    with pytest.raises(UserError, match="one task needs"):
+        within(one - 1, algorithm.meta_gradient, meta, episodes, Plan())
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("8G", 8 * 2**30), ("500M", 500 * 2**20), ("1000000", 10**6), ("1.5k", 1536), ("2GB", 2**31)]
+)
+def test_sizes(text, size):
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "G", "-1", "8X", "lots", "inf"])
+def test_what_is_no_size(text):
+    with pytest.raises(UserError, match="--memory"):
+        parse_bytes(text)
+
+
+def test_plans_are_read_and_written():
+    for text in ("vmap plain eager", "loop channels-last traced recompute", "vmap gemm compiled chunk=8"):
+        assert str(parse(text, Plan())) == text
+    assert parse("auto", Plan("loop")) == Plan("loop")
+    with pytest.raises(UserError, match="'vmpa' is not allowed; allowed, one or several: auto, vmap"):
+        parse("vmpa", Plan())
+    with pytest.raises(UserError, match="chunk=0"):
+        parse("chunk=0", Plan())
+
+
+@pytest.mark.parametrize("algorithm", [FOMAML(inner_steps=3), Reptile(inner_steps=3)])
+@pytest.mark.parametrize("plan", ["loop channels-last traced recompute", "vmap gemm traced"])
+def test_other_algorithms_take_every_path_too(algorithm, plan):
+    bound, meta, episodes = case(algorithm=algorithm)
+    plain = mean_gradient(bound, "loop")(meta, episodes)
+    assert_close(mean_gradient(bound, plan)(meta, episodes), plain, rtol=1e-9, atol=1e-12)
