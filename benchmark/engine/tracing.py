@@ -77,10 +77,25 @@ def _drop_idle(graph: fx.Graph, written: set[fx.Node]) -> None:
         source = node.args[0] if node.op == "call_function" and node.args else None
         if not isinstance(source, fx.Node) or node in written or source in written:
             continue
-        before, after = source.meta.get("tensor_meta"), node.meta.get("tensor_meta")
-        same = before is not None and after is not None and (before.shape, before.stride) == (after.shape, after.stride)
-        if same and (node.target in _IDLE or node.target in _SAME_SHAPE):
+        if node.target is aten.transpose.int and source.target is aten.transpose.int:
+            if source.args[1:] == node.args[1:] and source.args[0] not in written:
+                node.replace_all_uses_with(source.args[0])
+        elif node.target is aten.add.Tensor and not node.kwargs and _is_zero(source) and _same(node, node.args[1]):
+            node.replace_all_uses_with(node.args[1])
+        elif (node.target in _IDLE or node.target in _SAME_SHAPE) and _same(node, source):
             node.replace_all_uses_with(source)
+
+
+def _is_zero(node: fx.Node) -> bool:
+    return node.target in (aten.zeros_like.default, aten.zeros.default)
+
+
+def _same(node: fx.Node, other: Any) -> bool:
+    """Whether the results have the same shape, type and place in memory; False where that is not known."""
+    if not isinstance(other, fx.Node):
+        return False
+    a, b = node.meta.get("tensor_meta"), other.meta.get("tensor_meta")
+    return a is not None and b is not None and (a.shape, a.stride, a.dtype) == (b.shape, b.stride, b.dtype)
 
 
 def _share(graph: fx.Graph, written: set[fx.Node]) -> None:
