@@ -41,9 +41,9 @@ class Conv4(nn.Module):
             modules += [
                 nn.Conv2d(channels, filters, 3, stride=2 if pooling == "stride" else 1, padding=1, bias=False),
                 nn.BatchNorm2d(filters, track_running_stats=False),
-                nn.ReLU(),
             ]
-            modules += [nn.MaxPool2d(2)] if pooling == "max" else []
+            # ReLU after the pooling is the same as before it, on a quarter of the values.
+            modules += [nn.MaxPool2d(2), nn.ReLU()] if pooling == "max" else [nn.ReLU()]
             channels = filters
         if pooling == "stride":
             modules.append(nn.AdaptiveAvgPool2d(1))
