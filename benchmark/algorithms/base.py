@@ -20,6 +20,10 @@ from benchmark.tasks.episode import Episode, Support, TaskSpec
 Params = dict[str, Tensor]
 """Named tensors: the weights of the network, and whatever else is meta-learned or adapted."""
 
+PROGRESS = "progress"
+"""A meta-parameter of this name, () in [0, 1], is not optimized but kept at the share of meta-training that is done, for
+what changes in its course."""
+
 
 class Algorithm(BaseModel):
     """A meta-learner. Its fields are its hyper-parameters, with the defaults of its paper.
@@ -35,6 +39,9 @@ class Algorithm(BaseModel):
     """Citation of the source."""
     trains: ClassVar[bool] = True
     """False for a control that is evaluated as it was initialised."""
+    pooled: ClassVar[bool] = False
+    """True: `meta_gradient` is given the examples of the whole meta-batch as one labelled batch instead of a task. They
+    are its `support`, and labels count the classes of the meta-training split."""
 
     inner_steps: NonNegativeInt = Field(1, description="inner steps on each task during meta-training")
 
@@ -91,10 +98,19 @@ class Algorithm(BaseModel):
 
     def forward(self, params: Params, x: Tensor) -> Tensor:
         """The network with these weights at x; weights, losses and gradients keep their type in mixed precision."""
+        return self._call(self.network, params, "", x)
+
+    def features(self, params: Params, x: Tensor) -> Tensor:
+        """What the network's head is given at x: (n, width)."""
+        return self._call(self.network.features, params, "features.", x)
+
+    def _call(self, module: nn.Module, params: Params, prefix: str, x: Tensor) -> Tensor:
+        names = {name: prefix + name for name, _ in module.named_parameters()}
+        weights = {name: params[full] for name, full in names.items()}
         if self.precision is None:
-            return functional_call(self.network, params, (x,))
-        cast = {name: value.to(self.precision) for name, value in params.items()}
-        return functional_call(self.network, cast, (x.to(self.precision),)).to(x.dtype)
+            return functional_call(module, weights, (x,))
+        weights = {name: value.to(self.precision) for name, value in weights.items()}
+        return functional_call(module, weights, (x.to(self.precision),)).to(x.dtype)
 
     def loss(self, output: Tensor, y: Tensor) -> Tensor:
         """Cross-entropy of logits (n, ways) and indices (n,), or mean squared error of (n, 1) and (n, 1)."""

@@ -31,6 +31,7 @@ class Pretrain(GradientLearner):
     """
 
     paper: ClassVar[str] = "Finn, Abbeel, Levine (2017), section 5.1, baseline 'pretrained on all tasks'"
+    pooled: ClassVar[bool] = True
 
     def init(self, network: nn.Module, class_count: int, generator: Generator) -> Params:
         """The weights of the network; for classification the head's give way to those of the pooled classifier."""
@@ -51,11 +52,8 @@ class Pretrain(GradientLearner):
         return super().adapt_path(meta, support, steps)
 
     def meta_gradient(self, meta: Params, episode: Episode) -> tuple[Params, dict[str, Tensor]]:
-        """The gradient of the pooled objective on the examples of one task."""
-        x = torch.cat([episode.support_x, episode.query_x])
-        y = torch.cat([episode.support_y, episode.query_y])
-        if self.spec.kind == "classification":
-            y = episode.classes[y]
+        """The gradient of the loss on the pooled examples."""
+        x, y = episode.support
 
         def objective(meta: Params) -> tuple[Tensor, Tensor]:
             output = self.forward(meta, x)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmark.algorithms.base import Algorithm, Params
+from benchmark.algorithms.base import PROGRESS, Algorithm, Params
 from benchmark.engine.layers import in_form
 from benchmark.engine.mapping import TaskMap
 from benchmark.engine.plan import Plan
@@ -24,8 +24,12 @@ class OuterLoop:
         self.meta = meta
         self.training = training
         self.iteration = 0
+        self._pooled = algorithm.pooled
+        if algorithm.pooled:  # all there is in one piece
+            plan = plan._replace(how="loop")
         self._gradient = TaskMap(in_form(algorithm, plan.form).meta_gradient, plan, mean=True, threads=threads)
-        parameters = list(meta.values())
+        self._learned = {name: value for name, value in meta.items() if name != PROGRESS}
+        parameters = list(self._learned.values())
         cuda = parameters[0].is_cuda
         # On a GPU the step size is a tensor, so that a captured step reads the present one; it is written ahead.
         self._lr: Tensor | float = torch.tensor(training.lr, device=parameters[0].device) if cuda else training.lr
@@ -47,7 +51,9 @@ class OuterLoop:
         return metrics
 
     def schedule(self) -> None:
-        """Set the step size of the coming update."""
+        """Set what depends on how much of meta-training is done: the step size, and `PROGRESS` where it is kept."""
+        if PROGRESS in self.meta:
+            self.meta[PROGRESS].fill_(self.iteration / self.training.iterations)
         lr = self.training.lr * self._schedule()
         if isinstance(self._lr, Tensor):
             self._lr.fill_(lr)
@@ -57,16 +63,16 @@ class OuterLoop:
     def update(self, episodes: Episode) -> dict[str, Tensor]:
         """What a step does on the device: all of it can be captured in a CUDA graph."""
         gradient, metrics = self.gradient(episodes)
-        for name, parameter in self.meta.items():
+        for name, parameter in self._learned.items():
             parameter.grad = gradient[name].to(parameter.dtype)
         if self.training.clip is not None:
-            torch.nn.utils.clip_grad_value_(self.meta.values(), self.training.clip)
+            torch.nn.utils.clip_grad_value_(self._learned.values(), self.training.clip)
         self._optimizer.step()
         return metrics
 
     def gradient(self, episodes: Episode) -> tuple[Params, dict[str, Tensor]]:
         """The mean meta-gradient of a meta-batch and its mean metrics."""
-        return self._gradient(self.meta, episodes)
+        return self._gradient(self.meta, episodes.pooled() if self._pooled else episodes)
 
     def _schedule(self) -> float:
         done = self.iteration / self.training.iterations

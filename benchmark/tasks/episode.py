@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
+import torch
 from torch import Generator, Tensor
 
 
@@ -49,6 +50,14 @@ class Episode(NamedTuple):
     def tasks(self, start: int, stop: int) -> Episode:
         """The tasks start..stop-1 of a batch."""
         return Episode(*(field[start:stop] for field in self))
+
+    def pooled(self) -> Episode:
+        """A batch of tasks as a batch of one: all examples are its support set, labelled by class instead of by way."""
+        x, y = torch.cat([self.support_x, self.query_x], 1), torch.cat([self.support_y, self.query_y], 1)
+        if not y.is_floating_point():
+            y = self.classes.gather(1, y)
+        x, y = x.flatten(0, 1)[None], y.flatten(0, 1)[None]
+        return Episode(x, y, x[:, :0], y[:, :0], self.classes.flatten()[None])
 
     def to(self, *args: Any) -> Episode:
         """Tensor.to on the inputs and on real-valued targets; class indices only change their device."""

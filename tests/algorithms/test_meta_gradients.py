@@ -14,9 +14,11 @@ from benchmark.algorithms.maml import FOMAML, MAML
 from benchmark.algorithms.reptile import Reptile
 from benchmark.engine.layers import in_form
 from benchmark.engine.mapping import TaskMap
+from benchmark.engine.outer import OuterLoop
 from benchmark.engine.plan import Plan, parse
 from benchmark.models.conv4 import Conv4
 from benchmark.models.mlp import MLP
+from benchmark.suite import Training
 from benchmark.tasks.episode import Episode, TaskSpec
 
 l2l = pytest.importorskip("learn2learn")
@@ -179,14 +181,13 @@ def test_pretrain_is_one_classifier_of_all_training_classes():
     algorithm = Pretrain(inner_lr=0.1).bind(network, spec)
     generator = torch.Generator().manual_seed(0)
     meta = {name: value.double() for name, value in algorithm.init(network, 5, generator).items()}
-    gradient, metrics = mean_gradient(algorithm)(meta, episodes)
+    gradient, metrics = OuterLoop(algorithm, meta, Training(iterations=1), VMAP).gradient(episodes)
     pooled = copy.deepcopy(network)
     pooled.head = nn.Linear(meta["head.weight"].shape[1], 5).double()
     pooled.load_state_dict(meta)
-    total = 0.0
-    for support_x, _, query_x, query_y, classes in zip(*episodes, strict=True):
-        labels = classes[query_y].repeat(2)
-        total = total + F.cross_entropy(pooled(torch.cat([support_x, query_x])), labels) / 3
+    x = torch.cat([torch.cat([a, b]) for a, b in zip(episodes.support_x, episodes.query_x, strict=True)])
+    labels = torch.cat([c[y].repeat(2) for c, y in zip(episodes.classes, episodes.query_y, strict=True)])
+    total = F.cross_entropy(pooled(x), labels)
     total.backward()
     assert relative_error(gradient, {name: p.grad for name, p in pooled.named_parameters()}) < 1e-9
     torch.testing.assert_close(metrics["loss"], total.detach())
