@@ -7,7 +7,7 @@
     checkpoint.pt          state of the training, or its end
     curve.parquet          the training curve
     evaluation/*.parquet   a row per test episode and inner step, one file per split
-    evaluation/*.npz       a sample episode of the split
+    evaluation/*.npz       a sample episode of the split, where it may be shown
     done-<variant>.json    written last: the resolved suite, and which evaluation files belong to it
 """
 
@@ -154,8 +154,9 @@ def _assemble(cells: dict[tuple[str, int], tuple[Path, dict[str, Any]]], notes: 
         for split, stem in done["files"].items():
             frame = _read(folder / "evaluation" / f"{stem}.parquet", pd.read_parquet)
             episodes.append(frame.assign(algorithm=label, seed=seed))
-            if split not in samples:
-                with _read(folder / "evaluation" / f"{stem}.npz", np.load) as arrays:
+            sample = folder / "evaluation" / f"{stem}.npz"
+            if split not in samples and sample.is_file():  # left out of results that others may not show images of
+                with _read(sample, np.load) as arrays:
                     samples[split] = dict(arrays)
         curve = _read(folder / "curve.parquet", pd.read_parquet)
         curves.append(curve.assign(algorithm=label, seed=seed))
