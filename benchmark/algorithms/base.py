@@ -21,8 +21,8 @@ Params = dict[str, Tensor]
 """Named tensors: the weights of the network, and whatever else is meta-learned or adapted."""
 
 PROGRESS = "progress"
-"""A meta-parameter of this name, () in [0, 1], is not optimized but kept at the share of meta-training that is done, for
-what changes in its course."""
+"""A meta-parameter of this name, () in [0, 1], is not optimized: the engine keeps it at the share of meta-training that
+is done, for what changes in its course."""
 
 
 class Algorithm(BaseModel):

@@ -44,6 +44,12 @@ def choose(algorithm: Algorithm, meta: Params, episodes: Episode, *, engine: str
     return plan
 
 
+def for_compiling(plan: Plan, network: nn.Module, device: torch.device) -> Plan:
+    """`plan` compiled; on a GPU with convolutions as matrix products, which torch fuses, unlike grouped ones."""
+    on_gpu = device.type == "cuda" and convolutional(network)
+    return plan._replace(run="compiled", form="gemm" if on_gpu else plan.form)
+
+
 def convolutional(network: nn.Module) -> bool:
     """Whether it contains convolutions, which decide how fast it is."""
     return any(isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d) for module in network.modules())
@@ -111,7 +117,7 @@ def _milliseconds(plan: Plan, algorithm: Algorithm, meta: Params, episodes: Epis
     count = min(len(episodes.support_x), 2 if plan.how == "loop" else plan.chunk)
     some = episodes.tasks(0, count)
     try:
-        step = TaskMap(in_form(network_only, plan.form).meta_gradient, plan, mean=True)
+        step = TaskMap(in_form(network_only, plan.form).meta_gradient, plan._replace(run="traced"), mean=True)
         times = []
         for _ in range(5):
             started = time.perf_counter()

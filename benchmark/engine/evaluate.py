@@ -42,11 +42,11 @@ class Evaluation:
         """
         self.algorithm, self.spec, self.steps = in_form(algorithm, plan.form), spec, steps
         self.inductive, self.last_only = inductive, last_only
-        self._map = TaskMap(self._one_task, plan, threads=threads)
+        self.map = TaskMap(self._one_task, plan, threads=threads)
 
     def __call__(self, meta: Params, episodes: Episode, advance: Callable[[int], None] = lambda _: None) -> Scores:
         """The scores of these episodes; advance is told the number of episodes done, for a progress bar."""
-        scores = self._map(meta, episodes, advance)
+        scores = self.map(meta, episodes, advance)
         return {name: value.double().cpu() for name, value in scores.items()}
 
     def _one_task(self, meta: Params, episode: Episode) -> Scores:

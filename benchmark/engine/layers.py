@@ -70,7 +70,15 @@ class ChannelsLastConv(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(n, C, H, W) to (n, O, H', W')."""
+        if self.in_channels == 1 and GemmConv.knows(self):
+            return self._of_one_channel(input)
         return self._conv_forward(_channels_last(input), _channels_last(self.weight), self.bias)
+
+    def _of_one_channel(self, input: Tensor) -> Tensor:
+        """Where memory does not tell channels-last from not: a matrix product of patches, which gives it."""
+        patches = F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
+        output = F.linear(patches.transpose(1, 2), self.weight.flatten(1), self.bias)
+        return output.unflatten(1, _output_size(self, input)).movedim(-1, 1)
 
 
 class GemmConv(nn.Conv2d):
@@ -87,8 +95,12 @@ class GemmConv(nn.Conv2d):
         output = self.weight.flatten(1) @ patches
         if self.bias is not None:
             output = output + self.bias[:, None]
-        sizes = zip(input.shape[2:], self.kernel_size, self.stride, self.padding, self.dilation, strict=True)
-        return output.unflatten(-1, [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sizes])
+        return output.unflatten(-1, _output_size(self, input))
+
+
+def _output_size(conv: nn.Conv2d, input: Tensor) -> list[int]:
+    sizes = zip(input.shape[2:], conv.kernel_size, conv.stride, conv.padding, conv.dilation, strict=True)
+    return [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sizes]
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -33,10 +33,10 @@ class TaskMap:
 
     def __init__(self, function: TaskFunction, plan: Plan, *, mean: bool = False, threads: int = 1):
         """threads: pieces computed side by side, each on one thread; for a CPU, and only where they are traced."""
-        self.plan = plan
+        self.plan, self.threads = plan, threads
         self._function, self._mean = function, mean
         self._ready: dict[Any, TaskFunction] = {}
-        self._pool = ThreadPoolExecutor(threads, "tasks", torch.set_num_threads, (1,)) if threads > 1 else None
+        self._pool = ThreadPoolExecutor(threads, "tasks", torch.set_num_threads, (1,))  # starts none until it is used
 
     def __call__(self, meta: Params, episodes: Episode, advance: Callable[[int], None] = lambda _: None) -> Any:
         """The results for a batch of tasks; advance is told the number of tasks done, piece by piece.
@@ -63,8 +63,8 @@ class TaskMap:
 
         results = []
         # Calling a module with other weights is not safe in threads, operations are.
-        on_cpu = episodes.support_x.device.type == "cpu"
-        side_by_side = self._pool.map if self._pool and on_cpu and self.plan.run != "eager" else map
+        several = self.threads > 1 and len(pieces) > 1 and episodes.support_x.device.type == "cpu"
+        side_by_side = self._pool.map if several and self.plan.run != "eager" else map
         for i, result in enumerate(side_by_side(compute, range(len(pieces)))):
             results = [tree_map(torch.add, results[0], result)] if self._mean and results else [*results, result]
             advance(len(pieces[i].support_x))

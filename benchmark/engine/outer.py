@@ -27,7 +27,7 @@ class OuterLoop:
         self._pooled = algorithm.pooled
         if algorithm.pooled:  # all there is in one piece
             plan = plan._replace(how="loop")
-        self._gradient = TaskMap(in_form(algorithm, plan.form).meta_gradient, plan, mean=True, threads=threads)
+        self.map = TaskMap(in_form(algorithm, plan.form).meta_gradient, plan, mean=True, threads=threads)
         self._learned = {name: value for name, value in meta.items() if name != PROGRESS}
         parameters = list(self._learned.values())
         cuda = parameters[0].is_cuda
@@ -41,7 +41,7 @@ class OuterLoop:
     @property
     def plan(self) -> Plan:
         """How the meta-gradient is computed: the plan that was given, or what it was changed to."""
-        return self._gradient.plan
+        return self.map.plan
 
     def step(self, episodes: Episode) -> dict[str, Tensor]:
         """One outer step on a meta-batch; returns its mean metrics without waiting for the device."""
@@ -72,7 +72,7 @@ class OuterLoop:
 
     def gradient(self, episodes: Episode) -> tuple[Params, dict[str, Tensor]]:
         """The mean meta-gradient of a meta-batch and its mean metrics."""
-        return self._gradient(self.meta, episodes.pooled() if self._pooled else episodes)
+        return self.map(self.meta, episodes.pooled() if self._pooled else episodes)
 
     def _schedule(self) -> float:
         done = self.iteration / self.training.iterations

@@ -13,7 +13,7 @@ import torch
 
 from benchmark import registry
 from benchmark.algorithms.base import Algorithm, Params
-from benchmark.engine.choice import choose, convolutional
+from benchmark.engine.choice import choose, convolutional, for_compiling
 from benchmark.engine.layers import in_form
 from benchmark.engine.memory import within
 from benchmark.engine.plan import Plan, parse
@@ -93,10 +93,10 @@ class Workbench:
         if compile is None:
             small = self.device.type == "cuda" or not convolutional(self.network)
             compile = small and iterations >= COMPILE_FROM
-        run = "compiled" if compile else "traced" if iterations >= TRACE_FROM else "eager"
-        plan = self.plan._replace(run=run)
-        if compile and self.device.type == "cuda" and convolutional(self.network):
-            plan = plan._replace(form="gemm")  # torch fuses it; grouped convolutions stay as slow as they are
+        if compile:
+            plan = for_compiling(self.plan, self.network, self.device)
+        else:
+            plan = self.plan._replace(run="traced" if iterations >= TRACE_FROM else "eager")
         return parse(self.machine.engine, plan)
 
     def evaluation_plan(self, episodes: int) -> Plan:
