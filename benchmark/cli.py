@@ -12,6 +12,7 @@ import typer
 from benchmark.errors import CellError, UserError
 
 if TYPE_CHECKING:
+    from benchmark.registry import Kind
     from benchmark.results import Results
     from benchmark.suite import Suite
 
@@ -90,10 +91,20 @@ def run(
             "--compile/--no-compile", help="Compile the meta-step; default: where it pays.", show_default=False
         ),
     ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(metavar="WORDS", help="What the engine must do, such as 'loop channels-last'; the rest is timed."),
+    ] = "auto",
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="What the tasks computed at once may take, such as 8G.")
+    ] = None,
     checkpoint_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Time between checkpoints.")] = 30,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what the engine chooses and why.")] = False,
     json: Json = False,
 ) -> None:
     """Meta-train and evaluate what is missing of a suite, then print scores and gaps and write the report."""
+    from benchmark.engine.memory import parse_bytes
+    from benchmark.engine.plan import Plan, parse
     from benchmark.launch import check, devices, run_cells
     from benchmark.results import read
     from benchmark.suite import expand
@@ -101,12 +112,20 @@ def run(
     _use_data(data)
     chosen = _load(suite, algorithm, seed, iterations, set_)
     workers = devices(device, jobs)
+    parse(engine, Plan())
+    machine = {
+        "engine": engine,
+        "compile": compile,
+        "memory": None if memory is None else parse_bytes(memory),
+        "checkpoint_seconds": checkpoint_every,
+    }
     cells = expand(chosen)
     console = _console(stderr=json)
+    _warn_of_clashes("algorithm")
     console.print(f"[bold]{chosen.title}[/]: {len(cells)} cells on {', '.join(sorted(set(workers)))}")
     check(cells)
     try:
-        run_cells(cells, results, workers, {"compile": compile, "checkpoint_seconds": checkpoint_every}, console)
+        run_cells(cells, results, workers, machine, console, verbose)
     except KeyboardInterrupt:
         print("metagap: interrupted; run the same command again to go on", file=sys.stderr)
         raise typer.Exit(130) from None
@@ -150,6 +169,111 @@ def compare(
         terminal.print_comparison(frame, a, b, found, _console())
 
 
+@app.command()
+def speed(
+    workloads: Annotated[list[str] | None, typer.Argument(metavar="[WORKLOAD...]")] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PEER", help="Beside learn2learn, higher or jax (repeatable)."),
+    ] = None,
+    algorithm: Annotated[
+        list[str] | None, typer.Option("--algorithm", "-a", metavar="A", help="Only this one (repeatable).")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    repeats: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Timed iterations of each; default: what fits into seconds.")
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(metavar="WORDS", help="What the engine must do, such as 'loop channels-last'; the rest is timed."),
+    ] = "auto",
+    compile: Annotated[
+        bool | None,
+        typer.Option("--compile/--no-compile", help="Also compiled; default: where it pays.", show_default=False),
+    ] = None,
+    precision: Annotated[str, typer.Option(help="float32 or tf32.")] = "float32",
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="What the tasks computed at once may take, such as 8G.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything that was measured.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the times against the first peer: .png or .svg.")
+    ] = None,
+) -> None:
+    """Time the engine on this machine, and beside other libraries; all workloads by default."""
+    from benchmark.speed import command
+
+    chosen = command.settings(
+        workloads or [],
+        algorithms=algorithm or [],
+        against=against or [],
+        device=device,
+        repeats=repeats,
+        engine=engine,
+        compile=compile,
+        precision=precision,
+        memory=memory,
+    )
+    command.check_files(json, picture, chosen)
+    try:
+        command.run(chosen, json, picture, _console())
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+@app.command()
+def new(
+    what: Annotated[str, typer.Argument(metavar="algorithm")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="In Python's spelling, such as my_maml.")],
+    folder: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where to; default: here if it is empty, else a new folder NAME."),
+    ] = None,
+) -> None:
+    """Begin an algorithm of your own: a file that works, its tests, and what is needed to install it."""
+    from benchmark.skeleton.project import new_algorithm
+
+    if what != "algorithm":
+        raise UserError(f"new '{what}'; allowed: algorithm")
+    files = new_algorithm(name, folder)
+    for file in files:
+        print(file)
+    here = files[0].parent == Path()
+    print(f"Next: {'' if here else f'cd {files[0].parent}; '}change {files[0].name}, then metagap check")
+
+
+@app.command()
+def check(
+    algorithm: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ALGORITHM]", help="A name, FILE.py or FILE.py:CLASS; default: the one of the project here."
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a hyper-parameter (repeatable).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Examine an algorithm as a reviewer would; exit code 1 if something is wrong with it."""
+    from rich.markup import escape
+
+    from benchmark.checking.examine import examine, find
+
+    console, findings = _console(stderr=json), []
+    colours = {"passed": "green", "failed": "red", "noted": "yellow"}
+    for finding in examine(find(algorithm), set_ or []):
+        findings.append(finding)
+        console.print(f"[{colours[finding.outcome]}]{escape(str(finding))}[/]", soft_wrap=True)
+    failed = sum(finding.outcome == "failed" for finding in findings)
+    if json:
+        _print_json([finding._asdict() for finding in findings])
+    else:
+        console.print(f"{len(findings)} examinations, {failed or 'none'} failed")
+    if failed:
+        raise typer.Exit(1)
+
+
 @app.command(name="list")
 def list_(
     what: Annotated[str, typer.Argument(metavar="suites|algorithms|sources|models")],
@@ -159,6 +283,7 @@ def list_(
     from benchmark import inspection
 
     rows = inspection.listing(what)
+    _warn_of_clashes(inspection.KINDS.get(what))
     if json:
         _print_json(rows)
     else:
@@ -260,6 +385,14 @@ def _present(found: Results, folder: Path, json: bool) -> None:
     with console.status("drawing the report"):
         page = write_report(frames, folder)
     console.print(f"Report: {page}")
+
+
+def _warn_of_clashes(kind: Kind | None) -> None:
+    """Say which plugins are not used because of their name."""
+    from benchmark.registry import clashes
+
+    for message in clashes(kind) if kind else []:
+        print(f"metagap: {message}", file=sys.stderr)
 
 
 def _use_data(folder: Path | None) -> None:

@@ -1,7 +1,8 @@
 """Finding algorithms, models and sources by name: built-in ones and plugins are found the same way.
 
 A name is either an entry point of the groups `metagap.algorithms`, `metagap.models` and `metagap.sources`, or
-`path/to/file.py:ClassName`.
+`path/to/file.py:ClassName`. Whatever is wrong with a plugin is said in a UserError that names it, and only when it is
+asked for by its name.
 """
 
 from __future__ import annotations
@@ -20,40 +21,88 @@ from benchmark.errors import UserError
 
 Kind = Literal["algorithm", "model", "source"]
 
+OURS = "metagap"
+"""The distribution whose names nobody else can take."""
 
-@cache
-def _entries(kind: Kind) -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in sorted(entry_points(group=f"metagap.{kind}s"), key=lambda entry: entry.name)}
+BASES: dict[Kind, tuple[str, str]] = {
+    "algorithm": ("benchmark.algorithms.base", "Algorithm"),
+    "model": ("torch.nn.modules.module", "Module"),
+    "source": ("benchmark.tasks.source", "Source"),
+}
+"""The module and the name of the class that each kind derives from."""
 
 
 def names(kind: Kind) -> list[str]:
     """The registered names of this kind, sorted."""
-    return list(_entries(kind))
+    return list(_claims(kind))
 
 
 def load(kind: Kind, name: str) -> Any:
     """The class registered as `name`, or the class of `path/to/file.py:ClassName`.
 
-    Raises UserError where there is no such name, file or class, or where importing it fails.
+    Raises UserError where there is no such name, file or class, where two packages claim the name, where importing it
+    fails, or where it is not a complete one of its kind.
     """
+    found = find(kind, name)
+    if wrong := fault(kind, found):
+        raise UserError(f"{kind} '{name}' {wrong}")
+    return found
+
+
+def find(kind: Kind, name: str) -> Any:
+    """What `load` gives, whether or not it is a complete one of its kind."""
     path, colon, attribute = name.rpartition(":")
     if colon and path.endswith(".py"):
         return getattr(_import_file(Path(path), kind), attribute, None) or _no_class(kind, path, attribute)
-    if name not in _entries(kind):
-        raise UserError(f"unknown {kind} '{name}'{suggest(name, names(kind))}")
+    entry = _entry(kind, name)
     try:
-        return _entries(kind)[name].load()
-    except Exception as error:
-        raise UserError(f"{kind} '{name}' ({_entries(kind)[name].value}) cannot be imported: {error!r}") from error
+        return entry.load()
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{kind} '{name}' ({_origin(entry)}) cannot be imported: {error!r}") from error
+
+
+def fault(kind: Kind, found: Any) -> str:
+    """What keeps it from being a complete one of this kind; empty where nothing does."""
+    module, name = BASES[kind]
+    if not inspect.isclass(found):
+        return f"is not a class but {type(found).__name__}: {found!r:.80}"
+    if not any((base.__module__, base.__name__) == (module, name) for base in found.__mro__):
+        return f"does not derive from {module}.{name}"
+    if missing := sorted(getattr(found, "__abstractmethods__", ())):
+        return f"does not implement {' and '.join(missing)}"
+    return ""
+
+
+def clashes(kind: Kind) -> list[str]:
+    """A message for every plugin that is not used because metagap has one of that name."""
+    return [
+        f"{kind} '{name}' of {_origin(entry)} is not used, for metagap has one of that name; it needs another name"
+        for name, claims in _claims(kind).items()
+        for entry in claims
+        if _owner(entry) != OURS and any(_owner(other) == OURS for other in claims)
+    ]
 
 
 def fingerprint(kind: Kind, name: str) -> str | None:
-    """A digest of the file behind `path/to/file.py:ClassName`, so that an edited plugin is a different algorithm."""
+    """A digest of the file that a plugin's class is in, so that an edited plugin is a different one. Ours have none."""
     path, colon, _ = name.rpartition(":")
-    if not (colon and path.endswith(".py")):
+    if colon and path.endswith(".py"):
+        load(kind, name)
+    elif _owner(_entry(kind, name)) == OURS:
         return None
-    load(kind, name)
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12]
+    else:
+        path = inspect.getsourcefile(load(kind, name)) or ""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12] if path else None
+
+
+def only_class(kind: Kind, path: str) -> str:
+    """`path:ClassName` for a file that defines one class of this kind; raises UserError for none or several."""
+    found = [name for name, value in _classes(Path(path), kind).items() if not fault(kind, value)]
+    if len(found) != 1:
+        count = f"{len(found)} classes" if found else "no class"
+        named = f": {', '.join(found)}" if found else ""
+        raise UserError(f"{count} of kind {kind} in '{path}'{named}; say which one: {path}:ClassName")
+    return f"{path}:{found[0]}"
 
 
 def suggest(name: str, allowed: list[str]) -> str:
@@ -68,25 +117,69 @@ def summary(thing: Any) -> str:
 
 
 @cache
+def _claims(kind: Kind) -> dict[str, list[EntryPoint]]:
+    """The entry points of every name: more than one where packages clash."""
+    claims: dict[str, list[EntryPoint]] = {}
+    for entry in sorted(entry_points(group=f"metagap.{kind}s"), key=lambda entry: (entry.name, _origin(entry))):
+        others = claims.setdefault(entry.name, [])
+        if _origin(entry) not in map(_origin, others):
+            others.append(entry)
+    return claims
+
+
+def _entry(kind: Kind, name: str) -> EntryPoint:
+    """The entry point that a name stands for: ours, or the only one. Raises UserError for none or several."""
+    claims = _claims(kind).get(name)
+    if not claims:
+        raise UserError(f"unknown {kind} '{name}'{suggest(name, names(kind))}")
+    chosen = [entry for entry in claims if _owner(entry) == OURS] or claims
+    if len(chosen) > 1:
+        raise UserError(
+            f"{kind} '{name}' is claimed by {len(chosen)} packages, {' and '.join(map(_origin, chosen))}: uninstall "
+            "all but one, or write path/to/file.py:ClassName"
+        )
+    return chosen[0]
+
+
+def _owner(entry: EntryPoint) -> str:
+    """The distribution that an entry point belongs to."""
+    return entry.dist.name if entry.dist is not None else "an unknown package"
+
+
+def _origin(entry: EntryPoint) -> str:
+    return f"{_owner(entry)} ({entry.value})"
+
+
 def _import_file(path: Path, kind: Kind) -> Any:
     if not path.is_file():
-        raise UserError(f"no file '{path}' to take a {kind} from; write it as path/to/file.py:ClassName")
-    name = f"metagap_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+        article = "an" if kind == "algorithm" else "a"
+        raise UserError(f"no file '{path}' to take {article} {kind} from; write it as path/to/file.py:ClassName")
+    try:
+        return _module(path.resolve())
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{kind} file '{path}' cannot be imported: {error!r}") from error
+
+
+@cache
+def _module(path: Path) -> Any:
+    name = f"metagap_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except BaseException:
         del sys.modules[name]
-        raise UserError(f"{kind} file '{path}' cannot be imported: {error!r}") from error
+        raise
     return module
 
 
 def _no_class(kind: Kind, path: str, attribute: str) -> Any:
-    module = _import_file(Path(path), kind)
-    classes = [
-        key for key, value in vars(module).items() if inspect.isclass(value) and value.__module__ == module.__name__
-    ]
-    raise UserError(f"no class '{attribute}' in '{path}'{suggest(attribute, classes)}")
+    raise UserError(f"no class '{attribute}' in '{path}'{suggest(attribute, list(_classes(Path(path), kind)))}")
+
+
+def _classes(path: Path, kind: Kind) -> dict[str, type]:
+    """The classes that a file defines."""
+    module = _import_file(path, kind)
+    return {k: v for k, v in vars(module).items() if inspect.isclass(v) and v.__module__ == module.__name__}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "benchmark"
 
 # Each layer may import from the layers below it (and from itself).
-TRAINING = ["cli", "launch", "runner", "engine", "algorithms", "models", "tasks", "suite"]
+TRAINING = ["cli", "speed", "launch", "runner", "checking", "engine", "algorithms", "models", "tasks", "suite"]
 ANALYSIS = ["cli", "report", "analysis", "results"]
 ANYWHERE = {"errors", "registry", ""}
 
@@ -41,12 +42,16 @@ def test_imports_run_downwards(path):
     layer = layer_of(path)
     if layer in ("__init__", "cli", "inspection"):
         return
-    allowed = set(ANYWHERE)
+    allowed = {layer, *ANYWHERE}
     for order in (TRAINING, ANALYSIS):
         if layer in order:
             allowed |= set(order[order.index(layer) :])
     if layer == "runner":  # the one place where the training side writes what the analysis side reads
         allowed.add("results")
+    if layer == "runner":  # it runs what was not examined too
+        allowed.discard("checking")
+    if layer == "speed":  # its picture looks like those of the reports
+        allowed.add("report")
     if layer == "tasks":  # a source is named in a suite, it does not know suites
         allowed.discard("suite")
     assert imports_of(path) <= allowed
@@ -73,6 +78,13 @@ sys.exit(f"imported {slow}" if slow else 0)
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
 
 
-def test_core_does_not_import_learn2learn():
-    for path in PACKAGE.rglob("*.py"):
-        assert "import learn2learn" not in path.read_text(encoding="utf-8")
+@pytest.mark.parametrize("library", ["learn2learn", "higher", "jax"])
+def test_other_libraries_are_imported_where_they_are_compared_with_and_nowhere_else(library):
+    peer = PACKAGE / "speed" / "peers" / f"{library}.py"
+    importing = re.compile(rf"^\s*(import|from) {library}\b", re.MULTILINE)
+    assert [path for path in PACKAGE.rglob("*.py") if importing.search(path.read_text(encoding="utf-8"))] == [peer]
+
+
+def test_the_speed_command_imports_no_other_library_by_itself():
+    code = "import sys, benchmark.speed.command; sys.exit(bool({'learn2learn', 'higher', 'jax'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

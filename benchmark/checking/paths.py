@@ -1,0 +1,106 @@
+"""Does every way in which the engine may compute it give the same?"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from benchmark.algorithms.base import score
+from benchmark.checking.cases import Case, Subject, distance
+from benchmark.checking.findings import Fault, Note, during
+from benchmark.engine.evaluate import evaluate
+from benchmark.engine.outer import OuterLoop
+from benchmark.engine.plan import Plan, parse
+from benchmark.suite import Training
+from benchmark.tasks.episode import Episode
+
+PLANS = {
+    "regression": ["loop", "vmap", "loop traced", "vmap traced chunk=2"],
+    "classification": [
+        "loop",
+        "vmap",
+        "loop channels-last",
+        "vmap channels-last",
+        "vmap gemm",
+        "vmap traced",
+        "loop channels-last traced recompute",
+        "vmap gemm traced chunk=2",
+    ],
+}
+TASKS = 3
+CLOSE = 1e-8
+
+
+def paths(subject: Subject) -> str:
+    """Whether meta-gradients and scores agree between the engine's plans, and with calling it by hand."""
+    if subject.random:
+        raise Note("not comparable: its random numbers differ from call to call")
+    untraced = False
+    for one in subject.cases():
+        expected, batch_scores = _by_hand(one), None
+        for text in PLANS[one.spec.kind]:
+            plan = parse(text, Plan())
+            place = f"the engine path '{text}'"
+            if one.unbound.trains:
+                found, made = _gradient(one, plan, place)
+                untraced |= made.run != plan.run
+                _need_equal(found, expected, place, one)
+            if plan.run == "eager":
+                scores = _scores(one, plan, place)
+                _need_equal({key: value for key, value in scores.items() if key in expected}, expected, place, one)
+                batch_scores = batch_scores or scores
+                _need_equal(scores, batch_scores, place, one)
+    if untraced:
+        raise Note("cannot be traced, since it looks at values: it runs more slowly; all paths agree to 1e-8")
+    return "vmap, loop, traced, channels-last and gemm agree to 1e-8"
+
+
+def _by_hand(one: Case) -> dict[str, Tensor]:
+    """The gradients (as one vector each) and the scores after adaptation, task by task without the engine."""
+    episodes = one.episodes(TASKS)
+    tasks = [Episode(*(value[i] for value in episodes)) for i in range(TASKS)]
+    outputs = [one.outputs(one.meta, task) for task in tasks]
+    outputs = [output[:, : one.spec.ways] for output in outputs]
+    pairs = list(zip(outputs, tasks, strict=True))
+    found = {
+        "query_loss": torch.stack([one.algorithm.loss(output, task.query_y) for output, task in pairs]),
+        "query_score": torch.stack([score(output, task.query_y) for output, task in pairs]),
+    }
+    if not one.unbound.trains:
+        return found
+    training = [one.training_task(count=TASKS)] if one.unbound.pooled else tasks
+    gradients = [one.gradient(one.meta, task)[0] for task in training]
+    mean = {name: sum(g[name] for g in gradients) / len(gradients) for name in one.meta if name in gradients[0]}
+    return {**found, **_as_gradients(mean)}
+
+
+def _gradient(one: Case, plan: Plan, place: str) -> tuple[dict[str, Tensor], Plan]:
+    with during(f"meta_gradient by {place} on {one}"):
+        meta = {name: value.clone() for name, value in one.meta.items()}
+        outer = OuterLoop(one.algorithm, meta, Training(iterations=1), plan)
+        torch.manual_seed(0)
+        gradient, _ = outer.gradient(one.episodes(TASKS))
+    return _as_gradients({name: value for name, value in gradient.items() if name in one.meta}), outer.plan
+
+
+def _scores(one: Case, plan: Plan, place: str) -> dict[str, Tensor]:
+    """After the inner steps of meta-training; once more with each query by itself where that is another thing."""
+    steps, found = one.unbound.inner_steps, {}
+    for inductive in (False, True):
+        how = "one query at a time" if inductive else "all queries at once"
+        with during(f"scoring {how} by {place} on {one}"):
+            scores = evaluate(one.algorithm, one.meta, one.episodes(TASKS), one.spec, steps, plan, inductive=inductive)
+        found |= {f"{key} ({how})" if inductive else key: value[:, -1] for key, value in scores.items()}
+    return found
+
+
+def _as_gradients(gradient: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Scaled to length one altogether, so that small ones are compared as closely as large ones."""
+    scale = sum(float(value.square().sum()) for value in gradient.values()) ** 0.5 or 1.0
+    return {f"gradient of '{name}'": value / scale for name, value in gradient.items()}
+
+
+def _need_equal(found: dict[str, Tensor], expected: dict[str, Tensor], place: str, one: Case) -> None:
+    for name, value in found.items():
+        if distance(value, expected[name]) > CLOSE:
+            raise Fault(f"{place} gives another {name} than calling it by hand ({one})")

@@ -1,0 +1,1 @@
+"""`metagap new`: what a project of one's own begins with."""
