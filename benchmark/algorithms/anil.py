@@ -1,0 +1,39 @@
+"""ANIL."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field, NonNegativeInt
+from torch import Tensor
+from torch.func import grad
+
+from benchmark.algorithms.base import GradientLearner, Params
+from benchmark.tasks.episode import Support
+
+
+class ANIL(GradientLearner):
+    """MAML with almost no inner loop: only the head adapts, to features that are the same for all tasks.
+
+    The outer loop learns features and head as MAML does, through the inner gradients (Raghu et al. 2020, section 4).
+    Features of the support set do not change in the inner loop, so that a step costs next to nothing.
+    """
+
+    paper: ClassVar[str] = "Raghu, Raghu, Bengio, Vinyals (2020), Rapid Learning or Feature Reuse?, ICLR"
+
+    inner_steps: NonNegativeInt = Field(5, description="inner steps on each task during meta-training")
+
+    def adapt_path(self, meta: Params, support: Support, steps: int) -> list[Params]:
+        """Gradient descent on the head, with the features of the support set (n, width) computed once."""
+        features = self.features(meta, support.x)
+
+        def head_loss(head: Params) -> Tensor:
+            return self.loss(self._call(self.network.head, head, "head.", features), support.y)
+
+        head = {name: value for name, value in meta.items() if name.startswith("head.")}
+        path = [meta]
+        for _ in range(steps):
+            gradient = grad(head_loss)(head)
+            head = {name: value - self.inner_lr * gradient[name] for name, value in head.items()}
+            path.append({**meta, **head})
+        return path

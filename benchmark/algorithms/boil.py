@@ -1,0 +1,30 @@
+"""BOIL."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field, PositiveFloat
+from torch.func import grad
+
+from benchmark.algorithms.base import GradientLearner, Params
+from benchmark.tasks.episode import Support
+
+
+class BOIL(GradientLearner):
+    """MAML whose inner loop changes the body only: features move to a head that is the same for all tasks.
+
+    The opposite of ANIL; the outer loop learns both, as in MAML (Oh et al. 2021, section 3).
+    """
+
+    paper: ClassVar[str] = "Oh, Yoo, Kim, Yun (2021), BOIL: Towards Representation Change for Few-shot Learning, ICLR"
+
+    inner_lr: PositiveFloat = Field(0.5, description="step size of the inner loop")
+
+    def inner_step(self, fast: Params, support: Support, step: int) -> Params:
+        """One step of gradient descent on the support loss, with the head left as it is."""
+        gradient = grad(self.support_loss)(fast, support)
+        return {
+            name: value if name.startswith("head.") else value - self.inner_lr * gradient[name]
+            for name, value in fast.items()
+        }

@@ -1,0 +1,66 @@
+"""CAVIA."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Generator, Tensor, nn
+from torch.func import grad
+
+from benchmark.algorithms.base import GradientLearner, Params
+from benchmark.tasks.episode import Support
+
+CONTEXT, MAP = "context", "context map"
+
+
+class CAVIA(GradientLearner):
+    """Adapts nothing but a few context parameters, an additional input of a network that all tasks share.
+
+    The context starts at zero on every task; the outer loop learns the network, and how the context enters it, through
+    the inner gradients (Zintgraf et al. 2019, algorithm 1). In a network with batch norm it scales and shifts the
+    channels after the third one, by FiLM: h becomes (1 + gamma) * h + beta, with (gamma, beta) = map @ context. In one
+    without, it is a further input of the first linear layer, whose bias becomes bias + map @ context.
+    """
+
+    paper: ClassVar[str] = "Zintgraf, Shiarlis, Kurin, Hofmann, Whiteson (2019), Fast Context Adaptation, ICML"
+
+    inner_lr: PositiveFloat = Field(1.0, description="step size of the inner loop")
+    inner_steps: NonNegativeInt = Field(2, description="inner steps in meta-training; the paper takes 1 in regression")
+    context_size: PositiveInt | None = Field(None, description="default: 100 in classification, 5 in regression")
+
+    def init(self, network: nn.Module, class_count: int, generator: Generator) -> Params:
+        """The weights of the network, and the map (2 * channels or width, context_size)."""
+        meta = super().init(network, class_count, generator)
+        layer, is_norm = modulated_layer(network)
+        rows = meta[f"{layer}.bias"].numel() * (2 if is_norm else 1)
+        size = self.context_size or (100 if class_count else 5)
+        draw = torch.rand(rows, size, generator=generator)
+        return {**meta, MAP: (2 * draw - 1) / math.sqrt(size)}
+
+    def adapt_path(self, meta: Params, support: Support, steps: int) -> list[Params]:
+        """Gradient descent on the context, from zero."""
+        return super().adapt_path({**meta, CONTEXT: torch.zeros_like(meta[MAP][0])}, support, steps)
+
+    def inner_step(self, fast: Params, support: Support, step: int) -> Params:
+        """One step of gradient descent on the support loss with respect to the context (context_size,)."""
+        gradient = grad(lambda context: self.support_loss({**fast, CONTEXT: context}, support))(fast[CONTEXT])
+        return {**fast, CONTEXT: fast[CONTEXT] - self.inner_lr * gradient}
+
+    def forward(self, params: Params, x: Tensor) -> Tensor:
+        """The network at x, with one of its layers modulated by the context."""
+        layer, is_norm = modulated_layer(self.network)
+        weight, bias, change = params[f"{layer}.weight"], params[f"{layer}.bias"], params[MAP] @ params[CONTEXT]
+        if is_norm:
+            gamma, change = change.chunk(2)
+            weight, bias = weight * (1 + gamma), bias * (1 + gamma)
+        return super().forward({**params, f"{layer}.weight": weight, f"{layer}.bias": bias + change}, x)
+
+
+def modulated_layer(network: nn.Module) -> tuple[str, bool]:
+    """The third batch norm, or the last of fewer, and True; without batch norm the first linear layer and False."""
+    norms = [name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)]
+    linear = (name for name, module in network.named_modules() if isinstance(module, nn.Linear))
+    return (norms[:3][-1], True) if norms else (next(linear), False)

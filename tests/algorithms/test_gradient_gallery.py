@@ -1,0 +1,455 @@
+"""The relatives of MAML: against learn2learn, plain loops and finite differences, in float64, on every path."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from benchmark.algorithms.anil import ANIL
+from benchmark.algorithms.base import PROGRESS
+from benchmark.algorithms.boil import BOIL
+from benchmark.algorithms.cavia import CAVIA, CONTEXT, MAP, modulated_layer
+from benchmark.algorithms.imaml import IMAML, conjugate_gradient
+from benchmark.algorithms.maml import FOMAML, MAML
+from benchmark.algorithms.maml_plus_plus import MAMLPlusPlus
+from benchmark.algorithms.meta_sgd import MetaSGD
+from benchmark.algorithms.proto_maml import ProtoMAML
+from benchmark.engine.evaluate import evaluate
+from benchmark.engine.layers import in_form
+from benchmark.engine.mapping import TaskMap
+from benchmark.engine.plan import Plan, parse
+from benchmark.errors import UserError
+from benchmark.models.conv4 import Conv4
+from benchmark.models.mlp import MLP
+from benchmark.tasks.episode import Episode, TaskSpec
+
+LOOP = Plan("loop")
+PLANS = ["vmap", "vmap traced", "loop channels-last traced recompute"]
+GALLERY = {
+    "anil": ANIL(inner_lr=0.5, inner_steps=2),
+    "boil": BOIL(inner_lr=0.2, inner_steps=2),
+    "meta-sgd": MetaSGD(inner_steps=2),
+    "maml++": MAMLPlusPlus(inner_lr=0.1, inner_steps=2),
+    "cavia": CAVIA(inner_lr=0.5, context_size=6),
+    "proto-maml": ProtoMAML(inner_lr=0.1, inner_steps=2),
+    "imaml": IMAML(inner_steps=2, cg_steps=2),
+}
+FOR_REGRESSION = [name for name in GALLERY if name != "proto-maml"]
+
+
+class Conv2(nn.Module):
+    """Half of conv4: what takes time here is tracing."""
+
+    def __init__(self):
+        super().__init__()
+        modules = [
+            layer
+            for channels in (2, 4)
+            for layer in (
+                nn.Conv2d(channels, 4, 3, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(4, track_running_stats=False),
+                nn.ReLU(),
+            )
+        ]
+        self.features = nn.Sequential(*modules, nn.Flatten())
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.head(self.features(x))
+
+
+def image_case() -> tuple[nn.Module, Episode, TaskSpec]:
+    torch.manual_seed(0)
+    network = Conv2().double()
+    x = torch.randn(2, 12, 2, 8, 8, dtype=torch.float64)
+    y = torch.arange(3).repeat(2, 2)
+    return network, Episode(x[:, :6], y, x[:, 6:], y, torch.arange(3).repeat(2, 1)), TaskSpec("classification", 3, 2, 2)
+
+
+def point_case() -> tuple[nn.Module, Episode, TaskSpec]:
+    torch.manual_seed(1)
+    network = MLP((1,), 1, [8, 8]).double()
+    x = torch.randn(2, 10, 1, dtype=torch.float64)
+    y = torch.sin(3 * x) * torch.tensor([1.0, 2.0])[:, None, None]
+    none = torch.empty(2, 0, dtype=torch.long)
+    return network, Episode(x[:, :6], y[:, :6], x[:, 6:], y[:, 6:], none), TaskSpec("regression", 1, 6, 4)
+
+
+CASES = {"images": image_case, "points": point_case}
+
+
+def start(algorithm, case, progress: float = 0.05):
+    """A bound algorithm with its meta-parameters, and the tasks."""
+    network, episodes, spec = case()
+    bound = algorithm.bind(network, spec)
+    meta = bound.init(network, 3 if spec.kind == "classification" else 0, torch.Generator().manual_seed(0))
+    meta = {name: value.double() for name, value in meta.items()}
+    if PROGRESS in meta:
+        meta[PROGRESS].fill_(progress)
+    return bound, meta, episodes
+
+
+def first(episodes: Episode) -> Episode:
+    return Episode(*(field[0] for field in episodes))
+
+
+def mean_gradient(algorithm, plan=LOOP):
+    return TaskMap(in_form(algorithm, plan.form).meta_gradient, plan, mean=True)
+
+
+def relative_error(ours, theirs):
+    ours, theirs = (torch.cat([params[name].flatten() for name in sorted(theirs)]) for params in (ours, theirs))
+    return float(((ours - theirs).norm() / theirs.norm()).detach())
+
+
+def loss_of(episodes: Episode):
+    return F.mse_loss if episodes.query_y.is_floating_point() else F.cross_entropy
+
+
+# What holds for all of them.
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("name", GALLERY)
+def test_all_paths_agree(name, plan):
+    for case in CASES.values() if name in FOR_REGRESSION else [image_case]:
+        algorithm, meta, episodes = start(GALLERY[name], case)
+        step = mean_gradient(algorithm, parse(plan, Plan()))
+        gradient, metrics = step(meta, episodes)
+        assert step.plan == parse(plan, Plan())  # nothing was given up
+        expected, plain = mean_gradient(algorithm)(meta, episodes)
+        assert gradient.keys() == meta.keys()
+        assert relative_error(gradient, expected) < 1e-9
+        torch.testing.assert_close(metrics, plain, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("plan", ["vmap", "loop channels-last traced"])
+@pytest.mark.parametrize("name", GALLERY)
+def test_evaluation_with_fewer_ways_and_more_steps(name, plan):
+    algorithm, meta, episodes = start(GALLERY[name], image_case)
+    two_ways = TaskSpec("classification", 2, 2, 2)
+    kept = [field[:, torch.tensor([0, 1, 3, 4])] for field in episodes[:4]]
+    episodes = Episode(*kept, episodes.classes[:, :2])
+    assert episodes.query_y.max() == 1
+    algorithm = algorithm.bind(algorithm.network, two_ways)
+    expected, scores = (evaluate(algorithm, meta, episodes, two_ways, 3, p) for p in (LOOP, parse(plan, Plan())))
+    for key, value in scores.items():
+        assert value.shape == (2, 4)
+        assert value.isfinite().all()
+        torch.testing.assert_close(value, expected[key], rtol=1e-9, atol=1e-12)
+    last = evaluate(algorithm, meta, episodes, two_ways, 3, LOOP, last_only=True)
+    torch.testing.assert_close(last["query_loss"], expected["query_loss"][:, 3:])
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_the_path_ends_where_adapt_ends_and_starts_with_the_meta_parameters(name):
+    for case in CASES.values() if name in FOR_REGRESSION else [image_case]:
+        algorithm, meta, episodes = start(GALLERY[name], case)
+        path = algorithm.adapt_path(meta, first(episodes).support, 4)
+        assert len(path) == 5
+        for steps, fast in enumerate(path):
+            direct = algorithm.adapt(meta, first(episodes).support, steps)
+            assert all(torch.equal(fast[key], direct[key]) for key in fast)
+        made = {"head.weight", "head.bias"} if name == "proto-maml" else set()
+        assert all(torch.equal(path[0][key], meta[key]) for key in meta.keys() - made)
+
+
+EXACT = {
+    **{name: GALLERY[name] for name in ("anil", "boil", "meta-sgd", "cavia")},
+    "maml++": MAMLPlusPlus(inner_lr=0.1, inner_steps=3, multi_step_share=0, first_order_share=0),
+    "proto-maml": ProtoMAML(inner_lr=0.1, inner_steps=2, first_order=False),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", EXACT)
+def test_agrees_with_finite_differences(name, case):
+    if case == "points" and name not in FOR_REGRESSION:
+        return
+    algorithm, meta, episodes = start(EXACT[name], CASES[case])
+    task = first(episodes)
+    gradient, _ = algorithm.meta_gradient(meta, task)
+
+    def query_loss(meta):
+        fast = algorithm.adapt(meta, task.support, algorithm.inner_steps)
+        return algorithm.loss(algorithm.predict(fast, task.query_x), task.query_y)
+
+    torch.manual_seed(2)
+    learned = meta.keys() - {PROGRESS}
+    for _ in range(3):
+        direction = {key: torch.randn_like(meta[key]) for key in learned}
+        h = 1e-6
+        ahead, behind = (
+            query_loss({**meta, **{key: meta[key] + sign * h * direction[key] for key in learned}}) for sign in (1, -1)
+        )
+        slope = sum((gradient[key] * direction[key]).sum() for key in learned)
+        torch.testing.assert_close((ahead - behind) / (2 * h), slope, rtol=1e-5, atol=1e-7)
+
+
+# ANIL and BOIL.
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_anil_is_maml_on_the_head_of_frozen_features(case):
+    l2l = pytest.importorskip("learn2learn")
+    algorithm, meta, episodes = start(GALLERY["anil"], case)
+    gradient, metrics = mean_gradient(algorithm)(meta, episodes)
+    network, loss, total = copy.deepcopy(algorithm.network), loss_of(episodes), 0.0
+    head = l2l.algorithms.MAML(network.head, lr=0.5)
+    for task in map(Episode._make, zip(*episodes, strict=True)):
+        clone = head.clone()
+        for _ in range(2):
+            clone.adapt(loss(clone(network.features(task.support_x)), task.support_y))
+        total = total + loss(clone(network.features(task.query_x)), task.query_y) / len(episodes.support_x)
+    total.backward()
+    assert relative_error(gradient, {name: p.grad for name, p in network.named_parameters()}) < 1e-9
+    torch.testing.assert_close(metrics["loss"], total.detach())
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_boil_agrees_with_a_plain_loop(case):
+    algorithm, meta, episodes = start(GALLERY["boil"], case)
+    gradient, _ = mean_gradient(algorithm)(meta, episodes)
+    weights = {name: value.clone().requires_grad_() for name, value in meta.items()}
+    network, loss, total = algorithm.network, loss_of(episodes), 0.0
+    for task in map(Episode._make, zip(*episodes, strict=True)):
+        fast = dict(weights)
+        for _ in range(2):
+            inner = loss(functional_call(network, fast, task.support_x), task.support_y)
+            body = [name for name in fast if name not in ("head.weight", "head.bias")]
+            slopes = torch.autograd.grad(inner, [fast[name] for name in body], create_graph=True)
+            fast |= {name: fast[name] - 0.2 * slope for name, slope in zip(body, slopes, strict=True)}
+        total = total + loss(functional_call(network, fast, task.query_x), task.query_y) / len(episodes.support_x)
+    total.backward()
+    assert relative_error(gradient, {name: value.grad for name, value in weights.items()}) < 1e-9
+
+
+@pytest.mark.parametrize(("name", "head_moves"), [("anil", True), ("boil", False)])
+def test_anil_changes_the_head_only_and_boil_all_but_the_head(name, head_moves):
+    algorithm, meta, episodes = start(GALLERY[name], image_case)
+    fast = algorithm.adapt(meta, first(episodes).support, 2)
+    for key in meta:
+        assert torch.equal(fast[key], meta[key]) != (key.startswith("head.") == head_moves), key
+
+
+# Meta-SGD.
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_meta_sgd_agrees_with_learn2learn(case):
+    l2l = pytest.importorskip("learn2learn")
+    algorithm, meta, episodes = start(GALLERY["meta-sgd"], case)
+    gradient, metrics = mean_gradient(algorithm)(meta, episodes)
+    network, loss, total = copy.deepcopy(algorithm.network), loss_of(episodes), 0.0
+    names = [name for name, _ in network.named_parameters()]
+    rates = nn.ParameterList([nn.Parameter(meta[f"rate/{name}"].clone()) for name in names])
+    learner = l2l.algorithms.MetaSGD(network, lrs=rates)
+    for task in map(Episode._make, zip(*episodes, strict=True)):
+        clone = learner.clone()
+        for _ in range(2):
+            clone.adapt(loss(clone(task.support_x), task.support_y))
+        total = total + loss(clone(task.query_x), task.query_y) / len(episodes.support_x)
+    total.backward()
+    theirs = {name: p.grad for name, p in network.named_parameters()}
+    theirs |= {f"rate/{name}": rate.grad for name, rate in zip(names, rates, strict=True)}
+    assert relative_error(gradient, theirs) < 1e-9
+    torch.testing.assert_close(metrics["loss"], total.detach())
+
+
+def test_meta_sgd_draws_its_rates_from_the_generator():
+    network, _, spec = point_case()
+    algorithm = MetaSGD().bind(network, spec)
+    one, same, other = (algorithm.init(network, 0, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
+    rates = torch.cat([value.flatten() for name, value in one.items() if name.startswith("rate/")])
+    assert 0.005 <= rates.min() < 0.02
+    assert 0.09 < rates.max() <= 0.1
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not torch.equal(one["rate/head.weight"], other["rate/head.weight"])
+
+
+# MAML++.
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+@pytest.mark.parametrize(("progress", "like"), [(0.2, FOMAML), (0.7, MAML)])
+def test_maml_plus_plus_goes_from_the_first_order_to_maml(case, progress, like):
+    settings = {"inner_lr": 0.1, "inner_steps": 3}
+    algorithm, meta, episodes = start(
+        MAMLPlusPlus(multi_step_share=0, first_order_share=0.5, **settings), case, progress
+    )
+    gradient, metrics = mean_gradient(algorithm)(meta, episodes)
+    weights = {name: value for name, value in meta.items() if name in dict(algorithm.network.named_parameters())}
+    maml = like(**settings).bind(algorithm.network, algorithm.spec)
+    expected, plain = mean_gradient(maml)(weights, episodes)
+    assert relative_error(gradient, expected) < 1e-9
+    torch.testing.assert_close(metrics, plain, rtol=1e-12, atol=0)
+
+
+def test_the_weights_of_the_multi_step_loss_move_to_the_last_step():
+    algorithm = MAMLPlusPlus(inner_steps=4, multi_step_share=0.2)
+    weights = torch.stack([algorithm.step_weights(torch.tensor(p)) for p in (0.0, 0.05, 0.1, 0.2, 0.7, 1.0)])
+    torch.testing.assert_close(weights.sum(1), torch.ones(6))
+    torch.testing.assert_close(weights[0], torch.full((4,), 0.25))
+    torch.testing.assert_close(weights[2], torch.tensor([0.125, 0.125, 0.125, 0.625]))
+    torch.testing.assert_close(weights[3:], torch.tensor([0.0, 0.0, 0.0, 1.0]).expand(3, 4))
+    at_once = MAMLPlusPlus(inner_steps=4, multi_step_share=0)
+    torch.testing.assert_close(at_once.step_weights(torch.tensor(0.0)), torch.tensor([0.0, 0.0, 0.0, 1.0]))
+
+
+def test_the_multi_step_loss_is_that_of_mamls_of_every_length():
+    algorithm, meta, episodes = start(
+        MAMLPlusPlus(inner_lr=0.1, inner_steps=3, multi_step_share=0.2, first_order_share=0), image_case, 0.1
+    )
+    gradient, _ = mean_gradient(algorithm)(meta, episodes)
+    weights = {name: value for name, value in meta.items() if name in dict(algorithm.network.named_parameters())}
+    expected = {name: torch.zeros_like(value) for name, value in weights.items()}
+    for steps, weight in enumerate([1 / 6, 1 / 6, 2 / 3], start=1):
+        maml = MAML(inner_lr=0.1, inner_steps=steps).bind(algorithm.network, algorithm.spec)
+        part, _ = mean_gradient(maml)(weights, episodes)
+        expected = {name: value + weight * part[name] for name, value in expected.items()}
+    assert relative_error(gradient, expected) < 1e-9
+
+
+def test_maml_plus_plus_has_a_rate_for_every_layer_and_step():
+    algorithm, meta, episodes = start(GALLERY["maml++"], point_case)
+    support = first(episodes).support
+    meta["rate/head.bias"] = torch.tensor([0.1, 0.3], dtype=torch.float64)
+    path = algorithm.adapt_path(meta, support, 5)
+    for step, rate in enumerate([0.1, 0.3, 0.3, 0.3, 0.3]):  # the last one goes on beyond the trained steps
+        slope = torch.func.grad(algorithm.support_loss)(path[step], support)["head.bias"]
+        torch.testing.assert_close(path[step + 1]["head.bias"], path[step]["head.bias"] - rate * slope)
+
+
+# CAVIA.
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_cavia_agrees_with_a_plain_loop(case):
+    algorithm, meta, episodes = start(GALLERY["cavia"], case)
+    gradient, _ = mean_gradient(algorithm)(meta, episodes)
+    weights = {name: value.clone().requires_grad_() for name, value in meta.items()}
+    network, loss, total = algorithm.network, loss_of(episodes), 0.0
+
+    def output(context, x):
+        """Written for the two networks layer by layer: FiLM after the last batch norm; a wider first layer."""
+        own = {name: value for name, value in weights.items() if name != MAP}
+        change = weights[MAP] @ context
+        for name, module in network.features.named_children():
+            x = functional_call(module, {k.split(".")[2]: v for k, v in own.items() if f"features.{name}." in k}, x)
+            if case is image_case and name == "4":
+                gamma, beta = change[:4, None, None], change[4:, None, None]
+                x = (1 + gamma) * x + beta
+            if case is point_case and name == "1":
+                x = x + change
+        return F.linear(x, own["head.weight"], own["head.bias"])
+
+    for task in map(Episode._make, zip(*episodes, strict=True)):
+        context = torch.zeros(6, dtype=torch.float64, requires_grad=True)
+        for _ in range(2):
+            inner = loss(output(context, task.support_x), task.support_y)
+            context = context - 0.5 * torch.autograd.grad(inner, context, create_graph=True)[0]
+        total = total + loss(output(context, task.query_x), task.query_y) / len(episodes.support_x)
+    total.backward()
+    assert relative_error(gradient, {name: value.grad for name, value in weights.items()}) < 1e-9
+
+
+def test_cavia_adapts_the_context_and_nothing_else():
+    for case, rows, size in ((image_case, 8, 100), (point_case, 8, 5)):
+        algorithm, meta, episodes = start(CAVIA(), case)
+        assert meta[MAP].shape == (rows, size)
+        fast = algorithm.adapt(meta, first(episodes).support, 2)
+        assert fast[CONTEXT].shape == (size,)
+        assert fast[CONTEXT].any()
+        assert all(torch.equal(fast[name], meta[name]) for name in meta)
+
+
+def test_cavia_modulates_the_third_batch_norm_or_the_first_layer():
+    assert modulated_layer(Conv4((1, 16, 16), 3, filters=4, pooling="max")) == ("features.9", True)
+    assert modulated_layer(Conv4((1, 12, 12), 3, filters=4)) == ("features.7", True)
+    assert modulated_layer(nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4))) == ("1", True)
+    assert modulated_layer(MLP((1,), 1)) == ("features.1", False)
+
+
+# Proto-MAML.
+
+
+def test_proto_maml_starts_as_a_prototypical_network():
+    algorithm, meta, episodes = start(GALLERY["proto-maml"], image_case)
+    task = first(episodes)
+    logits = algorithm.predict(algorithm.adapt(meta, task.support, 0), task.query_x)
+    support, query = (algorithm.network.features(x) for x in (task.support_x, task.query_x))
+    prototypes = torch.stack([support[task.support_y == label].mean(0) for label in range(3)])
+    expected = (-(torch.cdist(query, prototypes) ** 2)).softmax(1)
+    torch.testing.assert_close(logits.softmax(1), expected.detach(), rtol=1e-9, atol=0)
+
+
+def test_proto_maml_reaches_the_features_through_the_prototypes():
+    """Without inner steps it is a prototypical network, and first order or not makes no difference."""
+    gradients = []
+    for first_order in (True, False):
+        algorithm, meta, episodes = start(ProtoMAML(inner_steps=0, first_order=first_order), image_case)
+        gradients.append(mean_gradient(algorithm)(meta, episodes)[0])
+    features = copy.deepcopy(algorithm.network.features)
+    total = 0.0
+    for task in map(Episode._make, zip(*episodes, strict=True)):
+        support, query = features(task.support_x), features(task.query_x)
+        prototypes = torch.stack([support[task.support_y == label].mean(0) for label in range(3)])
+        distances = (query[:, None] - prototypes).square().sum(2)
+        total = total + F.cross_entropy(-distances, task.query_y) / len(episodes.support_x)
+    total.backward()
+    expected = {f"features.{name}": p.grad for name, p in features.named_parameters()}
+    assert relative_error(gradients[0], expected) < 1e-9
+    assert relative_error(gradients[1], expected) < 1e-9
+
+
+def test_proto_maml_says_that_it_is_for_classification():
+    network, _, spec = point_case()
+    with pytest.raises(UserError, match="ProtoMAML needs classes"):
+        ProtoMAML().bind(network, spec)
+
+
+# iMAML.
+
+
+def test_the_implicit_gradient_is_that_of_a_long_inner_loop():
+    network, episodes, spec = point_case()
+    task = first(episodes)
+    algorithm = IMAML(inner_lr=0.1, inner_steps=400, proximity=2.0, cg_steps=60).bind(network, spec)
+    meta = algorithm.init(network, 0, torch.Generator())
+    gradient, metrics = algorithm.meta_gradient(meta, task)
+    weights = {name: value.clone().requires_grad_() for name, value in meta.items()}
+    fast = dict(weights)
+    for _ in range(400):
+        distance = sum((fast[name] - weights[name]).square().sum() for name in fast)
+        inner = F.mse_loss(functional_call(network, fast, task.support_x), task.support_y) + distance
+        slopes = torch.autograd.grad(inner, list(fast.values()), create_graph=True)
+        fast = {name: value - 0.1 * slope for (name, value), slope in zip(fast.items(), slopes, strict=True)}
+    total = F.mse_loss(functional_call(network, fast, task.query_x), task.query_y)
+    total.backward()
+    torch.testing.assert_close(metrics["loss"], total.detach())
+    expected = {name: value.grad for name, value in weights.items()}
+    assert relative_error(gradient, expected) < 1e-6
+    at_the_end, _ = IMAML(inner_lr=0.1, inner_steps=400, cg_steps=1).bind(network, spec).meta_gradient(meta, task)
+    assert relative_error(at_the_end, expected) > 1e-2  # the curvature matters
+
+
+def test_conjugate_gradient_solves_and_then_stands_still():
+    torch.manual_seed(0)
+    root = torch.randn(6, 6, dtype=torch.float64)
+    matrix = root @ root.T + torch.eye(6, dtype=torch.float64)
+    target = {"a": torch.randn(2, 2, dtype=torch.float64), "b": torch.randn(2, dtype=torch.float64)}
+
+    def product(vector):
+        image = matrix @ torch.cat([vector["a"].flatten(), vector["b"]])
+        return {"a": image[:4].view(2, 2), "b": image[4:]}
+
+    for steps in (6, 50):
+        found = product(conjugate_gradient(product, target, steps))
+        torch.testing.assert_close(found, target, rtol=1e-7, atol=1e-9)
+    nothing = {name: torch.zeros_like(value) for name, value in target.items()}
+    assert not any(value.any() for value in conjugate_gradient(product, nothing, 3).values())
