@@ -18,22 +18,22 @@ from benchmark.skeleton.project import new_algorithm
 FILES = ["README.md", "mine.py", "pyproject.toml", "test_mine.py"]
 
 TEN_LINES = {
-    '    """MAML whose inner gradients are no longer than a limit.\n': '    """Meta-SGD: MAML that learns the step size of every weight.\n',  # noqa: E501
+    "MAML whose inner gradients are no longer than a limit.": "MAML that learns the step size of every weight.",
     "Finn, Abbeel, Levine (2017), Model-Agnostic Meta-Learning; and a limit of our own": "Li, Zhou, Chen, Li (2017)",
-    '    limit: float = Field(2.0, gt=0, description="greatest length of the gradient of an inner step")\n': (
-        "\n    def init(self, network, class_count, generator):\n"
-        "        meta = super().init(network, class_count, generator)\n"
-        '        return meta | {f"{name} lr": torch.full_like(w, self.inner_lr) for name, w in meta.items()}\n'
-    ),
-    "        gradient = grad(self.support_loss)(fast, support)\n": (
-        '        weights = {name: w for name, w in fast.items() if not name.endswith(" lr")}\n'
-        "        gradient = grad(self.support_loss)(weights, support)\n"
-    ),
+    '    limit: float = Field(2.0, gt=0, description="greatest length of the gradient of an inner step")\n': """
+    def init(self, network, class_count, generator):
+        meta = super().init(network, class_count, generator)
+        return meta | {f"{name} lr": torch.full_like(w, self.inner_lr) for name, w in meta.items()}
+""",
+    "        gradient = grad(self.support_loss)(fast, support)\n": """\
+        weights = {name: w for name, w in fast.items() if not name.endswith(" lr")}
+        gradient = grad(self.support_loss)(weights, support)
+""",
     "        square = sum(g.square().sum() for g in gradient.values())\n": "",
     "        factor = self.limit / square.clamp(min=self.limit**2).sqrt()\n": "",
-    "        return {name: weight - self.inner_lr * factor * gradient[name] for name, weight in fast.items()}\n": (
-        '        return fast | {name: w - fast[f"{name} lr"] * gradient[name] for name, w in weights.items()}\n'
-    ),
+    "        return {name: weight - self.inner_lr * factor * gradient[name] for name, weight in fast.items()}\n": """\
+        return fast | {name: w - fast[f"{name} lr"] * gradient[name] for name, w in weights.items()}
+""",
     "from typing import ClassVar\n": "from typing import ClassVar\n\nimport torch\n",
 }
 """The changes of somebody who has an idea: old text, new text."""

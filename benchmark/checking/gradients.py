@@ -43,7 +43,7 @@ def gradients(subject: Subject) -> str:
     if idle:
         unused = ", ".join(f"'{name}'" for name in sorted(idle))
         raise Note(f"weights of the network that play no part: {unused}; init could leave them out")
-    return f"all {len(used)} meta-parameters have one of their own shape, and none is zero throughout"
+    return "every meta-parameter has one of its own shape, and none is zero throughout"
 
 
 def derivative(subject: Subject) -> str:

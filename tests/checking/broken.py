@@ -49,6 +49,13 @@ class KeepsStatistics(MAML):
         return super().predict(fast, query_x) + SEEN["mean"]
 
 
+class KeepsTheFirst(MAML):
+    """Normalises by the mean of the very first inputs that it meets."""
+
+    def predict(self, fast, query_x):
+        return super().predict(fast, query_x) + SEEN.setdefault("first", plain(query_x).mean())
+
+
 class LooksAtBatchMates(MAML):
     """Centres its predictions by all the tasks of the meta-batch."""
 

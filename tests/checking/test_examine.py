@@ -63,6 +63,7 @@ def test_what_is_sound_passes(cls):
 BROKEN = [
     (broken.LeaksLabels, "query labels", "the query labels leak"),
     (broken.KeepsStatistics, "other tasks", "depends on the tasks that were computed before it"),
+    (broken.KeepsTheFirst, "other tasks", "depends on the tasks that were computed before it"),
     (broken.LooksAtBatchMates, "other tasks", "depends on the other tasks of its meta-batch"),
     (broken.IgnoresTheGenerator, "seeds", "init ignores its generator: it draws from torch's global random numbers"),
     (
