@@ -12,8 +12,9 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from benchmark.report import published as beside
 from benchmark.report.frames import ROLE_ORDER, SHIFT_GROUP, Frames, is_shifted, split_label
-from benchmark.report.measure import MISSING, Measure, number, probability, share, uncertain
+from benchmark.report.measure import MISSING, Measure, number, probability, share
 
 if TYPE_CHECKING:
     from benchmark.results import Results
@@ -59,31 +60,16 @@ def print_gaps(frames: Frames, console: Console) -> None:
 
 def print_published(frames: Frames, console: Console) -> None:
     """Published values beside ours; prints nothing where the suite cites none."""
-    measure, table = frames.measure, frames.published
-    if table.empty:
-        return
-    scale, decimals = (1.0, 2) if measure.log else (100.0, 1)
-
-    def text(value: float, low: float = math.nan, high: float = math.nan) -> str:
-        return uncertain(value * scale, low * scale, high * scale, decimals)
-
-    spread = ("median", "IQM", "diverged") if measure.log else ()  # beside a mean that single episodes can ruin
-    for split, rows in table.groupby("split", sort=False):
-        out = _table(f"Published values and ours on {split}: {measure.label} (ours: mean, 95% interval over episodes)")
-        for heading in ("", "steps", "published", "ours", *spread, "verdict"):
-            out.add_column(heading, justify="left" if heading in ("", "verdict") else "right")
-        for row in rows.to_dict("records"):
-            half = row["published_interval"]
-            robust = (text(row["median"]), text(row["iqm"]), share(row["diverged"]))
-            out.add_row(
-                escape(row["algorithm"]),
-                MISSING if pd.isna(row["step"]) else str(int(row["step"])),
-                text(row["published"], row["published"] - half, row["published"] + half),
-                text(row["ours"], row["episodes_low"], row["episodes_high"]),
-                *(robust if measure.log else ()),
-                _coloured(row["verdict"]),
-            )
-        console.print(out)
+    for split, rows in frames.published.groupby("split", sort=False):
+        table = _table(f"Published values and ours on {split}: {frames.measure.label}")
+        for position, row in enumerate(rows.to_dict("records")):
+            cells = beside.columns(row, frames.measure)
+            if position == 0:
+                for heading in ("", "steps", *cells, "verdict"):
+                    table.add_column(heading, justify="left" if heading in ("", "verdict") else "right")
+            step = MISSING if pd.isna(row["step"]) else str(int(row["step"]))
+            table.add_row(escape(row["algorithm"]), step, *cells.values(), coloured(beside.verdict(row)))
+        console.print(table)
 
 
 def print_comparison(frame: pd.DataFrame, a: str, b: str, results: Results, console: Console) -> None:
@@ -101,7 +87,7 @@ def print_comparison(frame: pd.DataFrame, a: str, b: str, results: Results, cons
             measure.gap(row["difference"], row["low"], row["high"]),
             probability(row["p"]),
             number(row["improvement"], 2),
-            _coloured(row["verdict"]),
+            coloured(row["verdict"]),
         )
     console.print(out)
 
@@ -163,6 +149,8 @@ def _interval(table: pd.DataFrame) -> str:
     return f"95% interval over {' or '.join(dict.fromkeys(table['interval']))}"
 
 
-def _coloured(verdict: str) -> str:
-    colour = "green" if verdict == "compatible" or "better" in verdict else "yellow"
+def coloured(verdict: str) -> str:
+    """A verdict: green where something was shown, red where values differ, else yellow."""
+    shown = verdict.startswith("agrees") or "better" in verdict
+    colour = "green" if shown else "red" if verdict.startswith("differs") else "yellow"
     return f"[{colour}]{escape(verdict)}[/]"

@@ -1,0 +1,82 @@
+"""A published value beside ours, as the text of table cells."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+
+from benchmark.analysis.equivalence import Margin
+from benchmark.report.measure import MISSING, Measure, share, uncertain
+
+MARKS = {"V": "read at the source", "S": "quoted elsewhere", "R": "recalled, not checked"}
+EXPLAINED = (
+    "Agrees: the difference is shown to be smaller than the margin (two one-sided tests at 5%). Differs: it is not "
+    "shown to be, and its 95% interval excludes zero. Undecided: neither; where a number “would do”, that many find "
+    "equal values to agree with a probability of 80%."
+)
+
+
+def columns(row: Mapping[str, Any], measure: Measure) -> dict[str, str]:
+    """Published, ours and their difference in printed units, with as many decimals as were published.
+
+    Regression has the robust statistics of ours too, beside a mean that single episodes can ruin.
+    """
+    scale = 1.0 if measure.log else 100.0
+    printed = [_decimals(row[name] * scale) for name in ("published", "published_interval")]
+    decimals = max(2 if measure.log else 1, *printed)
+
+    def text(value: float, low: float = math.nan, high: float = math.nan, signed: bool = False) -> str:
+        return uncertain(value * scale, low * scale, high * scale, decimals, signed)
+
+    def around(value: float, half: float) -> str:
+        return text(value, value - half, value + half)
+
+    cells = {
+        "published": around(row["published"], row["published_interval"]),
+        "ours": around(row["ours"], row["ours_interval"]),
+        "difference": text(row["difference"], row["low"], row["high"], signed=True),
+    }
+    if measure.log:
+        cells |= {"our median": text(row["median"]), "our IQM": text(row["iqm"]), "diverged": share(row["diverged"])}
+    return cells
+
+
+def verdict(row: Mapping[str, Any]) -> str:
+    """The verdict with what is to be said about it."""
+    return f"{row['verdict']}: {row['remark']}" if row["remark"] else str(row["verdict"])
+
+
+def kinds(row: Mapping[str, Any]) -> tuple[str, str]:
+    """What the published ± is, and what ours is."""
+    published = "none" if pd.isna(row["published_interval"]) else _word(row["kind"], "not stated")
+    return f"{published}, taken as exact" if row["exact"] else published, _word(row["ours_kind"], MISSING)
+
+
+def source(row: Mapping[str, Any]) -> str:
+    """Where the published value is from, and how it was read there."""
+    mark = MARKS.get(row["mark"], row["mark"])
+    return ", ".join(part for part in (row["source"], mark) if isinstance(part, str) and part)
+
+
+def margin(chosen: Margin, measure: Measure) -> str:
+    """The margin in words."""
+    size = f"{100 * chosen.size:g}"
+    if chosen.relative:
+        return f"{size}% of the published value"
+    return f"{chosen.size:g} in {measure.name}" if measure.log else f"{size} percentage point{'s' * (size != '1')}"
+
+
+def _word(value: Any, otherwise: str) -> str:
+    """A word of a data frame, where what is missing may be NaN."""
+    return value if isinstance(value, str) else otherwise
+
+
+def _decimals(value: float) -> int:
+    """Digits after the point of a value as somebody wrote it."""
+    if math.isnan(value):
+        return 0
+    return max(0, -int(Decimal(f"{value:.6g}").normalize().as_tuple().exponent))
