@@ -16,6 +16,7 @@ from rich.table import Table
 
 from benchmark import registry
 from benchmark.errors import UserError
+from benchmark.reproduce.tables import table_names, table_title
 from benchmark.suite import Suite, load_suite, suite_names
 from benchmark.tasks.folders import data_folder
 
@@ -23,11 +24,13 @@ KINDS: dict[str, registry.Kind] = {"algorithms": "algorithm", "models": "model",
 
 
 def listing(what: str) -> list[dict[str, Any]]:
-    """A row for each suite, algorithm, model or source. A plugin that cannot be imported is listed with its fault."""
+    """A row for each of a kind of things. A plugin that cannot be imported is listed with its fault."""
     if what == "suites":
         return [{"name": name, "about": load_suite(name).title} for name in suite_names()]
+    if what == "tables":
+        return [{"name": name, "about": table_title(name)} for name in table_names()]
     if what not in KINDS:
-        raise UserError(f"list '{what}'{registry.suggest(what, ['suites', *KINDS])}")
+        raise UserError(f"list '{what}'{registry.suggest(what, ['suites', 'tables', *KINDS])}")
     rows = []
     for name in registry.names(KINDS[what]):
         try:

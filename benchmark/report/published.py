@@ -10,9 +10,11 @@ from typing import Any
 import pandas as pd
 
 from benchmark.analysis.equivalence import Margin
-from benchmark.report.measure import MISSING, Measure, share, uncertain
+from benchmark.report.measure import MISSING, Measure, number, share, uncertain
 
-MARKS = {"V": "read at the source", "S": "quoted elsewhere", "R": "recalled, not checked"}
+MARKS = {"V": "read at the source", "S": "quoted elsewhere", "R": "recalled, to be checked"}
+UNREAD = ("S", "R")
+"""Marks that follow the value wherever it is printed."""
 EXPLAINED = (
     "Agrees: the difference is shown to be smaller than the margin (two one-sided tests at 5%). Differs: it is not "
     "shown to be, and its 95% interval excludes zero. Undecided: neither; where a number “would do”, that many find "
@@ -32,17 +34,26 @@ def columns(row: Mapping[str, Any], measure: Measure) -> dict[str, str]:
     def text(value: float, low: float = math.nan, high: float = math.nan, signed: bool = False) -> str:
         return uncertain(value * scale, low * scale, high * scale, decimals, signed)
 
-    def around(value: float, half: float) -> str:
-        return text(value, value - half, value + half)
-
+    interval = "" if pd.isna(row["published_interval"]) else f" ± {number(row['published_interval'] * scale, decimals)}"
+    mark = f" [{row['mark']}]" if row["mark"] in UNREAD else ""
+    half = row["ours_interval"]
     cells = {
-        "published": around(row["published"], row["published_interval"]),
-        "ours": around(row["ours"], row["ours_interval"]),
+        "published": number(row["published"] * scale, decimals) + interval + mark,
+        "ours": text(row["ours"], row["ours"] - half, row["ours"] + half),
         "difference": text(row["difference"], row["low"], row["high"], signed=True),
     }
     if measure.log:
         cells |= {"our median": text(row["median"]), "our IQM": text(row["iqm"]), "diverged": share(row["diverged"])}
     return cells
+
+
+def stacked(row: Mapping[str, Any], measure: Measure) -> dict[str, str]:
+    """The same for a narrow place: the robust statistics of ours stand below it."""
+    cells = columns(row, measure)
+    ours = cells["ours"]
+    if measure.log and ours != MISSING:
+        ours += f"\nmedian {cells['our median']}\nIQM {cells['our IQM']}\n{cells['diverged']} diverged"
+    return {"published": cells["published"], "ours": ours, "difference": cells["difference"]}
 
 
 def verdict(row: Mapping[str, Any]) -> str:
@@ -59,6 +70,8 @@ def kinds(row: Mapping[str, Any]) -> tuple[str, str]:
 def source(row: Mapping[str, Any]) -> str:
     """Where the published value is from, and how it was read there."""
     mark = MARKS.get(row["mark"], row["mark"])
+    if row["mark"] in UNREAD:
+        mark = f"[{row['mark']}] {mark}"
     return ", ".join(part for part in (row["source"], mark) if isinstance(part, str) and part)
 
 

@@ -61,9 +61,9 @@ def print_gaps(frames: Frames, console: Console) -> None:
 def print_published(frames: Frames, console: Console) -> None:
     """Published values beside ours; prints nothing where the suite cites none."""
     for split, rows in frames.published.groupby("split", sort=False):
-        table = _table(f"Published values and ours on {split}: {frames.measure.label}")
+        table = new_table(f"Published values and ours on {split}: {frames.measure.label}")
         for position, row in enumerate(rows.to_dict("records")):
-            cells = beside.columns(row, frames.measure)
+            cells = beside.stacked(row, frames.measure)
             if position == 0:
                 for heading in ("", "steps", *cells, "verdict"):
                     table.add_column(heading, justify="left" if heading in ("", "verdict") else "right")
@@ -77,7 +77,7 @@ def print_comparison(frame: pd.DataFrame, a: str, b: str, results: Results, cons
     measure = Measure.of(results.suite)
     frame = frame[frame["statistic"] == measure.statistic]
     kinds = ", ".join(dict.fromkeys(frame["interval"]))
-    out = _table(f"{a} − {b} in {measure.gap_unit}, positive: {a} is better (95% interval: {kinds})")
+    out = new_table(f"{a} − {b} in {measure.gap_unit}, positive: {a} is better (95% interval: {kinds})")
     for heading in ("split", "role", "difference", "p", f"P({a} better)", "verdict"):
         out.add_column(escape(heading), justify="left" if heading in ("split", "role", "verdict") else "right")
     for row in frame.to_dict("records"):
@@ -121,7 +121,7 @@ def _grid(console: Console, title: str, rows: list[tuple[str, str, str]], text: 
     fit = max(1, (console.width - label - 2) // widest)
     for start in range(0, len(algorithms), fit):
         shown = algorithms[start : start + fit]
-        out = _table(title if start == 0 else None)
+        out = new_table(title if start == 0 else None)
         out.add_column("", width=label, overflow="fold")
         for algorithm in shown:
             out.add_column(escape(algorithm), justify="right", no_wrap=True)
@@ -134,7 +134,8 @@ def _grid(console: Console, title: str, rows: list[tuple[str, str, str]], text: 
         console.print(out)
 
 
-def _table(title: str | None) -> Table:
+def new_table(title: str | None) -> Table:
+    """An empty table in the look of all of them."""
     return Table(
         title=None if title is None else escape(title),
         box=box.SIMPLE_HEAD,

@@ -4,13 +4,13 @@ import pytest
 
 from benchmark.analysis.equivalence import MARGINS, Margin
 from benchmark.report.measure import CLASSIFICATION, REGRESSION
-from benchmark.report.published import columns, kinds, margin, source, verdict
+from benchmark.report.published import columns, kinds, margin, source, stacked, verdict
 
 
 def row(**changes):
     base = {
         "published": 0.487, "published_interval": 0.0184, "kind": "95% CI over episodes", "exact": False,
-        "source": "Somebody (2017), Table 1", "mark": "S", "ours": 0.4912, "ours_interval": 0.0113,
+        "source": "Somebody (2017), Table 1", "mark": "V", "ours": 0.4912, "ours_interval": 0.0113,
         "ours_kind": "95% CI over 600 episodes", "median": 0.5, "iqm": 0.49, "diverged": 0.0,
         "difference": 0.0042, "low": -0.0175, "high": 0.0259, "verdict": "undecided", "remark": "7 seeds would do",
     }  # fmt: skip
@@ -48,8 +48,13 @@ def test_words():
     assert kinds(row()) == ("95% CI over episodes", "95% CI over 600 episodes")
     assert kinds(row(kind=None, exact=True))[0] == "not stated, taken as exact"
     assert kinds(row(kind=None, exact=True, published_interval=math.nan))[0] == "none, taken as exact"
-    assert source(row()) == "Somebody (2017), Table 1, quoted elsewhere"
-    assert source(row(mark="R")).endswith("recalled, not checked")
+    assert source(row()) == "Somebody (2017), Table 1, read at the source"
+
+
+@pytest.mark.parametrize(("mark", "words"), [("S", "[S] quoted elsewhere"), ("R", "[R] recalled, to be checked")])
+def test_a_value_that_was_not_read_at_its_source_has_its_mark(mark, words):
+    assert columns(row(mark=mark), CLASSIFICATION)["published"] == f"48.70 ± 1.84 [{mark}]"
+    assert source(row(mark=mark)) == f"Somebody (2017), Table 1, {words}"
 
 
 @pytest.mark.parametrize(
@@ -63,3 +68,10 @@ def test_words():
 )
 def test_margins_in_words(chosen, measure, text):
     assert margin(chosen, measure) == text
+
+
+def test_a_narrow_place_has_the_robust_statistics_below():
+    cells = stacked(row(ours=0.6, ours_interval=0.1), REGRESSION)
+    assert cells["ours"] == "0.6000 ± 0.1000\nmedian 0.5000\nIQM 0.4900\n0.0% diverged"
+    assert list(cells) == ["published", "ours", "difference"]
+    assert stacked(row(), CLASSIFICATION) == columns(row(), CLASSIFICATION)
