@@ -28,7 +28,8 @@ from benchmark.analysis.intervals import LEVEL, Estimate
 
 ALPHA = 0.05
 POWER = 0.8
-AGREES, DIFFERS, UNDECIDED, CANNOT_TELL, NOT_RUN = "agrees", "differs", "undecided", "cannot tell", "not run"
+AGREES, DIFFERS, UNDECIDED, CANNOT_TELL = "agrees", "differs", "undecided", "cannot tell"
+NOT_RUN, NOT_PUBLISHED = "not run", "not published"
 
 MOST = 10**7
 """More units than this are called none: nobody runs them."""

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis.equivalence import CANNOT_TELL, MARGINS, NOT_RUN, UNDECIDED, Margin, Source, Spread, compare
+from benchmark.analysis.equivalence import (
+    CANNOT_TELL,
+    MARGINS,
+    NOT_PUBLISHED,
+    NOT_RUN,
+    UNDECIDED,
+    Margin,
+    Source,
+    Spread,
+    compare,
+)
 from benchmark.analysis.grids import STANDARD, Grids
 from benchmark.analysis.intervals import (
     EPISODES,
@@ -43,7 +53,7 @@ def beside(published: Iterable[Mapping[str, Any]], grids: Grids | None, margin: 
     """One row per published value, in the order given, with our value of the same quantity and what they come to.
 
     Accuracies are fractions; regression values are positive mean squared errors, unlike the scores elsewhere. An entry
-    whose algorithm, split or step was not run is kept, with NaN.
+    whose algorithm, split or step was not run is kept, with NaN; so is one whose value is NaN, for none was printed.
 
     - published_interval, kind: the published ± and what it is; exact: whether the test has to take the published value
       as exact, because no standard error follows from them.
@@ -95,7 +105,9 @@ def _ours(grids: Grids | None, entry: dict, margin: Margin) -> dict:
     center, sources = _sampled(values)
     found = compare(center, sources, entry["published"], _part(entry["kind"], entry["published_interval"]), size)
     verdict, remark = found.verdict, found.remark
-    if grids.kind == "regression" and diverged > 0 and verdict in (UNDECIDED, CANNOT_TELL):
+    if np.isnan(entry["published"]):
+        verdict, remark = NOT_PUBLISHED, ""
+    elif grids.kind == "regression" and diverged > 0 and verdict in (UNDECIDED, CANNOT_TELL):
         verdict, remark = CANNOT_TELL, "diverged episodes decide the mean"
     half, kind = _same_kind(values, Spread.of(entry["kind"]))
     return {

@@ -63,13 +63,15 @@ def verdict(row: Mapping[str, Any]) -> str:
 
 def kinds(row: Mapping[str, Any]) -> tuple[str, str]:
     """What the published ± is, and what ours is."""
+    if pd.isna(row["published"]):
+        return MISSING, _word(row["ours_kind"], MISSING)
     published = "none" if pd.isna(row["published_interval"]) else _word(row["kind"], "not stated")
     return f"{published}, taken as exact" if row["exact"] else published, _word(row["ours_kind"], MISSING)
 
 
 def source(row: Mapping[str, Any]) -> str:
     """Where the published value is from, and how it was read there."""
-    mark = MARKS.get(row["mark"], row["mark"])
+    mark = "" if pd.isna(row["published"]) else MARKS.get(row["mark"], row["mark"])
     if row["mark"] in UNREAD:
         mark = f"[{row['mark']}] {mark}"
     return ", ".join(part for part in (row["source"], mark) if isinstance(part, str) and part)

@@ -206,7 +206,8 @@ def _legend(cells: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def _published(row: dict[str, Any]) -> str:
-    return f"{beside.source(row)}; ± {beside.kinds(row)[0]}"
+    kind = beside.kinds(row)[0]
+    return beside.source(row) + ("" if kind == MISSING else f"; ± {kind}")
 
 
 def _counted(row: dict[str, Any]) -> str:

@@ -139,17 +139,19 @@ def _read_part(
 def _about(part: Part, row: Mapping[str, Any], found: Found) -> dict[str, Any]:
     """What a cell of the table is called, and where it comes from."""
     name, values = part.rows[row["algorithm"]], part.of(row["algorithm"])
+    cell = written_cell(part.suite, row["algorithm"], seed=0)
     if len({value.split for value in part.published}) > 1:
         name += f", {row['split']}"
     if len({value.step for value in values if value.split == row["split"]}) > 1:
-        name += f", {row['step']:.0f} step{'s' * (row['step'] != 1)}"
+        step = cell.evaluation.steps if pd.isna(row["step"]) else int(row["step"])
+        name += f", {step} step{'s' * (step != 1)}"
     records = [found.records[seed] for seed in sorted(found.records)]
     environments = [read_json(record.folder / "environment.json") for record in records]
     return {
         "column": part.column,
         "row": name,
         "suite": part.suite.name,
-        "iterations": written_cell(part.suite, row["algorithm"], seed=0).training.iterations,
+        "iterations": cell.training.iterations,
         "configurations": " ".join(f"{record.marker['seed']}-{record.marker['hash']}" for record in records),
         "device": ", ".join(dict.fromkeys(str(one.get("device")) for one in environments)),
         "torch": ", ".join(dict.fromkeys(str(one.get("torch")) for one in environments)),

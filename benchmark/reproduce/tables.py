@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -31,6 +32,7 @@ class Column(Section):
     suite: str = Field(description="a built-in suite, or the path of a .toml file from where the table lies")
     label: str = Field(description="heading")
     rows: dict[str, str] | None = Field(None, description="algorithm of the suite = its row; default: the table's rows")
+    unpublished: str | None = Field(None, description="split to show where a paper has curves, and no value")
 
 
 class TableFile(Section):
@@ -188,6 +190,12 @@ def _part(column: Column, table: TableFile, path: Path) -> Part:
         raise UserError(f"{place}: {error}") from None
     rows = table.rows if column.rows is None else column.rows
     values = [value for value in suite.published if value.source.startswith(table.source)]
+    if column.unpublished is not None:
+        names = [split.name for split in suite.test_splits]
+        if column.unpublished not in names:
+            hint = registry.suggest(column.unpublished, names)
+            raise UserError(f"{place}: unpublished: suite '{column.suite}' has no split '{column.unpublished}'{hint}")
+        values += [_nothing(label, column.unpublished) for label in rows]
     seen = set()
     for label in rows:
         if label not in suite.algorithms:
@@ -210,6 +218,11 @@ def _part(column: Column, table: TableFile, path: Path) -> Part:
             )
         seen.add(key)
     return Part(file, column.label, suite, rows, published)
+
+
+def _nothing(label: str, split: str) -> Published:
+    """What stands for a value that a paper does not print."""
+    return Published(algorithm=label, split=split, value=math.nan, source="no value is printed", mark="V")
 
 
 def _matches(pattern: str, part: Part, label: str) -> bool:

@@ -154,6 +154,13 @@ def test_entries_that_were_not_run_are_kept(bench):
     assert (nothing["verdict"], nothing["seeds"]) == ("not run", 0)
 
 
+def test_a_value_that_was_not_printed_is_no_verdict(bench, rng):
+    made = bench("regression").split("home", "in-distribution").add("home", -rng.exponential(size=(3, 40)))
+    row = table(made, entry(value=np.nan, interval=None, kind=None)).iloc[0]
+    assert (row["verdict"], row["remark"], row["seeds"]) == ("not published", "", 3)
+    assert row["ours"] > 0 and np.isnan(row["difference"])
+
+
 def test_nothing_published(bench):
     made = bench().split("home", "in-distribution").add("home", [[0.7, 0.8]])
     found = table(made)

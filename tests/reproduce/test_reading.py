@@ -45,6 +45,21 @@ def test_ours_stands_beside_the_published_values(done):
     assert set(" ".join(table["configurations"]).split()) == known
 
 
+def test_a_paper_that_prints_no_value_has_ours_shown(done):
+    done.change(done.table, ("label =", 'unpublished = "new"\nlabel ='), ("Table 1", "Figure 1"))
+    table = cells(done)
+    assert table["row"].tolist() == ["MAML", "MAML, first order"]
+    assert set(table["verdict"]) == {"not published"} and table["ours"].notna().all()
+
+
+def test_a_step_that_is_not_stated_is_the_headline(paper):
+    paper.change(paper.suite, ("step = 1\nvalue = 4.0", "value = 4.0"))
+    expected = ["MAML, 1 step", "MAML, 2 steps", "MAML, first order"]
+    assert cells(paper)["row"].tolist() == expected
+    paper.run(seeds=[0])
+    assert cells(paper)["row"].tolist() == expected
+
+
 def test_nothing_there_is_not_run(paper):
     found = read(paper.load(), paper.store)
     assert (found.cells["verdict"] == "not run").all() and len(found.cells) == 3

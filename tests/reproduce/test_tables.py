@@ -65,6 +65,11 @@ def test_the_margin_is_that_of_the_file_or_of_the_kind(paper):
             r"no published value of 'maml' whose.*'Doe \(2017\), Table 3'; it has 'Doe \(2017\), Tab",
         ),
         ('source = "Doe (2017), Table 1"', "", r"two published values of 'fomaml' on 'new'.*give `source` more of it"),
+        (
+            "label =",
+            'unpublished = "nwe"\nlabel =',
+            r"unpublished: suite 'waves\.toml' has no split 'nwe'; did you mean",
+        ),
         ("citation", "margin = 1\nrelative_margin = 1\ncitation", r"margin and relative_margin exclude each other"),
         ("citation", "margin = 0\ncitation", r"key 'margin' = 0: input should be greater than 0"),
         ("citation =", "citations =", r"unknown key 'citations'; did you mean 'citation'\?"),
