@@ -68,7 +68,7 @@ def print_published(frames: Frames, console: Console) -> None:
                 for heading in ("", "steps", *cells, "verdict"):
                     table.add_column(heading, justify="left" if heading in ("", "verdict") else "right")
             step = MISSING if pd.isna(row["step"]) else str(int(row["step"]))
-            table.add_row(escape(row["algorithm"]), step, *cells.values(), coloured(beside.verdict(row)))
+            table.add_row(escape(row["algorithm"]), step, *map(escape, cells.values()), coloured(beside.verdict(row)))
         console.print(table)
 
 

@@ -68,7 +68,7 @@ def test_the_margin_is_that_of_the_file_or_of_the_kind(paper):
         (
             "label =",
             'unpublished = "nwe"\nlabel =',
-            r"unpublished: suite 'waves\.toml' has no split 'nwe'; did you mean",
+            r"unpublished: suite 'waves\.toml' has no split 'nwe'; did",
         ),
         ("citation", "margin = 1\nrelative_margin = 1\ncitation", r"margin and relative_margin exclude each other"),
         ("citation", "margin = 0\ncitation", r"key 'margin' = 0: input should be greater than 0"),
