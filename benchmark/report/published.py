@@ -12,7 +12,7 @@ import pandas as pd
 from benchmark.analysis.equivalence import Margin
 from benchmark.report.measure import MISSING, Measure, number, share, uncertain
 
-MARKS = {"V": "read at the source", "S": "quoted elsewhere", "R": "recalled, to be checked"}
+MARKS = {"V": "read at the source", "S": "quoted by another paper", "R": "recalled, to be checked"}
 UNREAD = ("S", "R")
 """Marks that follow the value wherever it is printed."""
 EXPLAINED = (

@@ -70,6 +70,9 @@ def print_published(frames: Frames, console: Console) -> None:
             step = MISSING if pd.isna(row["step"]) else str(int(row["step"]))
             table.add_row(escape(row["algorithm"]), step, *map(escape, cells.values()), coloured(beside.verdict(row)))
         console.print(table)
+    for mark in beside.UNREAD:
+        if mark in set(frames.published["mark"]):
+            console.print(f"[dim]{escape(f'[{mark}]')} {beside.MARKS[mark]}[/]")
 
 
 def print_comparison(frame: pd.DataFrame, a: str, b: str, results: Results, console: Console) -> None:

@@ -51,7 +51,9 @@ def test_words():
     assert source(row()) == "Somebody (2017), Table 1, read at the source"
 
 
-@pytest.mark.parametrize(("mark", "words"), [("S", "[S] quoted elsewhere"), ("R", "[R] recalled, to be checked")])
+@pytest.mark.parametrize(
+    ("mark", "words"), [("S", "[S] quoted by another paper"), ("R", "[R] recalled, to be checked")]
+)
 def test_a_value_that_was_not_read_at_its_source_has_its_mark(mark, words):
     assert columns(row(mark=mark), CLASSIFICATION)["published"] == f"48.70 ± 1.84 [{mark}]"
     assert source(row(mark=mark)) == f"Somebody (2017), Table 1, {words}"
