@@ -30,7 +30,7 @@ class Reproduction:
 
     cells: the columns of `benchmark.analysis.reproduction`, and before them column and row (of the paper's table),
     suite, iterations, configurations, device, torch and commit. budget: the share of the published iterations.
-    deviations: each with the columns that it is about. notes: sentences that a reader of the numbers should know.
+    deviations: each with the suites that have it. notes: sentences that a reader of the numbers should know.
     """
 
     name: str
@@ -130,14 +130,13 @@ def _by_column(found: Reproduction) -> list[tuple[str, list[dict[str, Any]]]]:
 
 
 def deviations(found: Reproduction) -> list[str]:
-    """Every known one as a sentence, with the columns that it is about where these are not all."""
-    columns = list(dict.fromkeys(found.cells["column"]))
+    """Every known one as a sentence, with the suites that have it where these are not all."""
+    suites = list(dict.fromkeys(found.cells["suite"]))
     sentences = [f"{found.reduced[0].upper()}{found.reduced[1:]}."] if found.reduced else []
     for sentence, about in found.deviations:
-        sentences.append(sentence if about == columns else f"{sentence} ({', '.join(about)})")
-    silent = [column for column in columns if not any(column in about for _, about in found.deviations)]
-    if silent:
-        sentences.append("None is named by the suite" + ("." if silent == columns else f" of {', '.join(silent)}."))
+        sentences.append(sentence if about == suites else f"{sentence} ({', '.join(about)})")
+    if silent := [name for name in suites if not any(name in about for _, about in found.deviations)]:
+        sentences.append(f"None is named by {', '.join(silent)}.")
     return sentences
 
 

@@ -18,6 +18,8 @@ from benchmark.suite import Cell, written_cell
 
 ELSEWHERE = {"curve_steps", "diagnostics", "diagnostic_episodes", "episodes"}
 """What of an evaluation the score of a split does not depend on; the number of episodes is the split's own affair."""
+WITH_DEFAULTS = ("model", "source", "hyperparameters")
+"""Tables of which a suite may state a part."""
 
 
 class Record(NamedTuple):
@@ -99,7 +101,7 @@ def read(
         frames.append(frame)
         notes += [f"{part.column}: {note}" for note in more]
         for sentence in getattr(part.suite, "deviations", ()):
-            deviations.setdefault(" ".join(sentence.split()), []).append(part.column)
+            deviations.setdefault(" ".join(sentence.split()), []).append(part.suite.name)
     return Reproduction(
         name=table.name,
         title=table.title,
@@ -108,7 +110,7 @@ def read(
         margin=table.margin,
         budget=table.budget,
         cells=pd.concat(frames, ignore_index=True),
-        deviations=[(sentence, list(dict.fromkeys(columns))) for sentence, columns in deviations.items()],
+        deviations=list(deviations.items()),
         notes=notes,
     )
 
@@ -161,28 +163,31 @@ def _about(part: Part, row: Mapping[str, Any], found: Found) -> dict[str, Any]:
 
 def _trained_so(cell: Cell, config: Mapping[str, Any]) -> bool:
     """Whether a record was trained as the cell states, whatever its seed and its iterations."""
-    stated = {key: value for key, value in cell.identity.items() if key != "seed"}
-    training = {key: value for key, value in stated["training"].items() if key != "iterations"}
-    return _agrees(stated | {"training": training}, config)
+
+    def what_counts(identity: Mapping[str, Any]) -> dict[str, Any]:
+        return _without(identity, {"seed"}) | {"training": _without(identity["training"], {"iterations"})}
+
+    return _agrees(what_counts(cell.identity), what_counts(config))
 
 
 def _scored_so(cell: Cell, split: Mapping[str, Any], marker: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
     """Whether a record's score of a split is what the cell and the split state."""
     evaluation, known = cell.evaluation.model_dump(), marker["evaluation"]
-    same = {key: value for key, value in split.items() if key not in ("role", "optional", "episodes")}
-    episodes = (split["episodes"] or evaluation["episodes"], stored["episodes"] or known["episodes"])
-    rest = [(value, known.get(key)) for key, value in evaluation.items() if key not in ELSEWHERE]
-    return _agrees(same, stored) and all(_same(*pair) for pair in [episodes, *rest])
+    about = {"role", "optional", "episodes"}
+    return (
+        _agrees(_without(split, about), _without(stored, about))
+        and _agrees(_without(evaluation, ELSEWHERE), _without(known, ELSEWHERE))
+        and (split["episodes"] or evaluation["episodes"]) == (stored["episodes"] or known["episodes"])
+    )
 
 
-def _agrees(stated: Any, stored: Any) -> bool:
-    """Whether everything that is stated was stored, with whatever else."""
-    if isinstance(stated, Mapping):
-        known = stored if isinstance(stored, Mapping) else {}
-        return all(_agrees(value, known.get(key)) for key, value in stated.items())
-    return _same(stated, stored)
-
-
-def _same(stated: Any, stored: Any) -> bool:
-    """Whether two settings are the same; one that a record does not know was off when it was made."""
+def _agrees(stated: Any, stored: Any, key: str = "") -> bool:
+    """Whether two settings are the same, but for defaults; one that a record does not know was off when it was made."""
+    if isinstance(stated, Mapping) and isinstance(stored, Mapping):
+        further = not set(stored) <= set(stated) and key not in WITH_DEFAULTS
+        return not further and all(_agrees(value, stored.get(name), name) for name, value in stated.items())
     return stated == stored or (stored is None and not stated)
+
+
+def _without(table: Mapping[str, Any], keys: Collection[str]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if key not in keys}

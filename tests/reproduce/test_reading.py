@@ -80,6 +80,7 @@ def test_nothing_there_is_not_run(paper):
         ('role = "in-distribution"', 'role = "in-distribution"\nepisodes = 9'),
         ("steps = 1\n", "steps = 2\n"),
         ("[algorithms.maml]", '[algorithms.maml]\nalgorithm = "reptile"'),
+        ("meta_batch = 3", 'meta_batch = 3\nselect = "last"'),
     ],
 )
 def test_a_record_of_other_settings_is_not_ours(done, old, new):
@@ -170,12 +171,12 @@ def test_deviations_are_named_with_their_columns(done):
     table = done.load()
     (part,) = table.parts
     named = replace(part, suite=part.suite.model_copy(update={"deviations": ["Fewer\nwaves."]}))
-    other = replace(part, column="other")
+    other = replace(part, suite=part.suite.model_copy(update={"name": "other"}))
     found = read(replace(table, parts=[named, other]), done.store)
-    assert deviations(found) == ["Fewer waves. (5 points)", "None is named by the suite of other."]
+    assert deviations(found) == ["Fewer waves. (waves)", "None is named by other."]
     found = read(replace(table, parts=[named], budget=0.05), done.store)
     assert deviations(found) == ["Meta-trained for 5% of the published iterations.", "Fewer waves."]
-    assert deviations(read(table, done.store)) == ["None is named by the suite."]
+    assert deviations(read(table, done.store)) == ["None is named by waves."]
 
 
 def test_the_same_store_elsewhere_gives_the_same_bytes(done, tmp_path):

@@ -53,7 +53,7 @@ def test_the_whole_way_in_one_command(here, paper):
     assert code == 0
     found = json.loads(text)
     assert {row["verdict"] for row in found["cells"]} <= {"agrees", "differs", "undecided", "cannot tell"}
-    assert len(found["cells"]) == 3 and found["deviations"] == ["None is named by the suite."]
+    assert len(found["cells"]) == 3 and found["deviations"] == ["None is named by waves."]
     assert {name: (reports / name).read_bytes() for name in FILES} == first
 
     shutil.rmtree(reports)
