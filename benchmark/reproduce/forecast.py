@@ -67,7 +67,8 @@ def print_forecast(found: dict[str, Any], console: Console) -> None:
     workers = len(found["workers"])
     on = f"{workers} worker{'s' * (workers != 1)} ({', '.join(sorted(set(found['workers'])))})"
     rest = f", and {found['not timed']} more that cannot be timed without their data" if found["not timed"] else ""
-    console.print(f"{done + to_run} cells, {done} done. To run: about {_time(found['seconds'])} on {on}{rest}.")
+    time = f"about {_time(found['seconds'])} of computing on {on}{rest}"
+    console.print(f"{done + to_run} cells, {done} done. To run: {time}.")
     console.print(f"Results: {_bytes(found['bytes here'])} here, about {_bytes(found['bytes to come'])} to come.")
 
 
