@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ TIMED = 5
 PATIENCE = 1.0
 """Seconds after which timing stops."""
 EPISODES = 8
-"""At least so many are scored at once: an episode alone takes longer than it does among others."""
+"""That are scored at once on a CPU."""
 BYTES_A_ROW = {"classification": 12, "regression": 30}
 """Of a row of an evaluation file, packed, as seen on Omniglot and on sinusoids."""
 
@@ -77,20 +78,24 @@ def _evaluation(bench: Workbench) -> tuple[float, int]:
     """Seconds of scoring a test episode, on the average over the splits that are here, and how many are scored."""
     seconds, count = 0.0, 0
     settings = bench.cell.evaluation
+    timed: dict[TaskSpec, float] = {}
     for split in bench.cell.suite.test_splits:
         if split.optional and missing(split):
             continue
         spec, episodes = bench.spec(split), split.episodes or settings.episodes
+        if spec not in timed:  # tasks of one form take equally long, whatever they show
+            timed[spec] = _episode(bench, split, spec)
         few = min(settings.diagnostic_episodes, episodes)
         scored = episodes + few * (len(conditions(bench, split)) - 1)
-        seconds, count = seconds + scored * _episode(bench, split, spec, episodes), count + scored
+        seconds, count = seconds + scored * timed[spec], count + scored
     return seconds / max(count, 1), count
 
 
-def _episode(bench: Workbench, split: Split, spec: TaskSpec, episodes: int) -> float:
-    plan = bench.evaluation_plan(episodes)
+def _episode(bench: Workbench, split: Split, spec: TaskSpec) -> float:
+    """Seconds of an episode among others: as many as fit on a GPU, a few on a CPU."""
+    plan = bench.evaluation_plan(EPISODES_IN_MEMORY)
+    at_once = min(plan.chunk, EPISODES_IN_MEMORY) if bench.device.type == "cuda" and plan.how == "vmap" else EPISODES
     tasks = bench.tasks(split.source, Part(split.classes, split.images))
-    at_once = min(episodes, EPISODES if plan.how == "loop" else max(EPISODES, plan.chunk), EPISODES_IN_MEMORY)
     drawn = tasks.episode(tasks.draw(at_once, spec, bench.generator(split, "timing")), spec)
     drawn = drawn.to(bench.device, bench.dtype)
     steps, threads = bench.cell.evaluation.path_steps, bench.machine.threads
@@ -99,16 +104,17 @@ def _episode(bench: Workbench, split: Split, spec: TaskSpec, episodes: int) -> f
 
 
 def _timed(call: Callable[[], Any], device: torch.device) -> float:
-    """Seconds of a call, once it has been traced and captured."""
+    """Seconds of a call once it has been traced and captured: the median of a few, or of one that takes long."""
     for _ in range(1 if device.type == "cpu" else WARM_UP + 2):
         call()
     _wait(device)
-    started, done = time.perf_counter(), 0
-    while done < TIMED and time.perf_counter() - started < PATIENCE:
+    seconds: list[float] = []
+    while len(seconds) < TIMED and sum(seconds) < PATIENCE:
+        began = time.perf_counter()
         call()
-        done += 1
-    _wait(device)
-    return (time.perf_counter() - started) / done
+        _wait(device)
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
 
 
 def _wait(device: torch.device) -> None:
