@@ -98,5 +98,7 @@ def test_a_pace_is_what_it_multiplies_to():
 
 
 def test_missing_data_are_refused(cells):
-    with pytest.raises(UserError, match=r"path:gone\.npz"):
-        pace(cells(SUITE.replace("optional = true", ""))["maml"], CPU)
+    text = SUITE.replace('name = "glyphs"', 'name = "path:none.npz"')
+    text = text.replace("alphabets = 5\ncharacters = 4\ninstances = 6\n", "")
+    with pytest.raises(UserError, match=r"path:none\.npz"):
+        pace(cells(text)["maml"], CPU)
