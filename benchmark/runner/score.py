@@ -112,7 +112,7 @@ def _score_draw(
         bench.evaluation_plan(len(draw)),
         inductive=mode == "inductive" and bench.has_batch_norm,
         last_only=not standard,
-        threads=bench.machine.threads,
+        cores=bench.machine.cores,
     )
     frames = []
     for start in range(0, len(draw), EPISODES_IN_MEMORY):

@@ -51,7 +51,7 @@ class _Training:
         self.validation = _Validation.of(bench)
         # The same numbers to the last bit need the same kernels.
         plan = bench.training_plan if state is None else Plan(*state["plan"])
-        self.outer = OuterLoop(bench.bind(bench.training_spec), bench.meta, self.settings, plan, bench.machine.threads)
+        self.outer = OuterLoop(bench.bind(bench.training_spec), bench.meta, self.settings, plan, bench.machine.cores)
         # Training episodes are drawn on the device; a generator's stream depends on where it runs.
         self.sampler = torch.Generator(bench.device).manual_seed(seed_of("training", bench.cell.seed))
         self.curve: list[dict[str, float]] = []
@@ -151,8 +151,8 @@ class _Validation:
         draw = tasks.draw(bench.cell.training.validation_episodes, self.spec, bench.generator(split, "validation"))
         self.episodes = tasks.episode(draw, self.spec).to(bench.device, bench.dtype)
         plan = bench.evaluation_plan(len(draw) * bench.cell.training.validations)
-        steps, threads = bench.cell.evaluation.steps, bench.machine.threads
-        self.evaluation = Evaluation(bench.bind(self.spec), self.spec, steps, plan, last_only=True, threads=threads)
+        steps, cores = bench.cell.evaluation.steps, bench.machine.cores
+        self.evaluation = Evaluation(bench.bind(self.spec), self.spec, steps, plan, last_only=True, cores=cores)
 
     @classmethod
     def of(cls, bench: Workbench) -> _Validation | None:

@@ -44,7 +44,7 @@ class Machine:
     """None: where it pays, which is in long training of small networks, and on a GPU."""
     memory: int | None = None
     """Bytes that the tasks computed at once may take."""
-    threads: int = 1
+    cores: int = 1
     """On a CPU, tasks computed side by side."""
     checkpoint_seconds: float = 30
 
