@@ -142,6 +142,8 @@ class Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     algorithm: str
+    on_request: bool = False
+    """Run only where it is named, as with --algorithm."""
     training: dict[str, Any] = {}
     evaluation: dict[str, Any] = {}
 
@@ -334,14 +336,15 @@ def resolve(table: Mapping[str, Any], path: Path) -> Suite:
 
 
 def with_algorithms(suite: Suite, wanted: Iterable[str]) -> Suite:
-    """The suite with these algorithms only: labels of the suite, or any other algorithm with its defaults.
+    """The suite with these algorithms only: labels of the suite, or any other algorithm with its defaults; `all` is all
+    that the suite has.
 
     Raises UserError for a name that is neither in the suite nor registered nor a file.
     """
     chosen = {}
-    for name in wanted:
+    for name in [label for name in wanted for label in (suite.algorithms if name == "all" else [name])]:
         if name in suite.algorithms:
-            chosen[name] = suite.algorithms[name]
+            chosen[name] = suite.algorithms[name].model_copy(update={"on_request": False})
         else:
             if ".py:" not in name and name not in registry.names("algorithm"):
                 allowed = list(dict.fromkeys([*suite.algorithms, *registry.names("algorithm")]))
@@ -355,10 +358,15 @@ def with_algorithms(suite: Suite, wanted: Iterable[str]) -> Suite:
 
 
 def expand(suite: Suite) -> list[Cell]:
-    """The cells of a suite, seed by seed, so that the first seeds of all algorithms are done first."""
+    """The cells of a suite, seed by seed, so that the first seeds of all algorithms are done first.
+
+    Algorithms that are run on request only are left out; see `with_algorithms`.
+    """
     cells = []
     for seed in suite.seeds:
         for label, entry in suite.algorithms.items():
+            if entry.on_request:
+                continue
             fields = _resolve_entry(suite, label, entry, f"algorithms.{label}")
             cells.append(Cell(suite=suite, label=label, algorithm=entry.algorithm, seed=seed, **fields))
     return cells
