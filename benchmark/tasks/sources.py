@@ -70,8 +70,9 @@ class Omniglot(StoredSource):
     """1,623 handwritten characters of 50 alphabets, 20 drawings each.
 
     `split = "vinyals"` has the 1,028 / 172 / 423 training, validation and test characters of Vinyals et al. (2016);
-    `split = "random"` shuffles all characters into 1,100 / 100 / 423 as the MAML code does. With `rotations` every
-    character counts four times. Strokes are white on black.
+    `split = "random"` shuffles all characters into 1,100 / 100 / 423 as the MAML code does; `split = "no-latin"` keeps the
+    26 characters of the Latin alphabet for testing, for what is tested on EMNIST (Chen et al. 2019). With `rotations`
+    every character counts four times. Strokes are white on black.
     """
 
     title = "Omniglot"
@@ -81,7 +82,7 @@ class Omniglot(StoredSource):
     )
     download_size = "15 MB"
 
-    split: Literal["vinyals", "random"] = Field("vinyals", description="which characters are for training")
+    split: Literal["vinyals", "random", "no-latin"] = Field("vinyals", description="which characters are for training")
     split_seed: int = Field(0, description="seed of the random split")
 
     @classmethod
@@ -131,6 +132,9 @@ class Omniglot(StoredSource):
                 part: [index[f"{alphabet}/character{n:02}"] for alphabet, numbers in alphabets.items() for n in numbers]
                 for part, alphabets in table.items()
             }
+        if self.split == "no-latin":
+            latin = [name.startswith("Latin/") for name in bank.names]
+            return {"train": np.flatnonzero(~np.array(latin)).tolist(), "test": np.flatnonzero(latin).tolist()}
         order = np.random.default_rng(self.split_seed).permutation(bank.class_count).tolist()
         return {"train": order[:1100], "val": order[1100:1200], "test": order[1200:]}
 
@@ -195,7 +199,11 @@ class FashionMNIST(MNIST):
 
 
 class EMNIST(StoredSource):
-    """Handwritten letters and digits: the test images of a subset."""
+    """Handwritten letters and digits: the test images of a subset.
+
+    Every other class, from the first on, is for validation and the others for testing (Chen et al. 2019, who have
+    `subset = "byclass"`).
+    """
 
     title = "EMNIST"
     licence = "public domain"
@@ -226,6 +234,10 @@ class EMNIST(StoredSource):
         names = [name for name in Download.classes_split_dict[self.subset] if name != "N/A"]
         first = 1 if self.subset == "letters" else 0
         return images.transpose(0, 2, 1), labels - first, names
+
+    def parts(self, bank: ImageBank) -> dict[str, list[int]]:
+        """Even and odd classes."""
+        return {"val": list(range(0, bank.class_count, 2)), "test": list(range(1, bank.class_count, 2))}
 
 
 class Digits(StoredSource):

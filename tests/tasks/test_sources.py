@@ -65,6 +65,8 @@ def test_emnist_letters_are_turned_upright_and_count_from_a(data):
     assert bank.names == tuple("abcdefghijklmnopqrstuvwxyz")
     assert bank.size.tolist() == [2] * 26
     assert bank.images[0, 0, 20, 3] == 255
+    assert EMNIST().tasks(Part("val"), "cpu").names == tuple("acegikmoqsuwy")
+    assert EMNIST().tasks(Part("test"), "cpu").names == tuple("bdfhjlnprtvxz")
 
 
 def test_omniglot_must_be_complete(data):
@@ -201,6 +203,11 @@ def test_the_real_omniglot(real_data):
              ("train", "val", "test")]  # fmt: skip
     assert [len(n) for n in names] == [1028, 172, 423, 1100, 100, 423]
     assert all(not a & b for trio in (names[:3], names[3:]) for i, a in enumerate(trio) for b in trio[:i])
+    latin = Omniglot(split="no-latin")
+    assert latin.tasks(Part("train"), "cpu").class_count == 1597
+    assert all(name.startswith("Latin/") for name in latin.tasks(Part("test"), "cpu").names)
+    with pytest.raises(UserError, match="no classes 'val'"):
+        latin.tasks(Part("val"), "cpu")
     bank = source.tasks(Part(), "cpu")
     assert 0.02 < bank.images.float().mean() / 255 < 0.2  # light strokes on dark
     draw = bank.draw(200, TaskSpec("classification", 20, 1, 5), torch.Generator().manual_seed(0))
