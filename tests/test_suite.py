@@ -107,6 +107,20 @@ def test_cells_are_resolved(write):
         ("seeds = [0, 1]", "seeds = [1, 1]", r"the same seed is listed twice"),
         ("seeds = [0, 1]", "seeds = []", r"key 'seeds' = \[\]"),
         ('title = "Small"', 'title = "Small"\nname = "x"', r"unknown key 'name'"),
+        ('title = "Small"', 'title = "Small"\ndeviations = [" "]', r"key 'deviations\.0' = ' '"),
+        ("steps = 1", "steps = 1\nsettings = { inner_lr = 1.0 }", r"unknown key 'evaluation\.settings'"),
+        (
+            "{ steps = 5 }",
+            "{ settings = { iner_lr = 1.0 } }",
+            r"slow\.evaluation\.settings: unknown key 'iner_lr'",
+        ),
+        ("{ steps = 5 }", "{ settings = { inner_lr = -1.0 } }", r"slow\.evaluation\.settings: key 'inner_lr' = -1\.0"),
+        (
+            "seeds = [0, 1]",
+            'training_classes = "most"',
+            r"key 'training_classes' = 'most': input should be 'train'",
+        ),
+        ("seeds = [0, 1]", 'training_classes = "all"', r"old: key 'classes' = 'train': .*; allowed: 'all'"),
         ("[task]", "[task", r"small\.toml' is not valid TOML.*line 4"),
     ],
 )
@@ -139,6 +153,60 @@ def test_changes_from_the_command_line(write):
     }.items():
         with pytest.raises(UserError, match=message):
             load_suite(path, [change])
+
+
+PUBLISHED = """
+[[published]]
+algorithm = "maml"
+split = "new"
+value = 0.9
+source = "Somebody (2017), Table 1"
+mark = "V"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("value = 0.9", "value = 0.9\ninterval = 0.1", r"published\.0.*an interval needs a kind, such as '95% CI"),
+        ("value = 0.9", 'value = 0.9\ninterval = 0.1\nkind = " "', r"an interval needs a kind"),
+        ('source = "Somebody (2017), Table 1"', "", r"key 'published\.0\.source' is missing"),
+        ('source = "Somebody (2017), Table 1"', 'source = ""', r"key 'published\.0\.source' = ''"),
+        ('mark = "V"', "", r"key 'published\.0\.mark' is missing"),
+        ('mark = "V"', 'mark = "X"', r"key 'published\.0\.mark' = 'X': input should be 'V', 'S' or 'R'"),
+        ('split = "new"', 'split = "newer"', r"a published value is for split 'newer'; allowed: old, new"),
+    ],
+)
+def test_a_published_value_says_where_it_is_from(write, old, new, message):
+    assert load_suite(write(SMALL + PUBLISHED)).published[0].value == 0.9
+    with pytest.raises(UserError, match=message):
+        load_suite(write(SMALL + PUBLISHED, (old, new)))
+
+
+def test_an_algorithm_may_have_other_settings_at_test(write):
+    own = ("{ steps = 5 }", "{ steps = 5, settings = { inner_batch = 2 } }")
+    plain, cell = (expand(load_suite(write(SMALL, *changes)))[1] for changes in ([], [own]))
+    assert (cell.hyperparameters["inner_batch"], cell.evaluation.settings) == (10, {"inner_batch": 2})
+    assert plain.evaluation.settings == {}
+    assert (cell.hash, cell.suite.variant) == (plain.hash, plain.suite.variant)  # training does not depend on them
+    validated = SMALL + '[[splits]]\nname = "val"\nrole = "meta-val"\nclasses = "val"\n'
+    plain, cell = (expand(load_suite(write(validated, *changes)))[1] for changes in ([], [own]))
+    assert cell.hash != plain.hash  # but the choice of a checkpoint does
+
+
+def test_all_classes_of_a_source_may_be_trained_on(write):
+    changes = [
+        ("seeds = [0, 1]", 'training_classes = "all"'),
+        ('classes = "train"', 'classes = "all"'),
+        ('role = "in-distribution"', 'role = "cross-domain"\nsource = "digits"'),
+        ('classes = "test"', 'classes = "all"'),
+    ]
+    cell = expand(load_suite(write(SMALL, *changes)))[0]
+    usual = expand(load_suite(write(SMALL, *changes[2:])))[0]
+    assert cell.hash != usual.hash
+    assert cell.suite.variant != usual.suite.variant
+    with pytest.raises(UserError, match=r"must not contain training classes, which are all .*allowed: another source"):
+        load_suite(write(SMALL, *changes[:2]))
 
 
 def test_iterations_override_every_budget(write):

@@ -70,9 +70,9 @@ class Omniglot(StoredSource):
     """1,623 handwritten characters of 50 alphabets, 20 drawings each.
 
     `split = "vinyals"` has the 1,028 / 172 / 423 training, validation and test characters of Vinyals et al. (2016);
-    `split = "random"` shuffles all characters into 1,100 / 100 / 423 as the MAML code does; `split = "no-latin"` keeps the
-    26 characters of the Latin alphabet for testing, for what is tested on EMNIST (Chen et al. 2019). With `rotations`
-    every character counts four times. Strokes are white on black.
+    `split = "random"` shuffles all characters into 1,100 / 100 / 423 as the MAML code does; `split = "no-latin"` keeps
+    the 26 of the Latin alphabet for testing, for what is tested on EMNIST (Chen et al. 2019). With `rotations` every
+    character counts four times. Strokes are white on black.
     """
 
     title = "Omniglot"

@@ -40,8 +40,7 @@ def test_weights_can_start_small(batch_norm):
     network = MLP((400,), 3, [300], batch_norm=batch_norm, weight_std=0.01)
     weight = network.features[1].weight
     assert weight.abs().max() <= 0.02
-    assert float(weight.detach().std()) == pytest.approx(
-        0.0088, abs=2e-4
-    )  # of a normal cut off at two standard deviations
+    # The standard deviation of a normal distribution that is cut off at two of them.
+    assert float(weight.detach().std()) == pytest.approx(0.0088, abs=2e-4)
     assert not network.head.bias.any()
     assert network.head.weight.abs().max() <= 0.02
