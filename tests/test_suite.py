@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -57,13 +58,30 @@ def write(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", suite_names())
-def test_built_in_suites_are_valid(name):
+def test_built_in_suites_are_valid(name, every_name):
     cells = expand(load_suite(name))
-    assert len({cell.hash for cell in cells}) == len(cells)
+    assert len({(cell.hash, cell.evaluation.batch_norm) for cell in cells}) == len(cells)
     assert all(cell.hyperparameters for cell in cells)
     roles = [split.role for split in cells[0].suite.splits]
     assert roles.count("meta-train") == 1
-    assert "in-distribution" in roles
+    assert {"in-distribution", "cross-domain"} & set(roles)
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_published_values_of_built_in_suites_say_where_they_are_from(name, every_name):
+    suite = load_suite(name)
+    cells = {cell.label: cell for cell in expand(suite)}
+    keys = [(published.algorithm, published.split, published.step) for published in suite.published]
+    assert len(set(keys)) == len(keys)
+    assert bool(suite.deviations) or not suite.published
+    for published in suite.published:
+        assert re.search(r"\(\d{4}\)", published.source)
+        assert published.mark in ("V", "S", "R")
+        assert published.kind and (published.kind == "none given") == (published.interval is None)
+        assert (published.step or 0) <= cells[published.algorithm].evaluation.path_steps
+        if suite.task.kind == "classification":
+            assert 1 / suite.task.ways < published.value < 1
+            assert published.interval is None or published.interval < 0.03
 
 
 def test_cells_are_resolved(write):
