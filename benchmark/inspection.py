@@ -20,15 +20,14 @@ KINDS: dict[str, registry.Kind] = {"algorithms": "algorithm", "models": "model",
 
 
 def listing(what: str) -> list[dict[str, Any]]:
-    """A row for each suite, algorithm, model or source. A plugin that cannot be imported is listed with its fault."""
-    if what == "suites":
-        return [{"name": name, "about": load_suite(name).title} for name in suite_names()]
-    if what not in KINDS:
+    """A row for each suite, algorithm, model or source. One that cannot be loaded is listed with its fault."""
+    if what not in ("suites", *KINDS):
         raise UserError(f"list '{what}'{registry.suggest(what, ['suites', *KINDS])}")
     rows = []
-    for name in registry.names(KINDS[what]):
+    for name in suite_names() if what == "suites" else registry.names(KINDS[what]):
         try:
-            rows.append({"name": name, "about": registry.summary(registry.load(KINDS[what], name))})
+            about = load_suite(name).title if what == "suites" else registry.summary(registry.load(KINDS[what], name))
+            rows.append({"name": name, "about": about})
         except UserError as error:
             rows.append({"name": name, "about": f"broken: {error}"})
     return rows
@@ -87,11 +86,14 @@ def _describe_suite(suite: Suite) -> dict[str, Any]:
         {"split": s.name, "role": s.role, "source": s.source["name"], "classes": s.classes, "images": s.images}
         for s in suite.splits
     ]
+    deviations = {}
+    if suite.deviations:
+        deviations["Known deviations from the published protocol"] = [{"deviation": text} for text in suite.deviations]
     return {
         "name": suite.name,
         "kind": "suite",
         "about": f"{suite.title}\n\n{suite.description}",
-        "tables": {"Settings": settings, "Algorithms": algorithms, "Splits": splits},
+        "tables": {"Settings": settings, "Algorithms": algorithms, "Splits": splits, **deviations},
         "seeds": suite.seeds,
     }
 

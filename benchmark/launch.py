@@ -62,7 +62,7 @@ def check(cells: Sequence[Cell]) -> None:
     Raises UserError with the place.
     """
     suite = cells[0].suite
-    training = make_source(suite.source).tasks(training_part(suite.source), "cpu")
+    training = make_source(suite.source).tasks(training_part(suite), "cpu")
     make_model(suite.model, training.x_shape, suite.task.ways)
     generator = torch.Generator()
     for cell in {cell.label: cell for cell in cells}.values():

@@ -58,7 +58,7 @@ def print_gaps(frames: Frames, console: Console) -> None:
 
 
 def print_published(frames: Frames, console: Console) -> None:
-    """Published values beside ours; prints nothing where the suite cites none."""
+    """Published values beside ours, and in what the suite differs; prints nothing where the suite cites none."""
     measure, table = frames.measure, frames.published
     if table.empty:
         return
@@ -78,12 +78,25 @@ def print_published(frames: Frames, console: Console) -> None:
             out.add_row(
                 escape(row["algorithm"]),
                 MISSING if pd.isna(row["step"]) else str(int(row["step"])),
-                text(row["published"], row["published"] - half, row["published"] + half),
+                escape(text(row["published"], row["published"] - half, row["published"] + half) + _mark(row["mark"])),
                 text(row["ours"], row["episodes_low"], row["episodes_high"]),
                 *(robust if measure.log else ()),
                 _coloured(row["verdict"]),
             )
         console.print(out)
+    marks = set(table["mark"])
+    for mark, meaning in {"S": "quoted by another paper", "R": "recalled, to be checked"}.items():
+        if mark in marks:
+            console.print(f"[dim]{escape(f'[{mark}]')} {meaning}[/]")
+    if frames.deviations:
+        console.print("[bold]Known deviations from the published protocol[/]")
+        for deviation in frames.deviations:
+            console.print(Padding(escape(f"– {deviation}"), (0, 0, 0, 2)))
+
+
+def _mark(mark: Any) -> str:
+    """What follows a published value that was not read at its source."""
+    return f" [{mark}]" if mark in ("S", "R") else ""
 
 
 def print_comparison(frame: pd.DataFrame, a: str, b: str, results: Results, console: Console) -> None:

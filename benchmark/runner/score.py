@@ -106,7 +106,7 @@ def _score_draw(
     steps = settings.path_steps if standard else settings.steps
     labels = bench.generator(split, "shuffled")
     evaluation = Evaluation(
-        bench.bind(spec),
+        bench.bind(spec, test=True),
         spec,
         steps,
         bench.evaluation_plan(len(draw)),

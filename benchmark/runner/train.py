@@ -154,7 +154,8 @@ class _Validation:
         self.episodes = tasks.episode(draw, self.spec).to(bench.device, bench.dtype)
         plan = bench.evaluation_plan(len(draw) * bench.cell.training.validations)
         steps, cores = bench.cell.evaluation.steps, bench.machine.cores
-        self.evaluation = Evaluation(bench.bind(self.spec), self.spec, steps, plan, last_only=True, cores=cores)
+        algorithm = bench.bind(self.spec, test=True)
+        self.evaluation = Evaluation(algorithm, self.spec, steps, plan, last_only=True, cores=cores)
 
     @classmethod
     def of(cls, bench: Workbench) -> _Validation | None:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from benchmark.errors import UserError
 from benchmark.tasks.banks import Reading
+from benchmark.tasks.images import ImageBank
 from benchmark.tasks.sources.archives import opened
 from benchmark.tasks.sources.download import Remote
 from benchmark.tasks.sources.stored import StoredSource
@@ -80,7 +81,11 @@ class FashionMNIST(MNIST):
 
 
 class EMNIST(StoredSource):
-    """Handwritten letters and digits: the test images of a subset."""
+    """Handwritten letters and digits: the test images of a subset.
+
+    Every other class, from the first on, is for validation and the others for testing (Chen et al. 2019, who have
+    `subset = "byclass"`).
+    """
 
     title = "EMNIST"
     licence = "public domain"
@@ -114,6 +119,10 @@ class EMNIST(StoredSource):
         names = [name for name in Known.classes_split_dict[self.subset] if name != "N/A"]
         first = 1 if self.subset == "letters" else 0
         return Reading(images.transpose(0, 2, 1), labels.astype(np.int64) - first, names)
+
+    def parts(self, bank: ImageBank) -> dict[str, list[int]]:
+        """Even and odd classes."""
+        return {"val": list(range(0, bank.class_count, 2)), "test": list(range(1, bank.class_count, 2))}
 
     def _files(self) -> list[str]:
         return [f"emnist-{self.subset}-test-{file}" for file in FILES]

@@ -34,6 +34,8 @@ def test_emnist_letters_are_turned_upright_and_count_from_a(data):
     assert bank.names == tuple("abcdefghijklmnopqrstuvwxyz")
     assert bank.size.tolist() == [2] * 26
     assert bank.images[0, 0, 20, 3] == 255
+    assert EMNIST().tasks(Part("val"), "cpu").names == tuple("acegikmoqsuwy")
+    assert EMNIST().tasks(Part("test"), "cpu").names == tuple("bdfhjlnprtvxz")
 
 
 @pytest.mark.parametrize("file", ["images-idx3-ubyte", "labels-idx1-ubyte"])

@@ -53,6 +53,11 @@ def test_the_real_omniglot(real_data):
              ("train", "val", "test")]  # fmt: skip
     assert [len(n) for n in names] == [1028, 172, 423, 1100, 100, 423]
     assert all(not a & b for trio in (names[:3], names[3:]) for i, a in enumerate(trio) for b in trio[:i])
+    latin = Omniglot(split="no-latin")
+    assert latin.tasks(Part("train"), "cpu").class_count == 1597
+    assert all(name.startswith("Latin/") for name in latin.tasks(Part("test"), "cpu").names)
+    with pytest.raises(UserError, match="no classes 'val'"):
+        latin.tasks(Part("val"), "cpu")
     bank = source.tasks(Part(), "cpu")
     assert 0.02 < bank.images.float().mean() / 255 < 0.2  # light strokes on dark
     draw = source.tasks(Part("train"), "cpu").draw(
