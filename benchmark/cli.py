@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +15,7 @@ from benchmark.errors import CellError, UserError
 
 if TYPE_CHECKING:
     from benchmark.registry import Kind
+    from benchmark.reproduce.tables import PaperTable
     from benchmark.results import Results
     from benchmark.suite import Suite
 
@@ -34,6 +37,20 @@ DataFolder = Annotated[
     typer.Option("--data", metavar="DIR", help="Where data sets lie; also $METAGAP_DATA.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Jobs = Annotated[int | None, typer.Option(min=1, metavar="N", help="Cells side by side; default: cores or GPUs.")]
+Compile = Annotated[
+    bool | None,
+    typer.Option("--compile/--no-compile", help="Compile the meta-step; default: where it pays.", show_default=False),
+]
+Engine = Annotated[
+    str, typer.Option(metavar="WORDS", help="What the engine must do, such as 'loop channels-last'; the rest is timed.")
+]
+Memory = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="What the tasks computed at once may take, such as 8G.")
+]
+CheckpointEvery = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Time between checkpoints.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say what the engine chooses and why.")]
 Variant = Annotated[
     str | None, typer.Option(metavar="HASH", help="Which configuration of the suite; the last one run by default.")
 ]
@@ -81,54 +98,30 @@ def run(
     data: DataFolder = None,
     results: ResultsFolder = Path("results"),
     out: ReportsFolder = Path("reports"),
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    jobs: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Cells side by side; default: cores or GPUs.")
-    ] = None,
-    compile: Annotated[
-        bool | None,
-        typer.Option(
-            "--compile/--no-compile", help="Compile the meta-step; default: where it pays.", show_default=False
-        ),
-    ] = None,
-    engine: Annotated[
-        str,
-        typer.Option(metavar="WORDS", help="What the engine must do, such as 'loop channels-last'; the rest is timed."),
-    ] = "auto",
-    memory: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="What the tasks computed at once may take, such as 8G.")
-    ] = None,
-    checkpoint_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Time between checkpoints.")] = 30,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say what the engine chooses and why.")] = False,
+    device: Device = "auto",
+    jobs: Jobs = None,
+    compile: Compile = None,
+    engine: Engine = "auto",
+    memory: Memory = None,
+    checkpoint_every: CheckpointEvery = 30,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
     """Meta-train and evaluate what is missing of a suite, then print scores and gaps and write the report."""
-    from benchmark.engine.memory import parse_bytes
-    from benchmark.engine.plan import Plan, parse
     from benchmark.launch import check, devices, run_cells
     from benchmark.results import read
     from benchmark.suite import expand
 
     _use_data(data)
     chosen = _load(suite, algorithm, seed, iterations, set_)
-    workers = devices(device, jobs)
-    parse(engine, Plan())
-    machine = {
-        "engine": engine,
-        "compile": compile,
-        "memory": None if memory is None else parse_bytes(memory),
-        "checkpoint_seconds": checkpoint_every,
-    }
+    workers, machine = devices(device, jobs), _machine(engine, compile, memory, checkpoint_every)
     cells = expand(chosen)
     console = _console(stderr=json)
     _warn_of_clashes("algorithm")
     console.print(f"[bold]{chosen.title}[/]: {len(cells)} cells on {', '.join(sorted(set(workers)))}")
     check(cells)
-    try:
+    with _interruptible():
         run_cells(cells, results, workers, machine, console, verbose)
-    except KeyboardInterrupt:
-        print("metagap: interrupted; run the same command again to go on", file=sys.stderr)
-        raise typer.Exit(130) from None
     _present(read(results, chosen.name, chosen.variant), out / chosen.name, json)
 
 
@@ -145,6 +138,65 @@ def report(
 
     name = Path(suite).stem
     _present(read(results, name, variant), out / name, json)
+
+
+@app.command()
+def reproduce(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="A built-in table, or the path of a .toml file.")],
+    cells: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Only these (repeatable): suites or algorithms, such as 'omniglot*'."),
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="Only this share of the meta-training iterations, such as 5%.")
+    ] = None,
+    from_: Annotated[
+        Path | None, typer.Option("--from", metavar="DIR", help="Run nothing: the table from these results.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Run nothing: what there is to do.")] = False,
+    seed: Annotated[
+        list[int] | None, typer.Option("--seed", "-s", metavar="S", help="Only this one (repeatable).")
+    ] = None,
+    data: DataFolder = None,
+    results: ResultsFolder = Path("results"),
+    out: ReportsFolder = Path("reports"),
+    device: Device = "auto",
+    jobs: Jobs = None,
+    compile: Compile = None,
+    engine: Engine = "auto",
+    memory: Memory = None,
+    checkpoint_every: CheckpointEvery = 30,
+    verbose: Verbose = False,
+    json: Json = False,
+) -> None:
+    """A table of a paper beside ours: run what is missing of it, and judge every value by a test of equivalence."""
+    from benchmark.reproduce import tables
+
+    chosen = tables.at_budget(tables.chosen(tables.load_table(table), cells or []), budget)
+    if from_ is not None:
+        if dry_run or results != Path("results"):
+            raise UserError("--from only reads: leave out --dry-run and --results")
+        if not from_.is_dir():
+            raise UserError(f"--from '{from_}' is not a folder")
+        _present_table(chosen, from_, seed, None, out, json)
+        return
+    from benchmark.launch import devices
+    from benchmark.reproduce import forecast, running
+
+    _use_data(data)
+    workers, machine = devices(device, jobs), _machine(engine, compile, memory, checkpoint_every)
+    todo, console = running.work(chosen, results, seed), _console(stderr=json)
+    if dry_run:
+        found = forecast.forecast(todo, results, workers, machine, console)
+        if json:
+            _print_json(found)
+        else:
+            forecast.print_forecast(found, console)
+        return
+    console.print(f"[bold]{chosen.title}[/]")
+    with _interruptible():
+        running.run(todo, results, workers, machine, console, verbose)
+    _present_table(chosen, results, seed, running.hashes(todo), out, json)
 
 
 @app.command()
@@ -276,10 +328,10 @@ def check(
 
 @app.command(name="list")
 def list_(
-    what: Annotated[str, typer.Argument(metavar="suites|algorithms|sources|models")],
+    what: Annotated[str, typer.Argument(metavar="suites|tables|algorithms|sources|models")],
     json: Json = False,
 ) -> None:
-    """List suites, algorithms, sources or models, each with a line of explanation."""
+    """List suites, tables of papers, algorithms, sources or models, each with a line of explanation."""
     from benchmark import inspection
 
     rows = inspection.listing(what)
@@ -412,6 +464,43 @@ def _present(found: Results, folder: Path, json: bool) -> None:
     with console.status("drawing the report"):
         page = write_report(frames, folder)
     console.print(f"Report: {page}")
+
+
+def _present_table(
+    table: PaperTable, store: Path, seeds: list[int] | None, hashes: set[str] | None, out: Path, json: bool
+) -> None:
+    """Print the table beside ours and write its files."""
+    from benchmark.report import reproduction, terminal
+    from benchmark.reproduce.reading import read
+
+    found = read(table, store, seeds, hashes)
+    console = _console(stderr=json)
+    if json:
+        deviations = reproduction.deviations(found)
+        _print_json({"cells": terminal.as_json(found.cells), "deviations": deviations, "notes": found.notes})
+    else:
+        reproduction.print_reproduction(found, console)
+    console.print(f"Report: {reproduction.write(found, out / found.folder)}")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C says how to go on, and exits with code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("metagap: interrupted; run the same command again to go on", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def _machine(engine: str, compile: bool | None, memory: str | None, checkpoint_every: float) -> dict[str, Any]:
+    """How cells are computed, from the options; raises UserError for words and sizes that there are not."""
+    from benchmark.engine.memory import parse_bytes
+    from benchmark.engine.plan import Plan, parse
+
+    parse(engine, Plan())
+    size = None if memory is None else parse_bytes(memory)
+    return {"engine": engine, "compile": compile, "memory": size, "checkpoint_seconds": checkpoint_every}
 
 
 def _warn_of_clashes(kind: Kind | None) -> None:

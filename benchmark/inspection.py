@@ -14,15 +14,18 @@ from rich.table import Table
 
 from benchmark import registry
 from benchmark.errors import UserError
+from benchmark.reproduce.tables import table_names, table_title
 from benchmark.suite import Suite, load_suite, suite_names
 
 KINDS: dict[str, registry.Kind] = {"algorithms": "algorithm", "models": "model", "sources": "source"}
 
 
 def listing(what: str) -> list[dict[str, Any]]:
-    """A row for each suite, algorithm, model or source. One that cannot be loaded is listed with its fault."""
-    if what not in ("suites", *KINDS):
-        raise UserError(f"list '{what}'{registry.suggest(what, ['suites', *KINDS])}")
+    """A row for each suite, table, algorithm, model or source. One that cannot be loaded is listed with its fault."""
+    if what not in ("suites", "tables", *KINDS):
+        raise UserError(f"list '{what}'{registry.suggest(what, ['suites', 'tables', *KINDS])}")
+    if what == "tables":
+        return [{"name": name, "about": table_title(name)} for name in table_names()]
     rows = []
     for name in suite_names() if what == "suites" else registry.names(KINDS[what]):
         try:

@@ -116,16 +116,21 @@ def run_cells(
         ProcessPoolExecutor(len(workers), context, _start_worker, (messages, free, verbose)) as pool,
         _progress(messages, len(pending), console) as finish,
     ):
-        futures: dict[Future[float], Cell] = {pool.submit(_work, cell, store, machine): cell for cell in pending}
+        several = len({cell.suite.name for cell in pending}) > 1
+        names = [f"{cell.suite.name}, {cell}" if several else str(cell) for cell in pending]
+        futures: dict[Future[float], tuple[Cell, str]] = {
+            pool.submit(_work, cell, name, store, machine): (cell, name)
+            for cell, name in zip(pending, names, strict=True)
+        }
         try:
             for future in as_completed(futures):
-                cell = futures[future]
+                cell, name = futures[future]
                 error = future.exception()
                 if error is not None:
                     failures.append((cell, error))
                     if isinstance(error, UserError):
                         pool.shutdown(wait=False, cancel_futures=True)
-                finish(cell, error, None if error else future.result())
+                finish(name, error, None if error else future.result())
         except BaseException:
             for process in list((pool._processes or {}).values()):
                 process.terminate()
@@ -172,14 +177,14 @@ class _Forward(logging.Handler):
         _worker["messages"].put(("log", "", record.getMessage(), 0, 0))
 
 
-def _work(cell: Cell, store: Path, machine: dict[str, Any]) -> float:
+def _work(cell: Cell, name: str, store: Path, machine: dict[str, Any]) -> float:
     started, last = time.monotonic(), 0.0
 
     def report(phase: str, done: int, total: int) -> None:
         nonlocal last
         if time.monotonic() - last > 0.1 or done == total:
             last = time.monotonic()
-            _worker["messages"].put(("progress", str(cell), phase, done, total))
+            _worker["messages"].put(("progress", name, phase, done, total))
 
     run_cell(cell, store, Machine(device=_worker["device"], **machine), report)
     return time.monotonic() - started
@@ -221,9 +226,9 @@ def _progress(messages: Any, total: int, console: Console) -> Iterator[Any]:
                     rows[cell] = (phase, bars.add_task(f"{cell}, {phase}", total=of))
                 bars.update(rows[cell][1], completed=done)
 
-        def finish(cell: Cell, error: BaseException | None, seconds: float | None) -> None:
-            if str(cell) in rows:
-                bars.update(rows.pop(str(cell))[1], visible=False)
+        def finish(cell: str, error: BaseException | None, seconds: float | None) -> None:
+            if cell in rows:
+                bars.update(rows.pop(cell)[1], visible=False)
             bars.advance(overall)
             if error is None:
                 bars.console.print(f"[green]✓[/] {cell} in {seconds:.0f} s")

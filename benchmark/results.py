@@ -128,10 +128,11 @@ def read(results: Path, suite: str, variant: str | None = None) -> Results:
             if key in latest:
                 notes.append(f"{key[0]} seed {key[1]} was run with several settings; the last one is shown.")
             latest[key] = (path.parent, done)
-    return _assemble(latest, list(dict.fromkeys(notes)))
+    return assemble(latest, list(dict.fromkeys(notes)))
 
 
-def _assemble(cells: dict[tuple[str, int], tuple[Path, dict[str, Any]]], notes: list[str]) -> Results:
+def assemble(cells: dict[tuple[str, int], tuple[Path, dict[str, Any]]], notes: list[str]) -> Results:
+    """The results of chosen cells: (label, seed) -> the folder and what its marker says, with the files to be read."""
     rows, episodes, curves = [], [], []
     samples: dict[str, dict[str, np.ndarray]] = {}
     suite = dict(list(cells.values())[-1][1]["suite"])

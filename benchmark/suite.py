@@ -315,31 +315,36 @@ def load_suite(name_or_path: str, changes: Sequence[str] = ()) -> Suite:
 
     Raises UserError with the file, the key, what was found and what is allowed.
     """
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
-        path = suites_folder() / f"{name_or_path}.toml"
-        if not path.is_file():
-            raise UserError(
-                f"no suite '{name_or_path}'{registry.suggest(name_or_path, suite_names())}, or the path of a .toml file"
-            )
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"no suite file '{path}'; built-in suites: {', '.join(suite_names())}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"suite file '{path}' cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"suite file '{path}' is not valid TOML: {error}") from None
+    path = _suite_path(name_or_path)
+    table = read_toml(path, "suite", suite_names())
     for change in changes:
         _change(table, change)
     return resolve(table, path)
 
 
+def written_suite(name_or_path: str) -> Suite:
+    """The suite as its file has it, without the defaults of model, source and algorithms: needs no torch."""
+    path = _suite_path(name_or_path)
+    suite = _checked(read_toml(path, "suite", suite_names()), path)
+    splits = [split.model_copy(update={"source": split.source or suite.source}) for split in suite.splits]
+    return suite.model_copy(update={"splits": splits})
+
+
+def read_toml(path: Path, what: str, built_in: Sequence[str]) -> dict[str, Any]:
+    """The table of a file; what: the kind of file, for the messages. Raises UserError where it cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"no {what} file '{path}'; built-in {what}s: {', '.join(built_in)}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{what} file '{path}' cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{what} file '{path}' is not valid TOML: {error}") from None
+
+
 def resolve(table: Mapping[str, Any], path: Path) -> Suite:
     """The suite of a table read from `path`: checked, and with every default of model and sources filled in."""
-    if "name" in table:
-        raise UserError(f"{path}: unknown key 'name': a suite is called by the name of its file")
-    suite = _validated(Suite, {"name": path.stem, **table}, str(path))
+    suite = _checked(table, path)
     source = _resolve_source(suite.source, suite.task.kind, f"{path}: source")
     splits = [
         split.model_copy(
@@ -367,7 +372,7 @@ def with_algorithms(suite: Suite, wanted: Iterable[str]) -> Suite:
     Raises UserError for a name that is neither in the suite nor registered nor a file.
     """
     chosen = {}
-    for name in [label for name in wanted for label in (suite.algorithms if name == "all" else [name])]:
+    for name in [label for one in wanted for label in (suite.algorithms if one == "all" else [one])]:
         if name in suite.algorithms:
             chosen[name] = suite.algorithms[name].model_copy(update={"on_request": False})
         else:
@@ -380,6 +385,13 @@ def with_algorithms(suite: Suite, wanted: Iterable[str]) -> Suite:
     for label, entry in chosen.items():
         _resolve_entry(changed, label, entry, f"--algorithm {label}")
     return changed
+
+
+def written_cell(suite: Suite, label: str, seed: int) -> Cell:
+    """A cell with what the suite states of it: its identity lacks the defaults that `expand` fills in."""
+    entry = suite.algorithms[label]
+    budget = _budget(suite, entry, f"algorithms.{label}")
+    return Cell(suite, label, entry.algorithm, entry.hyperparameters, seed=seed, **budget)
 
 
 def expand(suite: Suite) -> list[Cell]:
@@ -415,6 +427,21 @@ def with_iterations(suite: Suite, iterations: int) -> Suite:
     return suite.model_copy(update={"training": suite.training.model_copy(update=training), "algorithms": entries})
 
 
+def with_budget(suite: Suite, share: float) -> Suite:
+    """The suite with this share of every algorithm's outer steps, at least one; schedules shrink with them."""
+
+    def scaled(training: dict[str, Any]) -> dict[str, Any]:
+        iterations = training.get("iterations")
+        return {**training, "iterations": max(1, round(share * iterations))} if iterations else training
+
+    entries = {
+        label: entry.model_copy(update={"training": scaled(entry.training)})
+        for label, entry in suite.algorithms.items()
+    }
+    training = suite.training.model_copy(update=scaled(suite.training.model_dump()))
+    return suite.model_copy(update={"training": training, "algorithms": entries})
+
+
 def make_model(table: Mapping[str, Any], x_shape: tuple[int, ...], outputs: int) -> Any:
     """The freshly initialised network that a resolved table describes."""
     options = {key: value for key, value in table.items() if key != "name"}
@@ -433,15 +460,40 @@ def as_json(cell: Cell) -> dict[str, Any]:
     return {**plain, "hash": cell.hash, "variant": cell.suite.variant, "suite": cell.suite.model_dump()}
 
 
+def _suite_path(name_or_path: str) -> Path:
+    """Where the file of a suite lies; raises UserError for a name that is not built in."""
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        return path
+    if name_or_path not in suite_names():
+        raise UserError(
+            f"no suite '{name_or_path}'{registry.suggest(name_or_path, suite_names())}, or the path of a .toml file"
+        )
+    return suites_folder() / f"{name_or_path}.toml"
+
+
+def _checked(table: Mapping[str, Any], path: Path) -> Suite:
+    """The suite of a table, as it is written."""
+    if "name" in table:
+        raise UserError(f"{path}: unknown key 'name': a suite is called by the name of its file")
+    return validated(Suite, {"name": path.stem, **table}, str(path))
+
+
 def _resolve_entry(suite: Suite, label: str, entry: Entry, place: str) -> dict[str, Any]:
-    algorithm = _validated(registry.load("algorithm", entry.algorithm), entry.hyperparameters, place)
-    training = _validated(Training, {**suite.training.model_dump(), **entry.training}, f"{place}.training")
+    algorithm = validated(registry.load("algorithm", entry.algorithm), entry.hyperparameters, place)
+    budget = _budget(suite, entry, place)
+    own = budget["evaluation"].settings
+    changed = {**entry.hyperparameters, **own}
+    at_test = validated(type(algorithm), changed, f"{place}.evaluation.settings").model_dump()
+    budget["evaluation"] = budget["evaluation"].model_copy(update={"settings": {name: at_test[name] for name in own}})
+    return {"hyperparameters": algorithm.model_dump(), **budget}
+
+
+def _budget(suite: Suite, entry: Entry, place: str) -> dict[str, Any]:
+    training = validated(Training, {**suite.training.model_dump(), **entry.training}, f"{place}.training")
     base = suite.evaluation.model_dump()
-    evaluation = _validated(OwnEvaluation, {**base, **entry.evaluation}, f"{place}.evaluation")
-    own = evaluation.settings
-    at_test = _validated(type(algorithm), {**entry.hyperparameters, **own}, f"{place}.evaluation.settings").model_dump()
-    evaluation = evaluation.model_copy(update={"settings": {name: at_test[name] for name in own}})
-    return {"hyperparameters": algorithm.model_dump(), "training": training, "evaluation": evaluation}
+    evaluation = validated(OwnEvaluation, {**base, **entry.evaluation}, f"{place}.evaluation")
+    return {"training": training, "evaluation": evaluation}
 
 
 def _source_class(table: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -456,7 +508,7 @@ def _resolve_source(table: dict[str, Any], kind: str, place: str) -> dict[str, A
     if not isinstance(table.get("name"), str):
         raise UserError(f"{place}: key 'name' is missing; allowed: {', '.join(registry.names('source'))}, path:...")
     source_class, options = _source_class(table)
-    source = _validated(source_class, options, place)
+    source = validated(source_class, options, place)
     if source.kind != kind:
         raise UserError(f"{place}: '{table['name']}' gives {source.kind} tasks, but task.kind is '{kind}'")
     return {"name": table["name"], **source.model_dump(mode="json", exclude={"kind", "path"})}
@@ -488,11 +540,12 @@ def _resolve_model(table: dict[str, Any], place: str) -> dict[str, Any]:
         p.name: (hints.get(p.name, Any), ... if p.default is p.empty else p.default) for p in parameters
     }
     options = create_model(table["name"], __base__=Section, **fields)
-    chosen = _validated(options, {key: value for key, value in table.items() if key != "name"}, place)
+    chosen = validated(options, {key: value for key, value in table.items() if key != "name"}, place)
     return {"name": table["name"], **chosen.model_dump(mode="json")}
 
 
-def _validated(model: Any, table: Mapping[str, Any], place: str) -> Any:
+def validated(model: Any, table: Mapping[str, Any], place: str) -> Any:
+    """The model made from a table; raises UserError with the place, the key, what was found and what is allowed."""
     try:
         return model(**table)
     except ValidationError as error:

@@ -13,8 +13,20 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "benchmark"
 
 # Each layer may import from the layers below it (and from itself).
-TRAINING = ["cli", "speed", "launch", "runner", "checking", "engine", "algorithms", "models", "tasks", "suite"]
-ANALYSIS = ["cli", "report", "analysis", "results"]
+TRAINING = [
+    "cli",
+    "reproduce",
+    "speed",
+    "launch",
+    "runner",
+    "checking",
+    "engine",
+    "algorithms",
+    "models",
+    "tasks",
+    "suite",
+]
+ANALYSIS = ["cli", "reproduce", "report", "analysis", "results"]
 ANYWHERE = {"errors", "registry", ""}
 
 
@@ -57,7 +69,10 @@ def test_imports_run_downwards(path):
     assert imports_of(path) <= allowed
 
 
-@pytest.mark.parametrize("module", ["benchmark.results", "benchmark.analysis.comparisons", "benchmark.report.page"])
+@pytest.mark.parametrize(
+    "module",
+    ["benchmark.results", "benchmark.analysis.comparisons", "benchmark.report.page", "benchmark.reproduce.reading"],
+)
 def test_analysis_needs_no_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'learn2learn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -195,7 +195,7 @@ def test_an_error_has_no_traceback(metagap):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("kind", ["suites", "algorithms", "sources", "models"])
+@pytest.mark.parametrize("kind", ["suites", "tables", "algorithms", "sources", "models"])
 def test_lists(here, every_name, kind):
     rows = json.loads(here("list", kind, "--json")[1])
     assert rows

@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from benchmark.errors import UserError
-from benchmark.suite import expand, load_suite, suite_names, with_algorithms, with_iterations, with_seeds
+from benchmark.suite import (
+    expand,
+    load_suite,
+    suite_names,
+    with_algorithms,
+    with_budget,
+    with_iterations,
+    with_seeds,
+    written_cell,
+    written_suite,
+)
 
 SMALL = """
 title = "Small"
@@ -231,6 +241,30 @@ def test_iterations_override_every_budget(write):
     suite = load_suite(write(SMALL, ("{ lr = 1.0 }", "{ lr = 1.0, iterations = 9 }")))
     assert [cell.training.iterations for cell in expand(suite)[:2]] == [4, 9]
     assert [cell.training.iterations for cell in expand(with_iterations(suite, 2))[:2]] == [2, 2]
+
+
+def test_a_budget_scales_every_budget(write):
+    suite = load_suite(write(SMALL, ("iterations = 4", "iterations = 40"), ("{ lr = 1.0 }", "{ iterations = 100 }")))
+    half = with_budget(suite, 0.5)
+    assert [cell.training.iterations for cell in expand(half)[:2]] == [20, 50]
+    assert [cell.training.iterations for cell in expand(with_budget(suite, 0.001))[:2]] == [1, 1]
+    assert {cell.hash for cell in expand(half)}.isdisjoint(cell.hash for cell in expand(suite))
+    untrained = with_iterations(suite, 0)
+    assert [cell.training.iterations for cell in expand(with_budget(untrained, 0.5))[:2]] == [0, 0]
+
+
+def test_a_suite_as_it_is_written_lacks_only_defaults(write):
+    path = write()
+    written, suite = written_suite(path), load_suite(path)
+    assert written.model == {"name": "conv4", "filters": 4} and written.source == {"name": "glyphs", "alphabets": 5}
+    assert written.splits[1].source == written.source
+    for full in expand(suite):
+        cell = written_cell(written, full.label, full.seed)
+        assert (cell.training, cell.evaluation) == (full.training, full.evaluation)
+        assert cell.hyperparameters.items() <= full.hyperparameters.items()
+        assert cell.identity["model"].items() <= full.identity["model"].items()
+    with pytest.raises(UserError, match=r"small\.toml: unknown key 'task\.woys'"):
+        written_suite(write(SMALL, ("ways = 3", "ways = 3\nwoys = 2")))
 
 
 def test_algorithms_are_chosen_by_label_name_or_file(write, tmp_path):

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from benchmark.analysis.equivalence import MARGINS
+from benchmark.report import published as beside
 from benchmark.report.frames import STATISTICS, Frames
 from benchmark.report.measure import MISSING, probability, share, uncertain
 
@@ -291,43 +293,26 @@ def all_comparisons(frames: Frames) -> Table | None:
 
 def published(frames: Frames) -> Table | None:
     """Published values beside ours; None where the suite cites none."""
-    table = frames.published
-    if table.empty:
-        return None
-    scale, decimals = (1.0, 2) if frames.measure.log else (100.0, 1)
-
-    def text(value: float, low: float = math.nan, high: float = math.nan, signed: bool = False) -> str:
-        return uncertain(value * scale, low * scale, high * scale, decimals, signed)
-
     rows = []
-    for _, row in table.iterrows():
-        value, half = row["published"], row["published_interval"]
-        split = row["split"]
-        cells = {
-            "algorithm": row["algorithm"],
-            "split": frames.gap_row(split),
-            "steps": MISSING if pd.isna(row["step"]) else str(int(row["step"])),
-            "published": text(value, value - half, value + half),
-            "ours, episodes": text(row["ours"], row["episodes_low"], row["episodes_high"]),
-            "ours, seeds": text(row["ours"], row["seeds_low"], row["seeds_high"])
-            if not math.isnan(row["seeds_low"])
-            else MISSING,
-            "difference": text(row["difference"], signed=True),
-        }
-        if frames.measure.log:
-            cells |= {"our median": text(row["median"]), "our interquartile mean": text(row["iqm"])}
-            cells |= {"diverged": share(row["diverged"])}
-        kind = row["kind"] if isinstance(row["kind"], str) else "not given"
-        rows.append(cells | {"verdict": row["verdict"], "published interval": kind, "source": _source(row)})
-    return Table(
-        name="published",
-        caption=f"{frames.measure.heading}, mean over the episodes. Ours with the 95% interval over episodes, as "
-        "papers print it, and over seeds. It is compatible if the difference lies within both intervals together (root "
-        "of the sum of squares; ours over seeds if there are several).",
-        frame=pd.DataFrame(rows),
-        labels=2,
-        plain=frozenset({"verdict", "published interval", "source"}),
-    )
+    for row in frames.published.to_dict("records"):
+        theirs, ours = beside.kinds(row)
+        rows.append(
+            {
+                "algorithm": row["algorithm"],
+                "split": frames.gap_row(row["split"]),
+                "steps": MISSING if pd.isna(row["step"]) else str(int(row["step"])),
+                **beside.columns(row, frames.measure),
+                "verdict": beside.verdict(row),
+                "published ±": theirs,
+                "our ±": ours,
+                "source": beside.source(row),
+            }
+        )
+    margin = beside.margin(MARGINS[frames.suite["task"]["kind"]], frames.measure)
+    caption = f"{frames.measure.heading}, mean over the episodes. The difference is ours − published, with its 95% "
+    caption += f"interval; the margin is {margin}. {beside.EXPLAINED}"
+    plain = frozenset({"verdict", "published ±", "our ±", "source"})
+    return Table("published", caption, pd.DataFrame(rows), labels=2, plain=plain) if rows else None
 
 
 def provenance(frames: Frames) -> Table:
@@ -412,11 +397,6 @@ def _ordered(frames: Frames, table: pd.DataFrame, algorithm: str = "algorithm") 
     splits = [name for _, names in frames.split_groups() for name in names]
     keys = {"_split": table["split"].map(splits.index), "_algorithm": table[algorithm].map(frames.algorithms.index)}
     return table.assign(**keys).sort_values(["_split", "_algorithm"], kind="stable")
-
-
-def _source(row: pd.Series) -> str:
-    mark = {"V": "read at the source", "S": "quoted elsewhere", "R": "recalled"}.get(row["mark"], row["mark"])
-    return ", ".join(part for part in (row["source"], mark) if isinstance(part, str) and part)
 
 
 def _bounds(frames: Frames, score: float, low: float, high: float) -> str:

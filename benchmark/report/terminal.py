@@ -12,8 +12,9 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from benchmark.report import published as beside
 from benchmark.report.frames import ROLE_ORDER, SHIFT_GROUP, Frames, is_shifted, split_label
-from benchmark.report.measure import MISSING, Measure, number, probability, share, uncertain
+from benchmark.report.measure import MISSING, Measure, number, probability, share
 
 if TYPE_CHECKING:
     from benchmark.results import Results
@@ -59,44 +60,25 @@ def print_gaps(frames: Frames, console: Console) -> None:
 
 def print_published(frames: Frames, console: Console) -> None:
     """Published values beside ours, and in what the suite differs; prints nothing where the suite cites none."""
-    measure, table = frames.measure, frames.published
-    if table.empty:
+    if frames.published.empty:
         return
-    scale, decimals = (1.0, 2) if measure.log else (100.0, 1)
-
-    def text(value: float, low: float = math.nan, high: float = math.nan) -> str:
-        return uncertain(value * scale, low * scale, high * scale, decimals)
-
-    spread = ("median", "IQM", "diverged") if measure.log else ()  # beside a mean that single episodes can ruin
-    for split, rows in table.groupby("split", sort=False):
-        out = _table(f"Published values and ours on {split}: {measure.label} (ours: mean, 95% interval over episodes)")
-        for heading in ("", "steps", "published", "ours", *spread, "verdict"):
-            out.add_column(heading, justify="left" if heading in ("", "verdict") else "right")
-        for row in rows.to_dict("records"):
-            half = row["published_interval"]
-            robust = (text(row["median"]), text(row["iqm"]), share(row["diverged"]))
-            out.add_row(
-                escape(row["algorithm"]),
-                MISSING if pd.isna(row["step"]) else str(int(row["step"])),
-                escape(text(row["published"], row["published"] - half, row["published"] + half) + _mark(row["mark"])),
-                text(row["ours"], row["episodes_low"], row["episodes_high"]),
-                *(robust if measure.log else ()),
-                _coloured(row["verdict"]),
-            )
-        console.print(out)
-    marks = set(table["mark"])
-    for mark, meaning in {"S": "quoted by another paper", "R": "recalled, to be checked"}.items():
-        if mark in marks:
-            console.print(f"[dim]{escape(f'[{mark}]')} {meaning}[/]")
+    for split, rows in frames.published.groupby("split", sort=False):
+        table = new_table(f"Published values and ours on {split}: {frames.measure.label}")
+        for position, row in enumerate(rows.to_dict("records")):
+            cells = beside.stacked(row, frames.measure)
+            if position == 0:
+                for heading in ("", "steps", *cells, "verdict"):
+                    table.add_column(heading, justify="left" if heading in ("", "verdict") else "right")
+            step = MISSING if pd.isna(row["step"]) else str(int(row["step"]))
+            table.add_row(escape(row["algorithm"]), step, *map(escape, cells.values()), coloured(beside.verdict(row)))
+        console.print(table)
+    for mark in beside.UNREAD:
+        if mark in set(frames.published["mark"]):
+            console.print(f"[dim]{escape(f'[{mark}]')} {beside.MARKS[mark]}[/]")
     if frames.deviations:
         console.print("[bold]Known deviations from the published protocol[/]")
         for deviation in frames.deviations:
             console.print(Padding(escape(f"– {deviation}"), (0, 0, 0, 2)))
-
-
-def _mark(mark: Any) -> str:
-    """What follows a published value that was not read at its source."""
-    return f" [{mark}]" if mark in ("S", "R") else ""
 
 
 def print_comparison(frame: pd.DataFrame, a: str, b: str, results: Results, console: Console) -> None:
@@ -104,7 +86,7 @@ def print_comparison(frame: pd.DataFrame, a: str, b: str, results: Results, cons
     measure = Measure.of(results.suite)
     frame = frame[frame["statistic"] == measure.statistic]
     kinds = ", ".join(dict.fromkeys(frame["interval"]))
-    out = _table(f"{a} − {b} in {measure.gap_unit}, positive: {a} is better (95% interval: {kinds})")
+    out = new_table(f"{a} − {b} in {measure.gap_unit}, positive: {a} is better (95% interval: {kinds})")
     for heading in ("split", "role", "difference", "p", f"P({a} better)", "verdict"):
         out.add_column(escape(heading), justify="left" if heading in ("split", "role", "verdict") else "right")
     for row in frame.to_dict("records"):
@@ -114,7 +96,7 @@ def print_comparison(frame: pd.DataFrame, a: str, b: str, results: Results, cons
             measure.gap(row["difference"], row["low"], row["high"]),
             probability(row["p"]),
             number(row["improvement"], 2),
-            _coloured(row["verdict"]),
+            coloured(row["verdict"]),
         )
     console.print(out)
 
@@ -148,7 +130,7 @@ def _grid(console: Console, title: str, rows: list[tuple[str, str, str]], text: 
     fit = max(1, (console.width - label - 2) // widest)
     for start in range(0, len(algorithms), fit):
         shown = algorithms[start : start + fit]
-        out = _table(title if start == 0 else None)
+        out = new_table(title if start == 0 else None)
         out.add_column("", width=label, overflow="fold")
         for algorithm in shown:
             out.add_column(escape(algorithm), justify="right", no_wrap=True)
@@ -161,7 +143,8 @@ def _grid(console: Console, title: str, rows: list[tuple[str, str, str]], text: 
         console.print(out)
 
 
-def _table(title: str | None) -> Table:
+def new_table(title: str | None) -> Table:
+    """An empty table in the look of all of them."""
     return Table(
         title=None if title is None else escape(title),
         box=box.SIMPLE_HEAD,
@@ -176,6 +159,8 @@ def _interval(table: pd.DataFrame) -> str:
     return f"95% interval over {' or '.join(dict.fromkeys(table['interval']))}"
 
 
-def _coloured(verdict: str) -> str:
-    colour = "green" if verdict == "compatible" or "better" in verdict else "yellow"
+def coloured(verdict: str) -> str:
+    """A verdict: green where something was shown, red where values differ, else yellow."""
+    shown = verdict.startswith("agrees") or "better" in verdict
+    colour = "green" if shown else "red" if verdict.startswith("differs") else "yellow"
     return f"[{colour}]{escape(verdict)}[/]"

@@ -59,15 +59,15 @@ def missing(split: Split) -> str:
 
 
 def _score_split(bench: Workbench, meta: Params, split: Split, tasks: Tasks, draw: Any, report: Report) -> pd.DataFrame:
-    conditions, few = _conditions(bench, split), min(len(draw), bench.cell.evaluation.diagnostic_episodes)
-    total, done, frames = len(draw) + few * (len(conditions) - 1), 0, []
+    under, few = conditions(bench, split), min(len(draw), bench.cell.evaluation.diagnostic_episodes)
+    total, done, frames = len(draw) + few * (len(under) - 1), 0, []
 
     def advance(episodes: int) -> None:
         nonlocal done
         done += episodes
         report(split.name, done, total)
 
-    for condition in conditions:
+    for condition in under:
         drawn = draw if condition == "standard" else draw[:few]  # the first of the same episodes
         if condition == "open":
             drawn = tasks.draw_open(few, bench.spec(split), bench.generator(split, "test"))
@@ -76,7 +76,7 @@ def _score_split(bench: Workbench, meta: Params, split: Split, tasks: Tasks, dra
     return pd.concat(frames, ignore_index=True)
 
 
-def _conditions(bench: Workbench, split: Split) -> list[Condition]:
+def conditions(bench: Workbench, split: Split) -> list[Condition]:
     """The conditions under which a split is scored; beside the standard one, on fewer episodes."""
     evaluation = bench.cell.evaluation
     found: list[Condition] = ["standard"]

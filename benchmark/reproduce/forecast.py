@@ -1,0 +1,129 @@
+"""What running a table would take: cells, time, data and disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.markup import escape
+
+from benchmark import registry
+from benchmark.errors import UserError
+from benchmark.launch import cores
+from benchmark.report.terminal import new_table
+from benchmark.reproduce.running import Work
+from benchmark.runner.pace import pace
+from benchmark.runner.score import missing
+from benchmark.runner.workbench import Machine
+
+
+def forecast(
+    todo: Sequence[Work], store: Path, workers: list[str], machine: dict[str, Any], console: Console
+) -> dict[str, Any]:
+    """A row per suite and algorithm, the data that are missing, and time and disk in all.
+
+    Every kind of cell that is to be run is timed on this machine for a few iterations and episodes, one after the
+    other, where its data are here. Times are in seconds, sizes in bytes; what cannot be known is None.
+    """
+    pending = sum(len(one.lacking) for one in todo)
+    threads = max(1, cores() // max(1, min(len(workers), pending)))
+    place = Machine(torch.device(workers[0]), threads=threads, **machine)
+    with console.status("timing each kind of cell") as status:
+        rows = [row for one in todo for row in _rows(one, place, status.update)]
+    known = [row for row in rows if row["seconds a cell"] is not None]
+    each = [row["seconds a cell"] for row in known for _ in range(row["to run"])]
+    return {
+        "workers": workers,
+        "cells": rows,
+        "missing data": _missing_data(todo),
+        "seconds": max([sum(each) / len(workers), *each], default=0.0),
+        "bytes here": sum(_size(cell.folder(store)) for one in todo for cell in one.cells),
+        "bytes to come": sum(row["to run"] * row["bytes a cell"] for row in known),
+        "not timed": sum(row["to run"] for row in rows if row["seconds a cell"] is None),
+    }
+
+
+def print_forecast(found: dict[str, Any], console: Console) -> None:
+    """The result of `forecast`, for reading."""
+    table = new_table("What there is to run")
+    for heading in ("suite", "algorithm", "done", "to run", "iterations", "a cell takes"):
+        table.add_column(heading, justify="left" if heading in ("suite", "algorithm") else "right")
+    for row in found["cells"]:
+        timed = row["seconds a cell"] is not None
+        takes = _time(row["seconds a cell"]) if timed else "not known" if row["to run"] else ""
+        counts = (str(row["done"]), str(row["to run"]), f"{row['iterations']:,}")
+        table.add_row(escape(row["suite"]), escape(row["algorithm"]), *counts, takes)
+    console.print(table)
+    for row in found["missing data"]:
+        if row["needed"]:
+            how = f": {row['download']}, `metagap data get {row['source']}`" if row["download"] else ""
+            console.print(f"[yellow]Missing data:[/] {escape(row['source'] + how)}")
+    if optional := [row["source"] for row in found["missing data"] if not row["needed"]]:
+        console.print(f"Optional data that are missing: {escape(', '.join(optional))}")
+    done, to_run = (sum(row[key] for row in found["cells"]) for key in ("done", "to run"))
+    workers = len(found["workers"])
+    on = f"{workers} worker{'s' * (workers != 1)} ({', '.join(sorted(set(found['workers'])))})"
+    rest = f", and {found['not timed']} more that cannot be timed without their data" if found["not timed"] else ""
+    time = f"about {_time(found['seconds'])} of computing on {on}{rest}"
+    console.print(f"{done + to_run} cells, {done} done. To run: {time}.")
+    console.print(f"Results: {_bytes(found['bytes here'])} here, about {_bytes(found['bytes to come'])} to come.")
+
+
+def _rows(one: Work, machine: Machine, tell: Any) -> Iterator[dict[str, Any]]:
+    for label in one.part.rows:
+        cells = [cell for cell in one.cells if cell.label == label]
+        lacking = [cell for cell in one.lacking if cell.label == label]
+        seconds = size = None
+        if lacking:
+            tell(f"timing {escape(label)} of {escape(one.part.suite.name)}")
+            try:
+                found = pace(lacking[0], machine)
+                seconds, size = found.seconds, found.bytes
+            except UserError:
+                pass  # its data are listed as missing
+        yield {
+            "suite": one.part.suite.name,
+            "algorithm": label,
+            "done": len(cells) - len(lacking),
+            "to run": len(lacking),
+            "iterations": cells[0].training.iterations,
+            "seconds a cell": seconds,
+            "bytes a cell": size,
+        }
+
+
+def _missing_data(todo: Sequence[Work]) -> list[dict[str, Any]]:
+    """A row for each source that is not here, and whether the table needs it."""
+    rows: dict[str, dict[str, Any]] = {}
+    for one in todo:
+        for split, needed in one.data:
+            name, fault = split.source["name"], missing(split)
+            if fault:
+                kind = "path" if name.startswith("path:") else name
+                size = getattr(registry.load("source", kind), "download_size", "")
+                row = rows.setdefault(name, {"source": name, "download": size, "needed": False, "found": fault})
+                row["needed"] |= needed
+    return list(rows.values())
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _time(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 100 * 3600 else f"{seconds / 86400:.0f} days"
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"

@@ -1,0 +1,116 @@
+"""How long a cell takes on this machine and what it leaves on the disk, from a few iterations and episodes of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+
+from benchmark.engine.capture import WARM_UP, Captured
+from benchmark.engine.evaluate import Evaluation
+from benchmark.engine.outer import OuterLoop
+from benchmark.runner.score import EPISODES_IN_MEMORY, conditions, missing
+from benchmark.runner.workbench import Machine, Workbench, seed_of
+from benchmark.suite import Cell, Split
+from benchmark.tasks.episode import TaskSpec
+from benchmark.tasks.source import Part
+
+TIMED = 5
+"""Iterations or batches of episodes that are timed, fewer where they take long."""
+PATIENCE = 1.0
+"""Seconds after which timing stops."""
+EPISODES = 8
+"""At least so many are scored at once: an episode alone takes longer than it does among others."""
+BYTES_A_ROW = {"classification": 12, "regression": 30}
+"""Of a row of an evaluation file, packed, as seen on Omniglot and on sinusoids."""
+
+
+class Pace(NamedTuple):
+    """What a cell takes: seconds of an outer step and of scoring an episode, how many of both, and what it leaves."""
+
+    iteration: float
+    iterations: int
+    episode: float
+    episodes: int
+    bytes: int
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole cell, without preparations such as reading data and compiling."""
+        return self.iterations * self.iteration + self.episodes * self.episode
+
+
+def pace(cell: Cell, machine: Machine) -> Pace:
+    """Time a cell without leaving anything behind. Raises UserError where its data are missing.
+
+    Nothing is compiled for it: what is timed is the plain way, which a long training may well beat.
+    """
+    bench = Workbench(cell, dataclasses.replace(machine, compile=False))
+    learned = sum(value.numel() * value.element_size() for value in bench.meta.values())
+    iterations = cell.training.iterations if bench.algorithm.trains else 0
+    iteration = _iteration(bench) if iterations else 0.0
+    validated = cell.training.validations * cell.training.validation_episodes if cell.suite.validation else 0
+    episode, tested = _evaluation(bench)
+    rows = tested * (cell.evaluation.path_steps + 1)
+    episodes = tested + (validated if iterations else 0)
+    size = learned + BYTES_A_ROW[cell.suite.task.kind] * rows
+    return Pace(iteration, iterations, episode, episodes, size)
+
+
+def _iteration(bench: Workbench) -> float:
+    settings, device = bench.cell.training, bench.device
+    outer = OuterLoop(bench.bind(bench.training_spec), bench.meta, settings, bench.training_plan, bench.machine.threads)
+    sampler = torch.Generator(device).manual_seed(seed_of("timing", 0))
+
+    def iterate() -> None:
+        draw = bench.training_tasks.draw(settings.meta_batch, bench.training_spec, sampler)
+        outer.update(bench.training_tasks.episode(draw, bench.training_spec).to(device, bench.dtype))
+
+    outer.schedule()
+    return _timed(Captured(iterate, [sampler]) if device.type == "cuda" else iterate, device)
+
+
+def _evaluation(bench: Workbench) -> tuple[float, int]:
+    """Seconds of scoring a test episode, on the average over the splits that are here, and how many are scored."""
+    seconds, count = 0.0, 0
+    settings = bench.cell.evaluation
+    for split in bench.cell.suite.test_splits:
+        if split.optional and missing(split):
+            continue
+        spec, episodes = bench.spec(split), split.episodes or settings.episodes
+        few = min(settings.diagnostic_episodes, episodes)
+        scored = episodes + few * (len(conditions(bench, split)) - 1)
+        seconds, count = seconds + scored * _episode(bench, split, spec, episodes), count + scored
+    return seconds / max(count, 1), count
+
+
+def _episode(bench: Workbench, split: Split, spec: TaskSpec, episodes: int) -> float:
+    plan = bench.evaluation_plan(episodes)
+    tasks = bench.tasks(split.source, Part(split.classes, split.images))
+    at_once = min(episodes, EPISODES if plan.how == "loop" else max(EPISODES, plan.chunk), EPISODES_IN_MEMORY)
+    drawn = tasks.episode(tasks.draw(at_once, spec, bench.generator(split, "timing")), spec)
+    drawn = drawn.to(bench.device, bench.dtype)
+    steps, threads = bench.cell.evaluation.path_steps, bench.machine.threads
+    evaluation = Evaluation(bench.bind(spec), spec, steps, plan, threads=threads)
+    return _timed(lambda: evaluation(bench.meta, drawn), bench.device) / at_once
+
+
+def _timed(call: Callable[[], Any], device: torch.device) -> float:
+    """Seconds of a call, once it has been traced and captured."""
+    for _ in range(1 if device.type == "cpu" else WARM_UP + 2):
+        call()
+    _wait(device)
+    started, done = time.perf_counter(), 0
+    while done < TIMED and time.perf_counter() - started < PATIENCE:
+        call()
+        done += 1
+    _wait(device)
+    return (time.perf_counter() - started) / done
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,79 @@
+import math
+
+import pytest
+
+from benchmark.analysis.equivalence import MARGINS, Margin
+from benchmark.report.measure import CLASSIFICATION, REGRESSION
+from benchmark.report.published import columns, kinds, margin, source, stacked, verdict
+
+
+def row(**changes):
+    base = {
+        "published": 0.487, "published_interval": 0.0184, "kind": "95% CI over episodes", "exact": False,
+        "source": "Somebody (2017), Table 1", "mark": "V", "ours": 0.4912, "ours_interval": 0.0113,
+        "ours_kind": "95% CI over 600 episodes", "median": 0.5, "iqm": 0.49, "diverged": 0.0,
+        "difference": 0.0042, "low": -0.0175, "high": 0.0259, "verdict": "undecided", "remark": "7 seeds would do",
+    }  # fmt: skip
+    return base | changes
+
+
+def test_values_have_the_decimals_of_the_paper():
+    cells = columns(row(), CLASSIFICATION)
+    assert cells == {"published": "48.70 ± 1.84", "ours": "49.12 ± 1.13", "difference": "+0.42 ± 2.17"}
+    cells = columns(row(published=0.987, published_interval=0.004), CLASSIFICATION)
+    assert (cells["published"], cells["ours"]) == ("98.7 ± 0.4", "49.1 ± 1.1")
+    assert columns(row(published_interval=math.nan, published=0.6557), CLASSIFICATION)["published"] == "65.57"
+
+
+def test_regression_shows_what_one_episode_cannot_ruin():
+    ruined = row(published=0.38, published_interval=math.nan, ours=math.inf, ours_interval=math.inf)
+    ruined |= {"difference": math.inf, "low": -math.inf, "high": math.inf, "diverged": 0.001}
+    cells = columns(ruined, REGRESSION)
+    assert cells == {
+        "published": "0.38", "ours": "∞", "difference": "+∞", "our median": "0.50", "our IQM": "0.49",
+        "diverged": "0.1%",
+    }  # fmt: skip
+
+
+def test_not_run_is_left_open():
+    blank = dict.fromkeys(("ours", "ours_interval", "difference", "low", "high"), math.nan)
+    cells = columns(row(**blank, ours_kind=None), CLASSIFICATION)
+    assert (cells["ours"], cells["difference"]) == ("–", "–")
+    assert kinds(row(ours_kind=math.nan))[1] == "–"
+
+
+def test_words():
+    assert verdict(row()) == "undecided: 7 seeds would do"
+    assert verdict(row(verdict="agrees", remark="")) == "agrees"
+    assert kinds(row()) == ("95% CI over episodes", "95% CI over 600 episodes")
+    assert kinds(row(kind=None, exact=True))[0] == "not stated, taken as exact"
+    assert kinds(row(kind=None, exact=True, published_interval=math.nan))[0] == "none, taken as exact"
+    assert source(row()) == "Somebody (2017), Table 1, read at the source"
+
+
+@pytest.mark.parametrize(
+    ("mark", "words"), [("S", "[S] quoted by another paper"), ("R", "[R] recalled, to be checked")]
+)
+def test_a_value_that_was_not_read_at_its_source_has_its_mark(mark, words):
+    assert columns(row(mark=mark), CLASSIFICATION)["published"] == f"48.70 ± 1.84 [{mark}]"
+    assert source(row(mark=mark)) == f"Somebody (2017), Table 1, {words}"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "measure", "text"),
+    [
+        (MARGINS["classification"], CLASSIFICATION, "1 percentage point"),
+        (Margin(0.015), CLASSIFICATION, "1.5 percentage points"),
+        (MARGINS["regression"], REGRESSION, "10% of the published value"),
+        (Margin(0.05), REGRESSION, "0.05 in MSE"),
+    ],
+)
+def test_margins_in_words(chosen, measure, text):
+    assert margin(chosen, measure) == text
+
+
+def test_a_narrow_place_has_the_robust_statistics_below():
+    cells = stacked(row(ours=0.6, ours_interval=0.1), REGRESSION)
+    assert cells["ours"] == "0.6000 ± 0.1000\nmedian 0.5000\nIQM 0.4900\n0.0% diverged"
+    assert list(cells) == ["published", "ours", "difference"]
+    assert stacked(row(), CLASSIFICATION) == columns(row(), CLASSIFICATION)

@@ -1,0 +1,102 @@
+"""The pace of a cell: what is counted, and that timing leaves nothing behind."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from benchmark.errors import UserError
+from benchmark.runner.pace import BYTES_A_ROW, Pace, pace
+from benchmark.runner.workbench import Machine
+from benchmark.suite import expand, load_suite
+
+SUITE = """
+title = "Tiny images"
+[task]
+ways = 3
+shots = 1
+queries = 2
+[model]
+name = "conv4"
+filters = 4
+[source]
+name = "glyphs"
+alphabets = 5
+characters = 4
+instances = 6
+image_size = 16
+[training]
+iterations = 1000
+meta_batch = 2
+schedule = "linear"
+validations = 4
+validation_episodes = 5
+[evaluation]
+episodes = 9
+steps = 2
+curve_steps = 3
+diagnostic_episodes = 4
+[algorithms.maml]
+[algorithms.scratch]
+[[splits]]
+name = "old"
+role = "meta-train"
+classes = "train"
+[[splits]]
+name = "val"
+role = "meta-val"
+classes = "val"
+[[splits]]
+name = "new"
+role = "in-distribution"
+classes = "test"
+[[splits]]
+name = "gone"
+role = "cross-domain"
+source = { name = "path:gone.npz", image_size = 16 }
+optional = true
+"""
+
+CPU = Machine(torch.device("cpu"), engine="loop eager")
+
+
+@pytest.fixture
+def cells(tmp_path):
+    def cells(text: str = SUITE):
+        path = tmp_path / "tiny.toml"
+        path.write_text(text)
+        return {cell.label: cell for cell in expand(load_suite(str(path)))}
+
+    return cells
+
+
+def test_everything_is_counted(cells, tmp_path):
+    found = pace(cells()["maml"], CPU)
+    assert found.iterations == 1000 and 0 < found.iteration < 1 and 0 < found.episode < 1
+    # Nine episodes of both splits that are here; of four further conditions four episodes each; twenty of validations.
+    tested = 2 * 9 + 4 * 4
+    assert found.episodes == tested + 4 * 5
+    rows = tested * (3 + 1)
+    assert found.bytes - BYTES_A_ROW["classification"] * rows == 4 * parameters(cells()["maml"])
+    assert found.seconds == pytest.approx(1000 * found.iteration + found.episodes * found.episode)
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.toml"]
+
+
+def parameters(cell):
+    from benchmark.runner.workbench import Workbench
+
+    return sum(value.numel() for value in Workbench(cell, CPU).network.parameters())
+
+
+def test_what_is_not_trained_takes_no_training(cells):
+    found = pace(cells()["scratch"], CPU)
+    assert (found.iteration, found.iterations, found.episodes) == (0, 0, 34)
+
+
+def test_a_pace_is_what_it_multiplies_to():
+    assert Pace(0.5, 10, 0.25, 4, 0).seconds == 6
+
+
+def test_missing_data_are_refused(cells):
+    with pytest.raises(UserError, match=r"path:gone\.npz"):
+        pace(cells(SUITE.replace("optional = true", ""))["maml"], CPU)
