@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-data_app = typer.Typer(help="The data sets: what is here, fetch one, check it.", no_args_is_help=True)
+data_app = typer.Typer(help="The data sets: what is here, fetch one, check it, compare two.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
 SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="A built-in suite, or the path of a .toml file.")]
@@ -361,23 +361,31 @@ def show(
 def data_list(data: DataFolder = None, json: Json = False) -> None:
     """List the data sets, and which are on this machine."""
     from benchmark import inspection
+    from benchmark.tasks import catalogue
 
     _use_data(data)
-    rows = inspection.data_listing()
+    rows = catalogue.listing()
     if json:
         _print_json(rows)
-    else:
-        inspection.print_listing(rows, _console())
+        return
+    inspection.print_listing([{key: row[key] for key in catalogue.BRIEFLY} for row in rows], _console())
+    for remark in (row["remark"] for row in rows if row["remark"]):
+        print(f"Note: {remark}.")
+    print(f"Data folder: {catalogue.data_folder()}; who made a data set: metagap show NAME")
 
 
 @data_app.command()
 def get(names: Annotated[list[str], typer.Argument(metavar="SOURCE...")], data: DataFolder = None) -> None:
-    """Download data sets into the data folder."""
-    from benchmark import inspection
+    """Download data sets into the data folder; what broke off goes on where it was."""
+    from benchmark.tasks import catalogue
 
     _use_data(data)
-    for name in names:
-        inspection.download(name, _console())
+    try:
+        for name in names:
+            catalogue.get(name, _console())
+    except KeyboardInterrupt:
+        print("metagap: interrupted; run the same command again to go on", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 @data_app.command()
@@ -388,15 +396,34 @@ def verify(
 ) -> None:
     """Read data sets whole and compare them with what their publishers say; all that are here by default."""
     from benchmark import inspection
+    from benchmark.tasks import catalogue
 
     _use_data(data)
-    rows = inspection.verify(names or [])
+    rows = catalogue.verify(names or [])
     if json:
         _print_json(rows)
     else:
         inspection.print_listing(rows, _console())
     if any(row["state"] == "damaged" for row in rows):
         raise typer.Exit(1)
+
+
+@data_app.command()
+def leaks(
+    a: Annotated[str, typer.Argument(metavar="A", help="A source, or a part of one: NAME, NAME:PART or path:FILE.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    data: DataFolder = None,
+    json: Json = False,
+) -> None:
+    """Say which classes (by name) and images (to the last pixel) two sources, or two parts of one, share."""
+    from benchmark.tasks import catalogue
+
+    _use_data(data)
+    found = catalogue.leaks(a, b)
+    if json:
+        _print_json(found._asdict())
+    else:
+        print(found)
 
 
 def _load(

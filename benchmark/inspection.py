@@ -1,11 +1,9 @@
-"""What `metagap list`, `show` and `data` tell: descriptions of suites, algorithms, models and sources."""
+"""What `metagap list` and `show` tell: descriptions of suites, algorithms, models and sources."""
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import typing
-from pathlib import Path
 from typing import Any
 
 from pydantic_core import PydanticUndefined
@@ -18,23 +16,21 @@ from benchmark import registry
 from benchmark.errors import UserError
 from benchmark.reproduce.tables import table_names, table_title
 from benchmark.suite import Suite, load_suite, suite_names
-from benchmark.tasks.folders import data_folder
 
 KINDS: dict[str, registry.Kind] = {"algorithms": "algorithm", "models": "model", "sources": "source"}
 
 
 def listing(what: str) -> list[dict[str, Any]]:
-    """A row for each of a kind of things. A plugin that cannot be imported is listed with its fault."""
-    if what == "suites":
-        return [{"name": name, "about": load_suite(name).title} for name in suite_names()]
+    """A row for each suite, table, algorithm, model or source. One that cannot be loaded is listed with its fault."""
+    if what not in ("suites", "tables", *KINDS):
+        raise UserError(f"list '{what}'{registry.suggest(what, ['suites', 'tables', *KINDS])}")
     if what == "tables":
         return [{"name": name, "about": table_title(name)} for name in table_names()]
-    if what not in KINDS:
-        raise UserError(f"list '{what}'{registry.suggest(what, ['suites', 'tables', *KINDS])}")
     rows = []
-    for name in registry.names(KINDS[what]):
+    for name in suite_names() if what == "suites" else registry.names(KINDS[what]):
         try:
-            rows.append({"name": name, "about": registry.summary(registry.load(KINDS[what], name))})
+            about = load_suite(name).title if what == "suites" else registry.summary(registry.load(KINDS[what], name))
+            rows.append({"name": name, "about": about})
         except UserError as error:
             rows.append({"name": name, "about": f"broken: {error}"})
     return rows
@@ -76,86 +72,6 @@ def print_description(description: dict[str, Any], console: Console) -> None:
         console.print()
 
 
-def data_listing() -> list[dict[str, Any]]:
-    """A row for each source that has files."""
-    rows = []
-    for name, source in _stored():
-        try:
-            source().paths()
-            state = "here" if source.download_size else "ships with scikit-learn"
-        except UserError:
-            state = f"not in {data_folder()}"
-        size = source.download_size or "none"
-        rows.append(
-            {"name": name, "state": state, "download": size, "licence": source.licence, "citation": source.citation}
-        )
-    return rows
-
-
-def download(name: str, console: Console) -> None:
-    """Fetch a source into the data folder, unless it is there. Raises UserError where that fails."""
-    source = dict(_stored()).get(name)
-    if source is None:
-        raise UserError(f"data get: no data set '{name}'{registry.suggest(name, [n for n, _ in _stored()])}")
-    try:
-        source().paths()
-        console.print(f"{name}: already in {data_folder()}")
-        return
-    except UserError:
-        console.print(f"{name}: fetching {source.download_size} into {data_folder()} ({source.licence})")
-    try:
-        data_folder().mkdir(parents=True, exist_ok=True)
-        source.download(data_folder())
-    except (OSError, RuntimeError) as error:
-        raise UserError(
-            f"data get {name}: the download failed: {error}; run it again, or put the files there"
-        ) from None
-
-
-def verify(names: list[str]) -> list[dict[str, Any]]:
-    """Read each named source whole, or all that are here; `state` is ok, damaged or missing, `found` says why."""
-    stored = dict(_stored())
-    for name in names:
-        if name not in stored:
-            raise UserError(f"data verify: no data set '{name}'{registry.suggest(name, list(stored))}")
-    rows = []
-    for name in names or stored:
-        source = stored[name]()
-        try:
-            paths = source.paths()
-        except UserError as error:
-            if names:
-                rows.append({"name": name, "state": "missing", "found": str(error)})
-            continue
-        try:
-            images, labels, _ = source.read()
-        except UserError as error:
-            rows.append({"name": name, "state": "damaged", "found": str(error)})
-            continue
-        known = source.checksums()
-        found = [_md5(path) == known[path.name] for path in paths if path.is_file() and path.name in known]
-        origin = "; files are the publisher's" if found and all(found) else "; repacked files" if found else ""
-        rows.append(
-            {
-                "name": name,
-                "state": "ok",
-                "found": f"{len(images):,} images of {len(set(labels.tolist()))} classes{origin}",
-            }
-        )
-    return rows
-
-
-def _stored() -> list[tuple[str, Any]]:
-    from benchmark.tasks.sources import StoredSource, UserImages
-
-    found = []
-    for name in registry.names("source"):
-        source = registry.load("source", name)
-        if issubclass(source, StoredSource) and source is not UserImages:
-            found.append((name, source))
-    return found
-
-
 def _describe_suite(suite: Suite) -> dict[str, Any]:
     settings = [
         {"section": section, "settings": _settings(getattr(suite, section))}
@@ -173,11 +89,14 @@ def _describe_suite(suite: Suite) -> dict[str, Any]:
         {"split": s.name, "role": s.role, "source": s.source["name"], "classes": s.classes, "images": s.images}
         for s in suite.splits
     ]
+    deviations = {}
+    if suite.deviations:
+        deviations["Known deviations from the published protocol"] = [{"deviation": text} for text in suite.deviations]
     return {
         "name": suite.name,
         "kind": "suite",
         "about": f"{suite.title}\n\n{suite.description}",
-        "tables": {"Settings": settings, "Algorithms": algorithms, "Splits": splits},
+        "tables": {"Settings": settings, "Algorithms": algorithms, "Splits": splits, **deviations},
         "seeds": suite.seeds,
     }
 
@@ -240,7 +159,3 @@ def _type_name(annotation: Any) -> str:
     if typing.get_origin(annotation) is typing.Literal:
         return " | ".join(str(value) for value in typing.get_args(annotation))
     return annotation.__name__ if inspect.isclass(annotation) else str(annotation).replace("typing.", "")
-
-
-def _md5(path: Path) -> str:
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()

@@ -62,7 +62,7 @@ def check(cells: Sequence[Cell]) -> None:
     Raises UserError with the place.
     """
     suite = cells[0].suite
-    training = make_source(suite.source).tasks(training_part(suite.source), "cpu")
+    training = make_source(suite.source).tasks(training_part(suite), "cpu")
     make_model(suite.model, training.x_shape, suite.task.ways)
     generator = torch.Generator()
     for cell in {cell.label: cell for cell in cells}.values():
@@ -93,7 +93,7 @@ def run_cells(
 
     Every task is computed on one CPU thread, so that results do not depend on how many run beside each other; a worker
     computes several tasks at once where there are fewer cells than cores. Workers end with this process, however that
-    ends. machine: the fields of `Machine` but the device and the threads. verbose: print what the engine has to say.
+    ends. machine: the fields of `Machine` but the device and the cores. verbose: print what the engine has to say.
     Raises the first UserError once the cells in work are finished; cells that failed otherwise are named in a CellError
     when all others are.
     """
@@ -108,7 +108,7 @@ def run_cells(
     messages: Any = context.Queue()
     free: Any = context.Queue()
     workers = workers[: len(pending)]
-    machine = {**machine, "threads": max(1, cores() // len(workers))}
+    machine = {**machine, "cores": max(1, cores() // len(workers))}
     for device in workers:
         free.put(device)
     failures: list[tuple[Cell, BaseException]] = []

@@ -23,6 +23,7 @@ from benchmark.errors import UserError
 PositiveInt = Annotated[int, Gt(0)]
 Count = Annotated[int, Ge(0)]
 Rate = Annotated[float, Gt(0)]
+Text = Annotated[str, Field(pattern=r"\S")]
 Role = Literal["meta-train", "meta-val", "recurring-task", "in-distribution", "cross-domain"]
 Condition = Literal["standard", "transductive", "inductive", "shuffled", "open"]
 
@@ -103,6 +104,12 @@ class Evaluation(Section):
         return self.steps if self.curve_steps is None else self.curve_steps
 
 
+class OwnEvaluation(Evaluation):
+    """How one algorithm is scored."""
+
+    settings: dict[str, Any] = Field({}, description="hyper-parameters that are others than in meta-training")
+
+
 class Split(Section):
     """A set of evaluation tasks."""
 
@@ -131,9 +138,15 @@ class Published(Section):
     step: Count | None = Field(None, description="inner steps; default: the headline step")
     value: float = Field(description="accuracy as a fraction, or mean squared error")
     interval: float | None = Field(None, description="half width of the published interval")
-    kind: str | None = Field(None, description="what the published interval is")
-    source: str = Field(description="citation")
+    kind: str | None = Field(None, description="what the published interval is; needed where there is one")
+    source: Text = Field(description="citation")
     mark: Literal["V", "S", "R"] = Field(description="V read at the source, S quoted elsewhere, R recalled")
+
+    @model_validator(mode="after")
+    def _kind(self) -> Published:
+        if self.interval is not None and not (self.kind or "").strip():
+            raise ValueError("an interval needs a kind, such as '95% CI over episodes', or 'not stated'")
+        return self
 
 
 class Entry(BaseModel):
@@ -142,6 +155,8 @@ class Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     algorithm: str
+    on_request: bool = False
+    """Run only where it is named, as with --algorithm."""
     training: dict[str, Any] = {}
     evaluation: dict[str, Any] = {}
 
@@ -157,9 +172,11 @@ class Suite(Section):
     name: str
     title: str
     description: str = ""
+    deviations: list[Text] = Field([], description="in what the suite differs from the published protocol")
     task: Task
     model: dict[str, Any]
     source: dict[str, Any]
+    training_classes: Literal["train", "all"] = Field("train", description="which classes of the source are trained on")
     training: Training
     evaluation: Evaluation
     algorithms: dict[str, Entry] = Field(min_length=1)
@@ -206,7 +223,12 @@ class Suite(Section):
     def variant(self) -> str:
         """A digest of what all algorithms of the suite share: results of one variant may stand in one table."""
         shared = self.model_dump(include={"task", "model", "source", "training", "evaluation", "splits"})
-        return digest(shared)
+        return digest(shared | self.own_training_classes)
+
+    @property
+    def own_training_classes(self) -> dict[str, str]:
+        """The training classes where they are not the usual ones, so that digests stay what they were before."""
+        return {} if self.training_classes == "train" else {"training_classes": self.training_classes}
 
     @property
     def validation(self) -> Split | None:
@@ -233,22 +255,27 @@ class Cell:
     algorithm: str
     hyperparameters: dict[str, Any]
     training: Training
-    evaluation: Evaluation
+    evaluation: OwnEvaluation
     seed: int
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Everything that the trained weights depend on, as plain values."""
-        validation = self.suite.validation
+        validation, settings = self.suite.validation, self.evaluation.settings
         return {
             "task": self.suite.task.model_dump(),
             "model": self.suite.model,
             "source": self.suite.source,
+            **self.suite.own_training_classes,
             "algorithm": self.algorithm,
             "file": registry.fingerprint("algorithm", self.algorithm),
             "hyperparameters": self.hyperparameters,
             "training": self.training.model_dump(),
-            "validation": {"split": validation.model_dump(), "steps": self.evaluation.steps}
+            "validation": {
+                "split": validation.model_dump(),
+                "steps": self.evaluation.steps,
+                **({"settings": settings} if settings else {}),
+            }
             if validation is not None and self.training.select == "best"
             else None,
             "seed": self.seed,
@@ -330,7 +357,7 @@ def resolve(table: Mapping[str, Any], path: Path) -> Suite:
         for split in suite.splits
     ]
     for split in splits:
-        _refuse_leak(split, source, suite.task.kind, f"{path}: splits.{split.name}")
+        _refuse_leak(split, source, suite, f"{path}: splits.{split.name}")
     model = _resolve_model(suite.model, f"{path}: model")
     resolved = suite.model_copy(update={"model": model, "source": source, "splits": splits})
     for label, entry in resolved.algorithms.items():
@@ -339,14 +366,15 @@ def resolve(table: Mapping[str, Any], path: Path) -> Suite:
 
 
 def with_algorithms(suite: Suite, wanted: Iterable[str]) -> Suite:
-    """The suite with these algorithms only: labels of the suite, or any other algorithm with its defaults.
+    """The suite with these algorithms only: labels of the suite, or any other algorithm with its defaults; `all` is all
+    that the suite has.
 
     Raises UserError for a name that is neither in the suite nor registered nor a file.
     """
     chosen = {}
-    for name in wanted:
+    for name in [label for one in wanted for label in (suite.algorithms if one == "all" else [one])]:
         if name in suite.algorithms:
-            chosen[name] = suite.algorithms[name]
+            chosen[name] = suite.algorithms[name].model_copy(update={"on_request": False})
         else:
             if ".py:" not in name and name not in registry.names("algorithm"):
                 allowed = list(dict.fromkeys([*suite.algorithms, *registry.names("algorithm")]))
@@ -367,10 +395,15 @@ def written_cell(suite: Suite, label: str, seed: int) -> Cell:
 
 
 def expand(suite: Suite) -> list[Cell]:
-    """The cells of a suite, seed by seed, so that the first seeds of all algorithms are done first."""
+    """The cells of a suite, seed by seed, so that the first seeds of all algorithms are done first.
+
+    Algorithms that are run on request only are left out; see `with_algorithms`.
+    """
     cells = []
     for seed in suite.seeds:
         for label, entry in suite.algorithms.items():
+            if entry.on_request:
+                continue
             fields = _resolve_entry(suite, label, entry, f"algorithms.{label}")
             cells.append(Cell(suite=suite, label=label, algorithm=entry.algorithm, seed=seed, **fields))
     return cells
@@ -448,13 +481,18 @@ def _checked(table: Mapping[str, Any], path: Path) -> Suite:
 
 def _resolve_entry(suite: Suite, label: str, entry: Entry, place: str) -> dict[str, Any]:
     algorithm = validated(registry.load("algorithm", entry.algorithm), entry.hyperparameters, place)
-    return {"hyperparameters": algorithm.model_dump(), **_budget(suite, entry, place)}
+    budget = _budget(suite, entry, place)
+    own = budget["evaluation"].settings
+    changed = {**entry.hyperparameters, **own}
+    at_test = validated(type(algorithm), changed, f"{place}.evaluation.settings").model_dump()
+    budget["evaluation"] = budget["evaluation"].model_copy(update={"settings": {name: at_test[name] for name in own}})
+    return {"hyperparameters": algorithm.model_dump(), **budget}
 
 
 def _budget(suite: Suite, entry: Entry, place: str) -> dict[str, Any]:
     training = validated(Training, {**suite.training.model_dump(), **entry.training}, f"{place}.training")
     base = suite.evaluation.model_dump()
-    evaluation = validated(Evaluation, {**base, **entry.evaluation}, f"{place}.evaluation")
+    evaluation = validated(OwnEvaluation, {**base, **entry.evaluation}, f"{place}.evaluation")
     return {"training": training, "evaluation": evaluation}
 
 
@@ -476,15 +514,20 @@ def _resolve_source(table: dict[str, Any], kind: str, place: str) -> dict[str, A
     return {"name": table["name"], **source.model_dump(mode="json", exclude={"kind", "path"})}
 
 
-def _refuse_leak(split: Split, training: dict[str, Any], kind: str, place: str) -> None:
+def _refuse_leak(split: Split, training: dict[str, Any], suite: Suite, place: str) -> None:
     """Refuse a split whose classes are not what its role says, as far as the training source itself is concerned."""
-    known = split.role in ("meta-train", "recurring-task")
-    if kind == "regression" or split.role == "cross-domain" or split.source != training:
+    known, trained = split.role in ("meta-train", "recurring-task"), suite.training_classes
+    if suite.task.kind == "regression" or split.role == "cross-domain" or split.source != training:
         return
-    if known != (split.classes == "train") or split.classes == "all":
-        allowed = "'train'" if known else "'val' or 'test'"
-        reason = "is about the training classes" if known else "must not contain training classes"
-        raise UserError(f"{place}: key 'classes' = '{split.classes}': role {split.role} {reason}; allowed: {allowed}")
+    if known and split.classes != trained:
+        allowed, reason = f"'{trained}'", "is about the training classes"
+    elif not known and trained == "all":
+        allowed, reason = "another source", "must not contain training classes, which are all of this source"
+    elif not known and split.classes in ("train", "all"):
+        allowed, reason = "'val' or 'test'", "must not contain training classes"
+    else:
+        return
+    raise UserError(f"{place}: key 'classes' = '{split.classes}': role {split.role} {reason}; allowed: {allowed}")
 
 
 def _resolve_model(table: dict[str, Any], place: str) -> dict[str, Any]:

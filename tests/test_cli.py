@@ -174,6 +174,7 @@ def test_only_some_cells_and_a_plugin(metagap, tmp_path):
         (["list", "suits"], "list 'suits'; did you mean 'suites'?"),
         (["data", "get", "omniglott"], "no data set 'omniglott'; did you mean 'omniglot'?"),
         (["data", "verify", "mnst"], "no data set 'mnst'; did you mean"),
+        (["data", "leaks", "mnst", "digits"], "no source of images 'mnst'; did you mean 'mnist'?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -195,7 +196,7 @@ def test_an_error_has_no_traceback(metagap):
 
 
 @pytest.mark.parametrize("kind", ["suites", "tables", "algorithms", "sources", "models"])
-def test_lists(here, kind):
+def test_lists(here, every_name, kind):
     rows = json.loads(here("list", kind, "--json")[1])
     assert rows
     assert all(row["name"] and row["about"] and "broken" not in row["about"] for row in rows)
@@ -228,12 +229,20 @@ def test_data_commands_on_the_real_files(here, real_data):
     folder = str(real_data("MNIST/raw/t10k-images-idx3-ubyte.gz"))
     rows = {row["name"]: row for row in json.loads(here("data", "list", "--data", folder, "--json")[1])}
     assert rows["mnist"]["state"] == "here"
-    assert rows["emnist"]["state"].startswith("not in")
+    assert rows["emnist"]["state"] == "not here"
+    assert "omniglot" in here("data", "list", "--data", folder)[1]
     code, text, _ = here("data", "verify", "mnist", "digits", "--data", folder, "--json")
     assert code == 0
     found = {row["name"]: row["found"] for row in json.loads(text)}
     assert found["mnist"] == "10,000 images of 10 classes; files are the publisher's"
     assert "already in" in here("data", "get", "mnist", "--data", folder)[1]
+
+
+def test_leaks_are_said_in_words(here):
+    code, text, _ = here("data", "leaks", "glyphs:train", "glyphs:test")
+    assert code == 0
+    assert text.startswith("glyphs:train and glyphs:test share no class by name.\nThey share no image")
+    assert json.loads(here("data", "leaks", "glyphs:train", "glyphs:test", "--json")[1])["images"] == []
 
 
 def test_damaged_data_are_found(here, tmp_path):

@@ -13,7 +13,7 @@ from filelock import FileLock
 from benchmark import results
 from benchmark.errors import UserError
 from benchmark.runner.cell import is_done, run_cell
-from benchmark.runner.workbench import Machine
+from benchmark.runner.workbench import Machine, Workbench
 from benchmark.suite import Cell, expand, load_suite
 
 IMAGES = """
@@ -299,6 +299,58 @@ def test_normalised_by_the_training_images(cells, tmp_path):
     run_cell(cell, tmp_path, CPU)
     found = results.read(tmp_path, "tiny")
     assert found.samples["new"]["support_x"].max() > 200  # samples show the images as they are
+
+
+def test_settings_at_test_change_the_scores_and_not_the_training(cells, tmp_path):
+    own = "[algorithms.maml]\nevaluation = { settings = { inner_lr = 1e-9 } }\n"
+    for name, text in (("usual", WAVES), ("own", WAVES.replace("[algorithms.maml]\n", own))):
+        run_cell(cells(text)["maml"], tmp_path / name, CPU)
+    usual, own = (cells(text)["maml"] for _ in range(2))
+    first, second = (weights(usual, tmp_path / name) for name in ("usual", "own"))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    losses = {}
+    for name in ("usual", "own"):
+        episodes = results.read(tmp_path / name, "tiny").episodes
+        episodes = episodes[episodes.condition == "standard"]
+        losses[name] = episodes.pivot_table(index=["split", "episode"], columns="step", values="query_loss")
+    np.testing.assert_allclose(losses["own"][2], losses["own"][0], rtol=1e-5)  # it hardly moves
+    assert (losses["usual"][2] != losses["usual"][0]).all()
+    np.testing.assert_array_equal(losses["own"][0], losses["usual"][0])
+    assert results.read(tmp_path / "own", "tiny").suite["algorithms"]["maml"]["evaluation"]["settings"] == {
+        "inner_lr": 1e-9
+    }
+
+
+def test_checkpoints_are_compared_with_the_settings_at_test(cells, tmp_path):
+    own = "[algorithms.maml]\nevaluation = { settings = { inner_lr = 1e-9 } }\n"
+    scores = []
+    for text in (IMAGES, IMAGES.replace("[algorithms.maml]\n", own)):
+        run_cell(cells(text)["maml"], tmp_path, CPU)
+        scores.append(results.read(tmp_path, "tiny").curves.val_loss.dropna().tolist())
+    assert scores[0] != scores[-1]
+
+
+def test_a_second_instance_may_be_scored_without_transduction(cells, tmp_path):
+    own = '[algorithms.alone]\nalgorithm = "maml"\ninner_lr = 0.1\nevaluation = { batch_norm = "inductive" }\n'
+    several = cells(IMAGES.replace("[algorithms.reptile]", own + "[algorithms.reptile]"))
+    for label in ("maml", "alone"):
+        run_cell(several[label], tmp_path, CPU)
+    episodes = results.read(tmp_path, "tiny").episodes.query("split == 'new' and step == 2").set_index("episode")
+    by = {key: group.query_loss for key, group in episodes.groupby(["algorithm", "condition"])}
+    few = by["maml", "inductive"].index
+    np.testing.assert_allclose(by["alone", "standard"].loc[few], by["maml", "inductive"], rtol=1e-5)
+    np.testing.assert_allclose(by["maml", "standard"].loc[few], by["alone", "transductive"], rtol=1e-5)
+    assert not np.allclose(by["maml", "inductive"], by["maml", "standard"].loc[few])
+
+
+def test_all_classes_may_be_trained_on(cells):
+    everything = 'training_classes = "all"\n' + IMAGES[: IMAGES.index('[[splits]]\nname = "val"')]
+    everything = everything.replace('classes = "train"', 'classes = "all"')
+    benches = [Workbench(cells(text)["maml"], CPU) for text in (IMAGES, everything)]
+    train, every = (set(bench.training_tasks.names) for bench in benches)
+    assert train < every
+    assert len(every) == 5 * 4
+    assert benches[1].training_tasks.size.tolist() == [3] * 20  # without what is held out
 
 
 @pytest.mark.slow

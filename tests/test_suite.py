@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -67,13 +68,30 @@ def write(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", suite_names())
-def test_built_in_suites_are_valid(name):
+def test_built_in_suites_are_valid(name, every_name):
     cells = expand(load_suite(name))
-    assert len({cell.hash for cell in cells}) == len(cells)
+    assert len({(cell.hash, cell.evaluation.batch_norm) for cell in cells}) == len(cells)
     assert all(cell.hyperparameters for cell in cells)
     roles = [split.role for split in cells[0].suite.splits]
     assert roles.count("meta-train") == 1
-    assert "in-distribution" in roles
+    assert {"in-distribution", "cross-domain"} & set(roles)
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_published_values_of_built_in_suites_say_where_they_are_from(name, every_name):
+    suite = load_suite(name)
+    cells = {cell.label: cell for cell in expand(suite)}
+    keys = [(published.algorithm, published.split, published.step) for published in suite.published]
+    assert len(set(keys)) == len(keys)
+    assert bool(suite.deviations) or not suite.published
+    for published in suite.published:
+        assert re.search(r"\(\d{4}\)", published.source)
+        assert published.mark in ("V", "S", "R")
+        assert published.kind and (published.kind == "none given") == (published.interval is None)
+        assert (published.step or 0) <= cells[published.algorithm].evaluation.path_steps
+        if suite.task.kind == "classification":
+            assert 1 / suite.task.ways < published.value < 1
+            assert published.interval is None or published.interval < 0.03
 
 
 def test_cells_are_resolved(write):
@@ -117,6 +135,20 @@ def test_cells_are_resolved(write):
         ("seeds = [0, 1]", "seeds = [1, 1]", r"the same seed is listed twice"),
         ("seeds = [0, 1]", "seeds = []", r"key 'seeds' = \[\]"),
         ('title = "Small"', 'title = "Small"\nname = "x"', r"unknown key 'name'"),
+        ('title = "Small"', 'title = "Small"\ndeviations = [" "]', r"key 'deviations\.0' = ' '"),
+        ("steps = 1", "steps = 1\nsettings = { inner_lr = 1.0 }", r"unknown key 'evaluation\.settings'"),
+        (
+            "{ steps = 5 }",
+            "{ settings = { iner_lr = 1.0 } }",
+            r"slow\.evaluation\.settings: unknown key 'iner_lr'",
+        ),
+        ("{ steps = 5 }", "{ settings = { inner_lr = -1.0 } }", r"slow\.evaluation\.settings: key 'inner_lr' = -1\.0"),
+        (
+            "seeds = [0, 1]",
+            'training_classes = "most"',
+            r"key 'training_classes' = 'most': input should be 'train'",
+        ),
+        ("seeds = [0, 1]", 'training_classes = "all"', r"old: key 'classes' = 'train': .*; allowed: 'all'"),
         ("[task]", "[task", r"small\.toml' is not valid TOML.*line 4"),
     ],
 )
@@ -149,6 +181,60 @@ def test_changes_from_the_command_line(write):
     }.items():
         with pytest.raises(UserError, match=message):
             load_suite(path, [change])
+
+
+PUBLISHED = """
+[[published]]
+algorithm = "maml"
+split = "new"
+value = 0.9
+source = "Somebody (2017), Table 1"
+mark = "V"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("value = 0.9", "value = 0.9\ninterval = 0.1", r"published\.0.*an interval needs a kind, such as '95% CI"),
+        ("value = 0.9", 'value = 0.9\ninterval = 0.1\nkind = " "', r"an interval needs a kind"),
+        ('source = "Somebody (2017), Table 1"', "", r"key 'published\.0\.source' is missing"),
+        ('source = "Somebody (2017), Table 1"', 'source = ""', r"key 'published\.0\.source' = ''"),
+        ('mark = "V"', "", r"key 'published\.0\.mark' is missing"),
+        ('mark = "V"', 'mark = "X"', r"key 'published\.0\.mark' = 'X': input should be 'V', 'S' or 'R'"),
+        ('split = "new"', 'split = "newer"', r"a published value is for split 'newer'; allowed: old, new"),
+    ],
+)
+def test_a_published_value_says_where_it_is_from(write, old, new, message):
+    assert load_suite(write(SMALL + PUBLISHED)).published[0].value == 0.9
+    with pytest.raises(UserError, match=message):
+        load_suite(write(SMALL + PUBLISHED, (old, new)))
+
+
+def test_an_algorithm_may_have_other_settings_at_test(write):
+    own = ("{ steps = 5 }", "{ steps = 5, settings = { inner_batch = 2 } }")
+    plain, cell = (expand(load_suite(write(SMALL, *changes)))[1] for changes in ([], [own]))
+    assert (cell.hyperparameters["inner_batch"], cell.evaluation.settings) == (10, {"inner_batch": 2})
+    assert plain.evaluation.settings == {}
+    assert (cell.hash, cell.suite.variant) == (plain.hash, plain.suite.variant)  # training does not depend on them
+    validated = SMALL + '[[splits]]\nname = "val"\nrole = "meta-val"\nclasses = "val"\n'
+    plain, cell = (expand(load_suite(write(validated, *changes)))[1] for changes in ([], [own]))
+    assert cell.hash != plain.hash  # but the choice of a checkpoint does
+
+
+def test_all_classes_of_a_source_may_be_trained_on(write):
+    changes = [
+        ("seeds = [0, 1]", 'training_classes = "all"'),
+        ('classes = "train"', 'classes = "all"'),
+        ('role = "in-distribution"', 'role = "cross-domain"\nsource = "digits"'),
+        ('classes = "test"', 'classes = "all"'),
+    ]
+    cell = expand(load_suite(write(SMALL, *changes)))[0]
+    usual = expand(load_suite(write(SMALL, *changes[2:])))[0]
+    assert cell.hash != usual.hash
+    assert cell.suite.variant != usual.suite.variant
+    with pytest.raises(UserError, match=r"must not contain training classes, which are all .*allowed: another source"):
+        load_suite(write(SMALL, *changes[:2]))
 
 
 def test_iterations_override_every_budget(write):

@@ -63,7 +63,7 @@ def _candidates(network: nn.Module, device: torch.device, engine: str) -> Iterat
         found = [Plan("loop"), Plan("loop", "channels-last"), Plan("vmap", chunk=8), Plan("vmap", chunk=32)]
     else:
         found = [Plan("vmap"), Plan("vmap", "gemm")]
-    found = [plan._replace(share=not convolutional(network)) for plan in found]
+    found = [plan._replace(share=None if convolutional(network) else True) for plan in found]
     seen = set()
     for plan in found:
         held = parse(engine, plan)

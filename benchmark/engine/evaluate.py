@@ -32,9 +32,9 @@ class Evaluation:
         *,
         inductive: bool = False,
         last_only: bool = False,
-        threads: int = 1,
+        cores: int = 1,
     ):
-        """algorithm: bound. The same for whatever plan and threads, but for rounding.
+        """algorithm: bound. The same for whatever plan and cores, but for rounding.
 
         inductive: each query is predicted in a batch of the support set and that query alone, so that batch statistics
         cannot tell the queries of a task about each other (Nichol et al. 2018, section 6.1). Otherwise a task's queries
@@ -42,7 +42,7 @@ class Evaluation:
         """
         self.algorithm, self.spec, self.steps = in_form(algorithm, plan.form), spec, steps
         self.inductive, self.last_only = inductive, last_only
-        self.map = TaskMap(self._one_task, plan, threads=threads)
+        self.map = TaskMap(self._one_task, plan, cores=cores)
 
     def __call__(self, meta: Params, episodes: Episode, advance: Callable[[int], None] = lambda _: None) -> Scores:
         """The scores of these episodes; advance is told the number of episodes done, for a progress bar."""

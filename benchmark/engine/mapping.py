@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from torch import fx
 from torch.func import vmap
 from torch.utils._pytree import tree_leaves, tree_map
 
 from benchmark.algorithms.base import Params
+from benchmark.engine.layers import arranged
 from benchmark.engine.plan import Plan
-from benchmark.engine.tracing import trace
+from benchmark.engine.tracing import is_random, trace
+from benchmark.engine.workers import Run, WorkerError, workers
 from benchmark.errors import UserError
 from benchmark.tasks.episode import Episode
 
 log = logging.getLogger("metagap")
 
 TaskFunction = Callable[[Params, Episode], Any]
+
+ALONE = 1.0
+"""Seconds that are computed on one core before others are called in, which takes some seconds itself."""
 
 
 class TaskMap:
@@ -28,15 +34,16 @@ class TaskMap:
     Every result gains a leading task dimension, or is the mean over the tasks. The whole function is mapped, with any
     differentiation inside it: differentiating a mapped function instead would give wrong second derivatives through
     batch norm. The plan decides how (see `plan`); where it cannot be followed, the next simpler one is, and the log
-    says so. Sums run over the pieces in their order, so that they do not depend on `threads`.
+    says so. Sums run over the pieces in their order, so that they do not depend on `cores`.
     """
 
-    def __init__(self, function: TaskFunction, plan: Plan, *, mean: bool = False, threads: int = 1):
-        """threads: pieces computed side by side, each on one thread; for a CPU, and only where they are traced."""
-        self.plan, self.threads = plan, threads
+    def __init__(self, function: TaskFunction, plan: Plan, *, mean: bool = False, cores: int = 1):
+        """cores: for pieces side by side, a process on each; on a CPU, and only where they are traced."""
+        self.plan, self.cores = plan, cores
         self._function, self._mean = function, mean
         self._ready: dict[Any, TaskFunction] = {}
-        self._pool = ThreadPoolExecutor(threads, "tasks", torch.set_num_threads, (1,))  # starts none until it is used
+        self._runs: dict[Any, Run] = {}
+        self._spent = 0.0
 
     def __call__(self, meta: Params, episodes: Episode, advance: Callable[[int], None] = lambda _: None) -> Any:
         """The results for a batch of tasks; advance is told the number of tasks done, piece by piece.
@@ -52,25 +59,57 @@ class TaskMap:
                 self._halve(len(episodes.support_x), error)
 
     def _compute(self, meta: Params, episodes: Episode, advance: Callable[[int], None]) -> Any:
-        total, size = len(episodes.support_x), 1 if self.plan.how == "loop" else self.plan.chunk
-        pieces = [episodes.tasks(start, min(start + size, total)) for start in range(0, total, size)]
-        run = self._prepare(meta, pieces[0])
-        last = self._prepare(meta, pieces[-1])
-
-        def compute(i: int) -> Any:
-            with torch.no_grad():
-                return (last if i == len(pieces) - 1 else run)(meta, pieces[i])
-
-        results = []
-        # Calling a module with other weights is not safe in threads, operations are.
-        several = self.threads > 1 and len(pieces) > 1 and episodes.support_x.device.type == "cpu"
-        side_by_side = self._pool.map if several and self.plan.run != "eager" else map
-        for i, result in enumerate(side_by_side(compute, range(len(pieces)))):
+        started = time.monotonic()
+        meta = arranged(meta, self.plan.form)  # once for all tasks
+        results: list[Any] = []
+        for result in self._pieces(meta, episodes, advance):
             results = [tree_map(torch.add, results[0], result)] if self._mean and results else [*results, result]
-            advance(len(pieces[i].support_x))
+        self._spent += time.monotonic() - started
         if self._mean:
-            return tree_map(lambda leaf: leaf / total, results[0])
+            return tree_map(lambda leaf: leaf / len(episodes.support_x), results[0])
         return tree_map(lambda *leaves: torch.cat(leaves), *results) if len(results) > 1 else results[0]
+
+    def _pieces(self, meta: Params, episodes: Episode, advance: Callable[[int], None]) -> Iterator[Any]:
+        """The results of the pieces in their order."""
+        total, size = len(episodes.support_x), 1 if self.plan.how == "loop" else self.plan.chunk
+        cuts = [(start, min(start + size, total)) for start in range(0, total, size)]
+        by_workers = self._by_workers(meta, episodes, cuts if total % size == 0 else cuts[:-1], advance)
+        yield from by_workers
+        for start, end in cuts[len(by_workers) :]:
+            tasks = episodes.tasks(start, end)
+            with torch.no_grad():
+                yield self._prepare(meta, tasks)(meta, tasks)
+            advance(end - start)
+
+    def _by_workers(
+        self, meta: Params, episodes: Episode, cuts: list[tuple[int, int]], advance: Callable[[int], None]
+    ) -> list[Any]:
+        """The results of these pieces, which have one size; none of them where workers are of no use."""
+        if self.cores == 1 or len(cuts) < 2 or self._spent < ALONE or episodes.support_x.device.type != "cpu":
+            return []
+        tasks = episodes.tasks(*cuts[0])
+        function = self._prepare(meta, tasks)
+        if self.plan.run != "traced" or not isinstance(function, fx.GraphModule) or is_random(function.graph):
+            return []
+        try:
+            if not workers(self.cores - 1).ready():
+                return []
+            key = (id(function), len(episodes.support_x))
+            if key not in self._runs:
+                with torch.no_grad():
+                    first = function(meta, tasks)
+                self._runs[key] = workers(self.cores - 1).run(function, meta, episodes, cuts, first)
+            return self._runs[key](meta, episodes, lambda piece: advance(cuts[piece][1] - cuts[piece][0]))
+        except WorkerError as error:
+            log.warning("going on with one core: %s", error)
+            self.cores = 1
+            return []
+
+    def call_workers(self) -> None:
+        """Start the workers and wait until they are there, where they will be wanted: not only after some computing."""
+        if self.cores > 1 and self.plan.run == "traced":
+            workers(self.cores - 1).ready(None)
+            self._spent = ALONE
 
     def piece(self, meta: Params, tasks: Episode) -> Any:
         """The results of one piece: stacked, or their sum."""
@@ -117,6 +156,7 @@ class TaskMap:
             raise UserError(f"out of memory with a single task at a time: {_first_line(error)}") from None
         self.plan = self.plan._replace(chunk=at_once // 2)
         self._ready.clear()
+        self._runs.clear()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         log.warning("out of memory with %d tasks at once, going on with %d", at_once, at_once // 2)

@@ -1,15 +1,13 @@
-"""Memory: what a traced function needs, and how many tasks at once a budget allows."""
+"""How many tasks at once a budget of memory allows."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from torch import Tensor, fx
+from torch import fx
 
 from benchmark.algorithms.base import Params
 from benchmark.engine.mapping import TaskFunction, TaskMap
 from benchmark.engine.plan import Plan
-from benchmark.engine.tracing import storages, trace
+from benchmark.engine.tracing import peak_bytes, trace
 from benchmark.errors import UserError
 from benchmark.tasks.episode import Episode
 
@@ -30,34 +28,6 @@ def within(budget: int, function: TaskFunction, meta: Params, episodes: Episode,
 
 def _traced(function: TaskFunction, meta: Params, tasks: Episode, plan: Plan) -> fx.GraphModule:
     return trace(TaskMap(function, plan, mean=True).piece, meta, tasks, share=plan.share)
-
-
-def peak_bytes(module: fx.GraphModule) -> int:
-    """The most that the results of a trace's operations take at the same time, its inputs left out.
-
-    Counted from the shapes, a result living until its last use; what a single operation takes for itself is not seen.
-    """
-    root = storages(module.graph)
-    nodes = list(module.graph.nodes)
-    last_use = {root[used]: i for i, node in enumerate(nodes) for used in node.all_input_nodes}
-    ending: dict[int, list[fx.Node]] = {}
-    for node, i in last_use.items():
-        ending.setdefault(i, []).append(node)
-    now = peak = 0
-    for i, node in enumerate(nodes):
-        if root[node] is node and node.op == "call_function":
-            now += _size(node.meta.get("val"))
-            peak = max(peak, now)
-            if node not in last_use:
-                now -= _size(node.meta.get("val"))
-        now -= sum(_size(done.meta.get("val")) for done in ending.get(i, []) if done.op == "call_function")
-    return peak
-
-
-def _size(value: Any) -> int:
-    if isinstance(value, Tensor):
-        return value.untyped_storage().nbytes()
-    return sum(map(_size, value)) if isinstance(value, list | tuple) else 0
 
 
 def parse_bytes(text: str) -> int:

@@ -19,15 +19,15 @@ from benchmark.tasks.episode import Episode
 class OuterLoop:
     """Meta-parameters and the optimizer that moves them; its state is all there is to save and restore."""
 
-    def __init__(self, algorithm: Algorithm, meta: Params, training: Training, plan: Plan, threads: int = 1):
-        """algorithm: bound. meta: the meta-parameters, updated in place. threads: for the tasks, on a CPU."""
+    def __init__(self, algorithm: Algorithm, meta: Params, training: Training, plan: Plan, cores: int = 1):
+        """algorithm: bound. meta: the meta-parameters, updated in place. cores: for the tasks, on a CPU."""
         self.meta = meta
         self.training = training
         self.iteration = 0
         self._pooled = algorithm.pooled
         if algorithm.pooled:  # all there is in one piece
             plan = plan._replace(how="loop")
-        self.map = TaskMap(in_form(algorithm, plan.form).meta_gradient, plan, mean=True, threads=threads)
+        self.map = TaskMap(in_form(algorithm, plan.form).meta_gradient, plan, mean=True, cores=cores)
         self._learned = {name: value for name, value in meta.items() if name != PROGRESS}
         parameters = list(self._learned.values())
         cuda = parameters[0].is_cuda
@@ -64,7 +64,8 @@ class OuterLoop:
         """What a step does on the device: all of it can be captured in a CUDA graph."""
         gradient, metrics = self.gradient(episodes)
         for name, parameter in self._learned.items():
-            parameter.grad = gradient[name].to(parameter.dtype)
+            # A fused optimizer reads memory in order, whatever the strides are, and a form may have others.
+            parameter.grad = gradient[name].to(parameter.dtype).contiguous()
         if self.training.clip is not None:
             torch.nn.utils.clip_grad_value_(self._learned.values(), self.training.clip)
         self._optimizer.step()

@@ -22,12 +22,14 @@ class Plan(NamedTuple):
     """eager: as it is written; traced: as a list of tensor operations; compiled: these made into kernels by torch."""
     chunk: int = 256
     """Tasks at once, at most; always 1 in a loop."""
-    share: bool = True
-    """Compute what is needed twice only once, and keep it; otherwise save the memory. For traced and compiled runs."""
+    share: bool | None = True
+    """Compute what is needed twice only once, and keep it; False: save the memory; None: as `tracing` finds better. For
+    traced and compiled runs."""
 
     def __str__(self) -> str:
         at_once = [f"chunk={self.chunk}"] if self.how == "vmap" and self.chunk != MOST_TASKS else []
-        return " ".join([self.how, self.form, self.run, *at_once, *([] if self.share else ["recompute"])])
+        again = ["recompute"] if self.share is False else []
+        return " ".join([self.how, self.form, self.run, *at_once, *again])
 
 
 MOST_TASKS = 256

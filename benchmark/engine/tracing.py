@@ -7,21 +7,27 @@ operations alone. It holds for inputs of the same shapes and types, and for func
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
 aten = torch.ops.aten
 
 
-def trace(function: Callable[[Any, Any], Any], first: Any, second: Any, *, share: bool = True) -> fx.GraphModule:
+MORE_MEMORY = 1.5
+"""How many times the memory is not too much for saving time."""
+
+
+def trace(function: Callable[[Any, Any], Any], first: Any, second: Any, *, share: bool | None = None) -> fx.GraphModule:
     """The operations of `function` at these two arguments (tensors in dicts, tuples and lists).
 
-    share: compute equal operations once. That keeps their results for longer, so that a function which computes
-    something twice to save memory needs share = False. Raises what torch raises where the function looks at values.
+    share: compute equal operations once. That keeps their results for longer, while a function may compute something
+    twice to save memory; None: where that takes less than `MORE_MEMORY`. Raises what torch raises where the function
+    looks at values.
     """
 
     def called(first: Any, second: Any) -> Any:  # tracing looks at the signature, which a bound method hides
@@ -32,9 +38,14 @@ def trace(function: Callable[[Any, Any], Any], first: Any, second: Any, *, share
     graph = module.graph
     written = _written(graph)
     _drop_idle(graph, written)
-    if share:
-        _share(graph, written)
     graph.eliminate_dead_code()
+    if share is not False:
+        alone = peak_bytes(module)
+        module.graph = copy.deepcopy(graph)
+        _share(module.graph, _written(module.graph))
+        module.graph.eliminate_dead_code()
+        if share is None and peak_bytes(module) > MORE_MEMORY * alone:
+            module.graph = graph
     module.recompile()
     return module
 
@@ -46,6 +57,34 @@ def storages(graph: fx.Graph) -> dict[fx.Node, fx.Node]:
         base = next(iter(node.all_input_nodes), None) if _aliases(node) else None
         root[node] = root[base] if base is not None else node
     return root
+
+
+def peak_bytes(module: fx.GraphModule) -> int:
+    """The most that the results of a trace's operations take at the same time, its inputs left out.
+
+    Counted from the shapes, a result living until its last use; what a single operation takes for itself is not seen.
+    """
+    root = storages(module.graph)
+    nodes = list(module.graph.nodes)
+    last_use = {root[used]: i for i, node in enumerate(nodes) for used in node.all_input_nodes}
+    ending: dict[int, list[fx.Node]] = {}
+    for node, i in last_use.items():
+        ending.setdefault(i, []).append(node)
+    now = peak = 0
+    for i, node in enumerate(nodes):
+        if root[node] is node and node.op == "call_function":
+            now += _size(node.meta.get("val"))
+            peak = max(peak, now)
+            if node not in last_use:
+                now -= _size(node.meta.get("val"))
+        now -= sum(_size(done.meta.get("val")) for done in ending.get(i, []) if done.op == "call_function")
+    return peak
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, Tensor):
+        return value.untyped_storage().nbytes()
+    return sum(map(_size, value)) if isinstance(value, list | tuple) else 0
 
 
 def _aliases(node: fx.Node) -> bool:
@@ -67,23 +106,42 @@ def _written(graph: fx.Graph) -> set[fx.Node]:
     return {node for node in root if root[node] in roots}
 
 
-_IDLE = {aten.alias.default, aten.detach.default, aten.lift_fresh.default, aten.lift_fresh_copy.default}
-_SAME_SHAPE = {aten.expand.default, aten.view.default, aten.reshape.default, aten._unsafe_view.default}
+_IDLE = {aten.lift_fresh.default, aten.lift_fresh_copy.default}
+_VIEWS = {  # other views of the same memory, from its beginning
+    aten.alias.default, aten.detach.default, aten.permute.default, aten.transpose.int, aten.t.default,
+    aten.view.default, aten._unsafe_view.default, aten.expand.default, aten.unsqueeze.default,
+    aten.squeeze.dim, aten.squeeze.dims,
+}  # fmt: skip
 
 
 def _drop_idle(graph: fx.Graph, written: set[fx.Node]) -> None:
-    """Remove operations that give what they are given."""
+    """Remove operations that give what there is already, and join a product by a number to the sum that takes it."""
     for node in graph.nodes:
         source = node.args[0] if node.op == "call_function" and node.args else None
         if not isinstance(source, fx.Node) or node in written or source in written:
             continue
-        if node.target is aten.transpose.int and source.target is aten.transpose.int:
-            if source.args[1:] == node.args[1:] and source.args[0] not in written:
-                node.replace_all_uses_with(source.args[0])
-        elif node.target is aten.add.Tensor and not node.kwargs and _is_zero(source) and _same(node, node.args[1]):
+        if node.target is aten.add.Tensor and not node.kwargs and _is_zero(source) and _same(node, node.args[1]):
             node.replace_all_uses_with(node.args[1])
-        elif (node.target in _IDLE or node.target in _SAME_SHAPE) and _same(node, source):
+        elif node.target in (aten.add.Tensor, aten.sub.Tensor) and not node.kwargs:
+            _join(node)
+        elif node.target in _IDLE and _same(node, source):
             node.replace_all_uses_with(source)
+        while node.target in _VIEWS and isinstance(source, fx.Node) and source not in written:
+            if _same(node, source):
+                node.replace_all_uses_with(source)
+            if source.target not in _VIEWS:
+                break
+            source = source.args[0]
+
+
+def _join(node: fx.Node) -> None:
+    """a + number * b as one pass over the data."""
+    product = node.args[1]
+    if not isinstance(product, fx.Node) or product.target is not aten.mul.Tensor:
+        return
+    if isinstance(product.args[1], float) and _same(node, product) and _same(node, node.args[0]):
+        node.kwargs = {"alpha": product.args[1]}
+        node.args = (node.args[0], product.args[0])
 
 
 def _is_zero(node: fx.Node) -> bool:
@@ -111,6 +169,11 @@ def _share(graph: fx.Graph, written: set[fx.Node]) -> None:
             node.replace_all_uses_with(seen[key])
         else:
             seen[key] = node
+
+
+def is_random(graph: fx.Graph) -> bool:
+    """Whether some operation draws random numbers."""
+    return any(_random(node.target) for node in graph.nodes)
 
 
 def _random(target: Any) -> bool:

@@ -8,6 +8,7 @@ from annotated_types import Gt
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
+from benchmark.models.parts import batch_norm, convolution, image_shape
 
 
 class Conv4(nn.Module):
@@ -29,9 +30,7 @@ class Conv4(nn.Module):
         pooling: Literal["stride", "max"] = "stride",
     ):
         super().__init__()
-        if len(x_shape) != 3:
-            raise UserError(f"model conv4 needs images (channels, height, width), not inputs of shape {x_shape}")
-        channels, height, width = x_shape
+        channels, height, width = image_shape("conv4", x_shape)
         if pooling == "max" and min(height, width) < 16:
             raise UserError(
                 f"model conv4 with pooling = 'max' needs images of 16 pixels or more, not {height} x {width}"
@@ -39,8 +38,8 @@ class Conv4(nn.Module):
         modules: list[nn.Module] = []
         for _ in range(4):
             modules += [
-                nn.Conv2d(channels, filters, 3, stride=2 if pooling == "stride" else 1, padding=1, bias=False),
-                nn.BatchNorm2d(filters, track_running_stats=False),
+                convolution(channels, filters, stride=2 if pooling == "stride" else 1),
+                batch_norm(filters),
             ]
             # ReLU after the pooling is the same as before it, on a quarter of the values.
             modules += [nn.MaxPool2d(2), nn.ReLU()] if pooling == "max" else [nn.ReLU()]

@@ -54,6 +54,11 @@ class Frames:
         """The unit of the scores."""
         return Measure.of(self.suite)
 
+    @property
+    def deviations(self) -> list[str]:
+        """In what the suite differs from the protocol of the published values."""
+        return self.suite.get("deviations", [])
+
     @cached_property
     def algorithms(self) -> list[str]:
         """The algorithms that have results, in the order of the suite."""

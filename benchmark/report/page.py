@@ -89,7 +89,7 @@ def render(frames: Frames, svgs: dict[str, str], made: dict[str, tables.Table]) 
     contents = [
         ("samples", "Sample episodes", bool(frames.samples)),
         ("scores", "Scores", True),
-        ("published", "Published values", "published" in made),
+        ("published", "Published values", "published" in made or bool(frames.deviations)),
         ("gaps", "Gaps", "gaps" in made),
         ("curves", "Curves", "adaptation" in svgs or "training" in svgs),
         ("comparisons", "Comparisons", "comparisons" in made),
@@ -103,6 +103,7 @@ def render(frames: Frames, svgs: dict[str, str], made: dict[str, tables.Table]) 
         facts=_facts(frames),
         verdict=verdict(frames),
         notes=frames.notes,
+        deviations=frames.deviations,
         contents=[(anchor, text) for anchor, text, there in contents if there],
         has={anchor for anchor, _, there in contents if there},
         samples=_samples(frames, inline),

@@ -348,7 +348,7 @@ def settings(frames: Frames) -> Table:
     rows = []
     for name in frames.algorithms:
         options = frames.suite["algorithms"][name]
-        training, steps = options["training"], options["evaluation"]["steps"]
+        training, evaluation = options["training"], options["evaluation"]
         trained = frames.cells.loc[frames.cells["algorithm"] == name, "iterations"].max() > 0
         own = {key: value for key, value in options.items() if key not in ("algorithm", "training", "evaluation")}
         form = [f"{training[key]} {key}" for key in ("shots", "queries") if training.get(key)]
@@ -361,7 +361,9 @@ def settings(frames: Frames) -> Table:
                 "hyper-parameters": ", ".join(f"{key} {value}" for key, value in own.items()),
                 "meta-training": ", ".join([budget, *form]) if trained else "none",
                 "outer loop": (trained and outer) or MISSING,
-                "inner steps at test": str(steps),
+                "inner steps at test": ", ".join(
+                    [str(evaluation["steps"]), *(f"{k} {v}" for k, v in evaluation.get("settings", {}).items())]
+                ),
             }
         )
     return Table(

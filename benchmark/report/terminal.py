@@ -59,7 +59,9 @@ def print_gaps(frames: Frames, console: Console) -> None:
 
 
 def print_published(frames: Frames, console: Console) -> None:
-    """Published values beside ours; prints nothing where the suite cites none."""
+    """Published values beside ours, and in what the suite differs; prints nothing where the suite cites none."""
+    if frames.published.empty:
+        return
     for split, rows in frames.published.groupby("split", sort=False):
         table = new_table(f"Published values and ours on {split}: {frames.measure.label}")
         for position, row in enumerate(rows.to_dict("records")):
@@ -73,6 +75,10 @@ def print_published(frames: Frames, console: Console) -> None:
     for mark in beside.UNREAD:
         if mark in set(frames.published["mark"]):
             console.print(f"[dim]{escape(f'[{mark}]')} {beside.MARKS[mark]}[/]")
+    if frames.deviations:
+        console.print("[bold]Known deviations from the published protocol[/]")
+        for deviation in frames.deviations:
+            console.print(Padding(escape(f"– {deviation}"), (0, 0, 0, 2)))
 
 
 def print_comparison(frame: pd.DataFrame, a: str, b: str, results: Results, console: Console) -> None:

@@ -106,13 +106,13 @@ def _score_draw(
     steps = settings.path_steps if standard else settings.steps
     labels = bench.generator(split, "shuffled")
     evaluation = Evaluation(
-        bench.bind(spec),
+        bench.bind(spec, test=True),
         spec,
         steps,
         bench.evaluation_plan(len(draw)),
         inductive=mode == "inductive" and bench.has_batch_norm,
         last_only=not standard,
-        threads=bench.machine.threads,
+        cores=bench.machine.cores,
     )
     frames = []
     for start in range(0, len(draw), EPISODES_IN_MEMORY):

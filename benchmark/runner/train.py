@@ -18,6 +18,7 @@ from benchmark.engine.outer import OuterLoop
 from benchmark.engine.plan import Plan
 from benchmark.errors import UserError
 from benchmark.runner.workbench import Report, Workbench, log, seed_of
+from benchmark.tasks.images import ImageBank
 from benchmark.tasks.source import Part
 
 CURVE_POINTS = 1000
@@ -51,7 +52,7 @@ class _Training:
         self.validation = _Validation.of(bench)
         # The same numbers to the last bit need the same kernels.
         plan = bench.training_plan if state is None else Plan(*state["plan"])
-        self.outer = OuterLoop(bench.bind(bench.training_spec), bench.meta, self.settings, plan, bench.machine.threads)
+        self.outer = OuterLoop(bench.bind(bench.training_spec), bench.meta, self.settings, plan, bench.machine.cores)
         # Training episodes are drawn on the device; a generator's stream depends on where it runs.
         self.sampler = torch.Generator(bench.device).manual_seed(seed_of("training", bench.cell.seed))
         self.curve: list[dict[str, float]] = []
@@ -63,8 +64,9 @@ class _Training:
             self.sampler.set_state(state["sampler"].cpu())
             self.curve, self.sums, self.best = state["curve"], state["sums"], state["best"]
             self.started -= state["seconds"]
-        on_gpu = bench.device.type == "cuda"
-        self.iterate = Captured(self._iterate, [self.sampler]) if on_gpu else self._iterate
+        streamed = isinstance(bench.training_tasks, ImageBank) and bench.training_tasks.streamed
+        capture = bench.device.type == "cuda" and not streamed
+        self.iterate = Captured(self._iterate, [self.sampler]) if capture else self._iterate
 
     def run(self) -> dict[str, Any]:
         """Train to the end; returns the selected meta-parameters, the record and the curve."""
@@ -151,8 +153,9 @@ class _Validation:
         draw = tasks.draw(bench.cell.training.validation_episodes, self.spec, bench.generator(split, "validation"))
         self.episodes = tasks.episode(draw, self.spec).to(bench.device, bench.dtype)
         plan = bench.evaluation_plan(len(draw) * bench.cell.training.validations)
-        steps, threads = bench.cell.evaluation.steps, bench.machine.threads
-        self.evaluation = Evaluation(bench.bind(self.spec), self.spec, steps, plan, last_only=True, threads=threads)
+        steps, cores = bench.cell.evaluation.steps, bench.machine.cores
+        algorithm = bench.bind(self.spec, test=True)
+        self.evaluation = Evaluation(algorithm, self.spec, steps, plan, last_only=True, cores=cores)
 
     @classmethod
     def of(cls, bench: Workbench) -> _Validation | None:

@@ -17,7 +17,7 @@ from benchmark.engine.choice import choose, convolutional, for_compiling
 from benchmark.engine.layers import in_form
 from benchmark.engine.memory import within
 from benchmark.engine.plan import Plan, parse
-from benchmark.suite import Cell, Split, Task, Training, make_model, make_source
+from benchmark.suite import Cell, Split, Suite, Task, Training, make_model, make_source
 from benchmark.tasks.episode import TaskSpec
 from benchmark.tasks.images import ImageBank, pixel_statistics
 from benchmark.tasks.source import Part
@@ -44,7 +44,7 @@ class Machine:
     """None: where it pays, which is in long training of small networks, and on a GPU."""
     memory: int | None = None
     """Bytes that the tasks computed at once may take."""
-    threads: int = 1
+    cores: int = 1
     """On a CPU, tasks computed side by side."""
     checkpoint_seconds: float = 30
 
@@ -60,7 +60,7 @@ class Workbench:
         torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
         self._normalisation = (0.0, 1.0)
-        self.training_tasks = self.tasks(suite.source, training_part(suite.source))
+        self.training_tasks = self.tasks(suite.source, training_part(suite))
         if suite.source.get("normalise"):
             self._normalisation = pixel_statistics(self.training_tasks)
             self.training_tasks = self.training_tasks.normalised(*self._normalisation)
@@ -68,7 +68,9 @@ class Workbench:
 
         torch.manual_seed(cell.seed)
         self.network = make_model(suite.model, self.training_tasks.x_shape, suite.task.ways)
-        self.algorithm: Algorithm = registry.load("algorithm", cell.algorithm)(**cell.hyperparameters)
+        make = registry.load("algorithm", cell.algorithm)
+        self.algorithm: Algorithm = make(**cell.hyperparameters)
+        self.algorithm_at_test: Algorithm = make(**cell.hyperparameters | cell.evaluation.settings)
         generator = torch.Generator().manual_seed(seed_of("meta-parameters", cell.seed))
         meta = self.bind(self.training_spec).init(self.network, self.training_tasks.class_count, generator)
         self.meta: Params = {name: value.to(self.device, self.dtype) for name, value in meta.items()}
@@ -104,10 +106,10 @@ class Workbench:
         pieces = episodes if self.plan.how == "loop" else episodes / self.plan.chunk
         return parse(self.machine.engine, self.plan._replace(run="traced" if pieces >= TRACE_FROM else "eager"))
 
-    def bind(self, spec: TaskSpec) -> Algorithm:
-        """The algorithm with the network, for tasks of this form."""
+    def bind(self, spec: TaskSpec, *, test: bool = False) -> Algorithm:
+        """The algorithm with the network, for tasks of this form; test: with its settings for evaluation."""
         precision = torch.bfloat16 if self.cell.training.precision == "bfloat16" else None
-        return self.algorithm.bind(self.network, spec, precision)
+        return (self.algorithm_at_test if test else self.algorithm).bind(self.network, spec, precision)
 
     def tasks(self, source: dict[str, Any], part: Part) -> Any:
         """The tasks of a part of a source, on the device, with pixels scaled as those of the training images."""
@@ -139,9 +141,9 @@ def training_spec(task: Task, training: Training) -> TaskSpec:
     return spec_of(task)._replace(shots=training.shots or task.shots, queries=training.queries or task.queries)
 
 
-def training_part(source: dict[str, Any]) -> Part:
+def training_part(suite: Suite) -> Part:
     """The training classes, without their held-out images."""
-    return Part("train", "train" if source.get("held_out_images") else "all")
+    return Part(suite.training_classes, "train" if suite.source.get("held_out_images") else "all")
 
 
 def seed_of(purpose: str, seed: int | str) -> int:

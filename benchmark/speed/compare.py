@@ -44,7 +44,7 @@ class Settings:
     against: Sequence[str]
     device: torch.device
     cores: int
-    """The task threads of the engine, and the most that a peer may use."""
+    """The cores of the engine, and the most threads that a peer may use."""
     repeats: int | None = None
     """None: what fits into the time."""
     engine: str = "auto"
@@ -199,7 +199,7 @@ def _ours(case: Case, run: Run, settings: Settings) -> Ours:
 def _memory(ours: Ours) -> int:
     """The peak of an iteration: on a CPU that of one piece of the meta-batch, for as many as are in work at once."""
     ours.alone()
-    return timing.peak_memory(ours.alone, ours.case.device) * ours.threads
+    return timing.peak_memory(ours.alone, ours.case.device) * ours.cores
 
 
 class _Ready(NamedTuple):

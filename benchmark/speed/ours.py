@@ -34,18 +34,20 @@ def plan_for(case: Case, run: Run, engine: str, memory: int | None) -> Plan:
 class Ours:
     """A case by a plan of the engine."""
 
-    def __init__(self, case: Case, plan: Plan, threads: int):
-        """threads: for tasks side by side, on a CPU."""
+    def __init__(self, case: Case, plan: Plan, cores: int):
+        """cores: for tasks side by side, on a CPU."""
         pieces = -(-len(case.episodes.support_x) // (1 if plan.how == "loop" else plan.chunk))
-        self.case, self.threads = case, min(threads, pieces) if case.device.type == "cpu" else 1
+        self.case, self.cores = case, min(cores, pieces) if case.device.type == "cpu" else 1
         self.weights = _meta(case)
         algorithm, spec, steps = case.bound(), case.workload.spec, case.workload.steps
         if case.workload.evaluates:
-            self._evaluation = Evaluation(algorithm, spec, steps, plan, last_only=True, threads=self.threads)
+            self._evaluation = Evaluation(algorithm, spec, steps, plan, last_only=True, cores=self.cores)
             self._map = self._evaluation.map
+            self._map.call_workers()
             return
-        self._outer = OuterLoop(algorithm, self.weights, _training(case), plan, self.threads)
+        self._outer = OuterLoop(algorithm, self.weights, _training(case), plan, self.cores)
         self._map = self._outer.map
+        self._map.call_workers()
         self._update: Callable[[], Any] = lambda: self._outer.update(case.episodes)
         if case.device.type == "cuda":
             self._update = Captured(self._update, [])
@@ -70,13 +72,13 @@ class Ours:
     def alone(self) -> Any:
         """The piece of an iteration that is computed at once, on this thread: so that its memory can be seen."""
         piece = self.case.episodes.tasks(0, 1 if self.plan.how == "loop" else self.plan.chunk)
-        self._map.threads = 1
+        self._map.cores = 1
         try:
             if self.case.workload.evaluates:
                 return self._evaluation(self.weights, piece)
             return self._outer.update(piece)
         finally:
-            self._map.threads = self.threads
+            self._map.cores = self.cores
 
     def answer(self) -> Tensor:
         """The meta-gradient as one vector, or the query losses (tasks,) of an evaluation."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -59,10 +60,13 @@ def interleaved(
     that is done.
     """
     times: list[list[float]] = [[] for _ in ways]
+    gc.collect()
+    gc.freeze()  # so that what is collected in a turn is what was made in it, not what earlier measurements left
     for i in range(rounds):
         for way, turn, found in zip(ways, turns, times, strict=True):
             found.append(seconds(way, device, turn))
         done((i + 1) / rounds)
+    gc.unfreeze()
     return times
 
 

@@ -1,13 +1,14 @@
-"""Where downloaded data lie, and where decoded images are kept between runs."""
+"""Where downloaded data lie, and where what was made of them is kept between runs."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from platformdirs import user_cache_path
 
 DATA_VARIABLE = "METAGAP_DATA"
@@ -16,25 +17,38 @@ DATA_VARIABLE = "METAGAP_DATA"
 def data_folder() -> Path:
     """The folder of downloaded data: $METAGAP_DATA (which `--data` sets), else `data` in the user's cache folder."""
     chosen = os.environ.get(DATA_VARIABLE)
-    return Path(chosen) if chosen else user_cache_path("metagap") / "data"
+    return Path(chosen) if chosen else cache_folder() / "data"
 
 
-def cached(key: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The arrays of `make()`, kept in the user's cache folder under `key` (which must name everything they depend on).
+def cache_folder() -> Path:
+    """The user's cache folder: everything in it can be made again."""
+    return user_cache_path("metagap")
 
-    Written atomically; a cache folder that cannot be written to, or a damaged file in it, only costs time.
+
+def kept(kind: str, facts: Any, make: Callable[[], Any]) -> Any:
+    """The plain values that `make()` gives, kept in the cache folder; facts: all that they depend on, plain values too.
+
+    A cache folder that cannot be written to, or a damaged file in it, only costs time.
     """
-    path = user_cache_path("metagap") / "banks" / f"{key}.npz"
+    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    path = cache_folder() / kind / f"{key}.json"
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return dict(stored)
-    except (OSError, ValueError, EOFError):
-        arrays = make()
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        made = make()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-            np.savez(file, **arrays)
-        Path(file.name).replace(path)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        part.write_text(json.dumps(made, ensure_ascii=False), encoding="utf-8")
+        part.replace(path)
     except OSError:
         pass
-    return arrays
+    return made
+
+
+def readable(size: int) -> str:
+    """A number of bytes for people, such as 1.3 GB."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= scale:
+            return f"{size / scale:.3g} {unit}"
+    return f"{size} bytes"

@@ -16,6 +16,11 @@ from torch.nn import functional as F
 from benchmark.errors import UserError
 from benchmark.tasks.episode import Episode, TaskSpec
 
+CPU = torch.device("cpu")
+
+SHARE = 0.5
+"""Of a GPU's free memory, what the images of one bank may take."""
+
 
 @dataclass(frozen=True)
 class ImageDraw:
@@ -40,7 +45,7 @@ class ImageBank:
     """
 
     images: Tensor
-    """(n, C, H, W) uint8, grouped by class."""
+    """(n, C, H, W) uint8, grouped by class; in memory, or a file that is mapped into it."""
     start: Tensor
     """(classes,) int64."""
     size: Tensor
@@ -53,6 +58,8 @@ class ImageBank:
     """Subtracted from pixels in [0, 1] ..."""
     std: float = 1.0
     """... before they are divided by this."""
+    device: torch.device = CPU
+    """Where episodes are made."""
     _ready: dict[Any, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
     """What drawing and looking up need again and again, so that on a GPU they do not wait for it."""
 
@@ -61,7 +68,8 @@ class ImageBank:
         """A bank of images (n, C, H, W) uint8 with labels (n,) in 0..len(names)-1, in any order."""
         order = torch.argsort(labels, stable=True)
         size = torch.bincount(labels, minlength=len(names))
-        return cls(images[order].contiguous(), size.cumsum(0) - size, size, torch.zeros_like(size), tuple(names))
+        start, turns = size.cumsum(0) - size, torch.zeros_like(size)
+        return cls(images[order].contiguous(), start, size, turns, tuple(names), device=images.device)
 
     @property
     def x_shape(self) -> tuple[int, ...]:
@@ -107,8 +115,19 @@ class ImageBank:
         return dataclasses.replace(self, mean=mean, std=std)
 
     def to(self, device: torch.device | str) -> ImageBank:
-        """The same bank with the images on `device`. The index stays on the CPU."""
-        return dataclasses.replace(self, images=self.images.to(device))
+        """The same bank for episodes on `device`. The index stays on the CPU.
+
+        The images go there as a whole, unless they would take more than `SHARE` of the memory that is free: then they
+        stay where they are, and every meta-batch is gathered there and sent.
+        """
+        device = torch.device(device)
+        fits = self.images.nbytes <= SHARE * free_memory(device)
+        return dataclasses.replace(self, images=self.images.to(device) if fits else self.images, device=device)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the images are not where the episodes are made, so that looking up waits for both."""
+        return self.images.device.type != self.device.type
 
     def draw(self, count: int, spec: TaskSpec, generator: Generator) -> ImageDraw:
         """Draw `count` tasks: no class twice in a task, no image twice in a class, all equally likely.
@@ -151,11 +170,10 @@ class ImageBank:
         return ImageDraw(torch.stack(chosen), torch.stack(rows))
 
     def episode(self, draw: ImageDraw, spec: TaskSpec) -> Episode:
-        """Look the drawn images up: a batch of len(draw) tasks, float32, on the device of the images."""
-        device = self.images.device
-        classes, rows = draw.classes.to(device), draw.rows.to(device)
-        tasks, ways, each = rows.shape
-        images = self.images[rows]
+        """Look the drawn images up: a batch of len(draw) tasks, float32, on the device of the bank."""
+        device, classes = self.device, draw.classes.to(self.device)
+        tasks, ways, each = draw.rows.shape
+        images = self.images[draw.rows.to(self.images.device)].to(device)
         if self._turned:
             turns = self._on(device, "turns", lambda: self.turns)[classes]
             quarter = torch.arange(images.shape[-1] * images.shape[-2], device=device).view(images.shape[-2:])
@@ -214,6 +232,11 @@ def choose(size: Tensor, count: int, generator: Generator) -> Tensor:
         chosen[..., i] = torch.where(taken, last, guess)
     shuffle = torch.rand(chosen.shape, dtype=torch.float64, generator=generator, device=size.device).argsort(-1)
     return chosen.gather(-1, shuffle)
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that are free on a GPU; elsewhere nothing has to be moved."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")
 
 
 def pixel_statistics(bank: ImageBank) -> tuple[float, float]:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import abstractmethod
-from functools import cache
 from typing import Any, ClassVar, Literal, NamedTuple
 
-import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from benchmark.errors import UserError
+from benchmark.tasks import banks
+from benchmark.tasks.banks import Reading
 from benchmark.tasks.episode import Tasks
-from benchmark.tasks.folders import cached
-from benchmark.tasks.images import ImageBank, resize
+from benchmark.tasks.images import ImageBank
 
 
 class Part(NamedTuple):
@@ -41,6 +40,13 @@ class Source(BaseModel):
     def tasks(self, part: Part, device: torch.device | str) -> Tasks:
         """The distribution of tasks over this part. Raises UserError where the data are missing or unfit."""
 
+    def remark(self) -> str:
+        """What a reader of results must know of the data that are here, such as that they are not all; often empty.
+
+        Raises UserError where data are missing.
+        """
+        return ""
+
     def check_part(self, part: Part, allowed: list[str]) -> None:
         """Raise UserError unless the source has these classes."""
         if part.classes not in allowed:
@@ -48,7 +54,7 @@ class Source(BaseModel):
 
 
 class ImageSource(Source):
-    """A source of images: a subclass loads the bank of all classes and says which classes each part has."""
+    """A source of images: a subclass reads them and says which classes each part has."""
 
     kind: Literal["classification"] = "classification"
     image_size: PositiveInt = Field(28, description="images are resized to this many pixels a side")
@@ -59,30 +65,42 @@ class ImageSource(Source):
     )
     held_out_images: int = Field(0, ge=0, description="last images of every class kept out of training")
 
+    about_parts: ClassVar[frozenset[str]] = frozenset({"rotations", "held_out_images", "normalise"})
+    """Options that no pixel depends on; a subclass adds its own."""
+
     @abstractmethod
     def stamp(self) -> Any:
         """What the images depend on besides the options, as plain values; raises UserError where data are missing."""
 
     @abstractmethod
-    def read(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
-        """Images (n, H, W) or (n, H, W, 3) uint8, handwriting light on dark; labels (n,); class names.
+    def read(self) -> Reading:
+        """The images with their classes, handwriting light on dark; a tuple of arrays and names will do.
 
-        Raises UserError where a file is damaged or something is missing in it.
+        Raises UserError where a file is damaged or something is missing in it; damage of a single image may come to
+        light only when that image is decoded.
         """
 
     @abstractmethod
     def parts(self, bank: ImageBank) -> dict[str, list[int]]:
         """The classes of each part, as indices into `bank`."""
 
-    def bank(self) -> ImageBank:
-        """All classes at `image_size`; decoded once and kept in memory and in the user's cache folder."""
-        options = self.model_dump(mode="json", exclude={"rotations", "held_out_images", "normalise"})
-        key = hashlib.sha256(json.dumps([self.stamp(), options]).encode()).hexdigest()[:16]
-        return _bank(self, f"{type(self).__name__.lower()}-{key}")
+    def bank(self, device: torch.device | str = "cpu") -> ImageBank:
+        """All classes at `image_size`; decoded once and kept in the user's cache folder, and by this process."""
+        options = self.model_dump(mode="json", exclude=set(self.about_parts))
+        digest = hashlib.sha256(json.dumps([banks.FORMAT, self.stamp(), options]).encode()).hexdigest()[:16]
+        name = type(self).__name__
+        key = (f"{name.lower()}-{digest}", str(device))
+        if key not in _banks:
+            if str(device) == "cpu":
+                called = getattr(self, "called", name)
+                _banks[key] = banks.bank(key[0], called, self.read, self.image_size, self.channels)
+            else:
+                _banks[key] = self.bank().to(device)
+        return _banks[key]
 
     def tasks(self, part: Part, device: torch.device | str) -> ImageBank:
-        """The bank of this part on `device`."""
-        bank = self.bank()
+        """The bank of this part on `device`. Parts are views: they share its images."""
+        bank = self.bank(device)
         parts = {**self.parts(bank), "all": list(range(bank.class_count))}
         self.check_part(part, list(parts))
         bank = bank.subset(parts[part.classes])
@@ -92,16 +110,8 @@ class ImageSource(Source):
             bank = bank.without_last(self.held_out_images)
         elif part.images == "held-out":
             bank = bank.only_last(self.held_out_images)
-        return (bank.rotated() if self.rotations else bank).to(device)
+        return bank.rotated() if self.rotations else bank
 
 
-@cache
-def _bank(source: ImageSource, key: str) -> ImageBank:
-    def make() -> dict[str, np.ndarray]:
-        images, labels, names = source.read()
-        resized = resize(torch.tensor(images), source.image_size, source.channels)
-        return {"images": resized.numpy(), "labels": labels.astype(np.int64), "names": np.array(names)}
-
-    arrays = cached(key, make)
-    images, labels = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["labels"])
-    return ImageBank.from_labels(images, labels, arrays["names"].tolist())
+_banks: dict[tuple[str, str], ImageBank] = {}
+"""The banks of this process, by key and device."""

@@ -53,7 +53,7 @@ def test_scores_after_every_step(case, plan):
 def test_evaluation_is_the_same_on_every_path(case, plan, inductive):
     algorithm, meta, episodes = case
     whole = evaluate(algorithm, meta, episodes, SPEC, 2, VMAP, inductive=inductive)
-    other = evaluate(algorithm, meta, episodes, SPEC, 2, parse(plan, Plan()), inductive=inductive, threads=2)
+    other = evaluate(algorithm, meta, episodes, SPEC, 2, parse(plan, Plan()), inductive=inductive, cores=2)
     for name in whole:
         torch.testing.assert_close(whole[name], other[name], rtol=1e-10, atol=1e-12)
 

@@ -75,6 +75,7 @@ def _suite(kind, algorithms, seeds, splits, curve_steps, published):
         "name": f"synthetic-{kind}",
         "title": f"Synthetic {kind} <b>suite</b>",
         "description": "Made-up numbers & names that need escaping.",
+        "deviations": ["Classes are drawn <anew>.", "Tests have [more] queries."] if published else [],
         "task": {"kind": kind, "ways": ways, "shots": shots, "queries": 15},
         "model": {"name": "conv4" if kind == "classification" else "mlp", "channels": 64},
         "source": {"name": "synthetic"},

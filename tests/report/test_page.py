@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from synthetic import make_results
 
-from benchmark.report import page
+from benchmark.report import page, tables
 from benchmark.report.frames import Frames
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
@@ -88,6 +88,27 @@ def test_page_shows_every_section_and_escapes_names(written):
     assert "<b>suite" not in text and "<letters>" not in text and "<not shown>" not in text
     assert "95% interval over 3 seeds" in text
     assert ("Mean, median and diverged episodes" in text) == (kind == "regression")
+
+
+def test_page_says_in_what_the_suite_differs_from_the_published_protocol(written):
+    _, out = written
+    text = (out / "index.html").read_text(encoding="utf-8")
+    assert "<h3>Known deviations from the published protocol</h3>" in text
+    assert "<li>Classes are drawn &lt;anew&gt;.</li><li>Tests have [more] queries.</li>" in text
+
+
+def test_deviations_are_told_without_published_values_too():
+    results = make_results(algorithms=("mine",), seeds=(0,), episodes=10, published=False, small=True)
+    frames = Frames.of(replace(results, samples={}))
+
+    def text() -> str:
+        return page.render(frames, {}, tables.all_tables(frames))
+
+    assert "Published values" not in text()
+    frames.suite["deviations"] = ["No value was published."]
+    assert "<h2>Published values</h2>" in text() and "<li>No value was published.</li>" in text()
+    del frames.suite["deviations"]  # as in records of before
+    assert "Published values" not in text()
 
 
 def test_files_beside_the_page_are_there_and_not_empty(written):

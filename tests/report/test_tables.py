@@ -172,6 +172,36 @@ def test_terminal_fits_a_hundred_columns(results, kind):
     assert first in text
 
 
+def test_published_values_are_printed_with_their_mark():
+    results = make_results(algorithms=("maml", "reptile", "mine"), seeds=(0,), episodes=10, small=True)
+    first = results.suite["published"][0]
+    results.suite["published"] = [
+        first | {"algorithm": name, "mark": mark} for name, mark in zip(results.suite["algorithms"], "VSR", strict=True)
+    ]
+    frames = Frames.of(results)
+    console = Console(width=100, file=io.StringIO(), color_system=None)
+    terminal.print_published(frames, console)
+    lines = console.file.getvalue().splitlines()
+    printed = {name: next(line for line in lines if name in line) for name in ("maml", "reptile", "mine")}
+    assert "98.7 ± 0.4  " in printed["maml"]
+    assert "98.7 ± 0.4 [S]" in printed["reptile"] and "98.7 ± 0.4 [R]" in printed["mine"]
+    text = "\n".join(lines)
+    assert "[S] quoted by another paper" in text and "[R] recalled, to be checked" in text
+    assert "Known deviations from the published protocol" in text
+    assert "Classes are drawn <anew>." in text and "Tests have [more] queries." in text
+    table = tables.all_tables(frames)["published"]
+    ends = [source.rsplit(", ", 1)[1] for source in table.frame["source"]]
+    assert ends == ["read at the source", "quoted elsewhere", "recalled"]
+    assert all("recalled" in written for written in (table.csv(), table.markdown(), table.latex()))
+
+
+def test_settings_at_test_are_told():
+    results = make_results(algorithms=("maml", "mine"), seeds=(0,), episodes=10, small=True)
+    results.suite["algorithms"]["mine"]["evaluation"]["settings"] = {"inner_batch": 5}
+    table = tables.all_tables(Frames.of(results))["settings"]
+    assert table.frame["inner steps at test"].tolist() == ["3", "3, inner_batch 5"]
+
+
 def test_json_has_no_value_that_json_lacks():
     frame = pd.DataFrame({"name": ["a", "b", "c"], "value": [np.nan, -np.inf, 0.25], "seeds": [3, 3, 1]})
     records = terminal.as_json(frame)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from benchmark.errors import UserError
+from benchmark.tasks import images
 from benchmark.tasks.episode import TaskSpec
-from benchmark.tasks.images import ImageBank, choose, pixel_statistics
+from benchmark.tasks.images import ImageBank, choose, pixel_statistics, resize
 
 
 def bank_of(sizes: list[int], size: int = 3) -> ImageBank:
@@ -150,3 +151,29 @@ def test_rotating_needs_square_images():
     bank = ImageBank.from_labels(torch.zeros(4, 1, 3, 5, dtype=torch.uint8), torch.tensor([0, 0, 1, 1]), ["a", "b"])
     with pytest.raises(UserError, match="square images, these are 3 x 5"):
         bank.rotated()
+
+
+def test_what_does_not_fit_on_the_device_is_sent_by_the_meta_batch(monkeypatch):
+    bank, spec = bank_of([6] * 8).rotated(), TaskSpec("classification", 3, 1, 2)
+    monkeypatch.setattr(images, "free_memory", lambda device: 2 * bank.images.nbytes - 2)
+    sent = bank.to("meta")  # a device without contents stands for a GPU
+    assert sent.streamed
+    assert sent.images.device.type == "cpu"
+    draw = sent.draw(5, spec, generator())
+    assert torch.equal(draw.rows, bank.draw(5, spec, generator()).rows)
+    episode = sent.episode(draw, spec)
+    assert {field.device.type for field in episode} == {"meta"}
+    assert [field.shape for field in episode] == [field.shape for field in bank.episode(draw, spec)]
+    monkeypatch.setattr(images, "free_memory", lambda device: 2 * bank.images.nbytes)
+    assert bank.to("meta").images.device.type == "meta"
+    assert not bank.to("cpu").streamed
+
+
+def test_resizing_keeps_brightness_and_colour():
+    pictures = torch.zeros(2, 20, 20, 3, dtype=torch.uint8)
+    pictures[0, ..., 0], pictures[1] = 200, 90
+    small = resize(pictures, 5, 3)
+    assert small.shape == (2, 3, 5, 5)
+    assert small[0, 0].unique().tolist() == [200]
+    assert resize(pictures, 5, 1)[:, 0, 0, 0].tolist() == [round(0.299 * 200), 90]
+    assert resize(pictures[..., 0], 5, 3).shape == (2, 3, 5, 5)

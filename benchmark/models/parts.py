@@ -1,0 +1,34 @@
+"""What the networks for images are made of."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn
+
+from benchmark.errors import UserError
+
+
+def image_shape(model: str, x_shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """(channels, height, width) of one input; raises UserError where it is no image."""
+    if len(x_shape) != 3:
+        raise UserError(f"model {model} needs images (channels, height, width), not inputs of shape {x_shape}")
+    channels, height, width = x_shape
+    return channels, height, width
+
+
+def batch_norm(channels: int) -> nn.BatchNorm2d:
+    """Batch norm that uses the statistics of the batch, always."""
+    return nn.BatchNorm2d(channels, track_running_stats=False)
+
+
+def convolution(before: int, after: int, size: int = 3, stride: int = 1) -> nn.Conv2d:
+    """A convolution that keeps the image's size, or divides it by `stride`; without a bias, for batch norm follows."""
+    return nn.Conv2d(before, after, size, stride=stride, padding=size // 2, bias=False)
+
+
+def initialise(network: nn.Module, nonlinearity: Literal["relu", "leaky_relu"] = "relu", slope: float = 0.0) -> None:
+    """Draw the weights of all convolutions by He et al. (2015), scaled by their outputs."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, slope, mode="fan_out", nonlinearity=nonlinearity)

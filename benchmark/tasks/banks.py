@@ -1,0 +1,154 @@
+"""Decoded images kept between runs: a .npy file that is mapped into memory, beside a small JSON of its classes.
+
+Decoding goes image by image, so that a set larger than memory can be read; processes share the pages of the file.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby, islice
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+import torch
+from filelock import FileLock
+
+from benchmark.errors import UserError
+from benchmark.tasks.folders import cache_folder, readable
+from benchmark.tasks.images import ImageBank, resize
+from benchmark.tasks.progress import progress
+
+FORMAT = 1
+"""Changes when other pixels come of the same files."""
+CHUNK = 256
+"""Images that are resized together."""
+IN_MEMORY = 2**30
+"""Bytes of decoded images that are kept in memory where the cache folder cannot take them."""
+
+
+class Reading(NamedTuple):
+    """What the files of a source hold. An array serves as `images` too, and a plain tuple as a Reading."""
+
+    images: Iterable[np.ndarray]
+    """n of (H, W) or (H, W, 3) uint8, decoded as they are asked for."""
+    labels: np.ndarray
+    """(n,) the class of each image, 0..len(names)-1."""
+    names: list[str]
+    """The classes."""
+    order: np.ndarray | None = None
+    """(n,) which image, by its place in `labels`, comes 1st, 2nd, ... out of `images`; None: in the order of labels."""
+
+
+def bank(key: str, title: str, read: Callable[[], Reading], size: int, channels: int) -> ImageBank:
+    """The images of a source at `size` pixels a side, decoded once.
+
+    key: names everything that the pixels depend on. Where another process decodes the same, this one waits for it. A
+    cache folder that cannot be written to only costs time, as long as the images fit into `IN_MEMORY`; beyond that a
+    UserError says how much room is needed.
+    """
+    path = cache_folder() / "banks" / f"{key}.npy"
+    found = _opened(path)
+    try:
+        if found is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_suffix(".lock")):
+                found = _opened(path)  # by another process, meanwhile
+                if found is None:
+                    _write(path, title, Reading(*read()), size, channels)
+                    found = _opened(path)
+    except OSError as error:
+        return _in_memory(path, title, Reading(*read()), size, channels, error)
+    assert found is not None
+    return found
+
+
+def _opened(path: Path) -> ImageBank | None:
+    """The bank in this file, mapped; None where it is missing or damaged."""
+    try:
+        about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        return _bank(np.load(path, mmap_mode="r"), about["sizes"], about["names"])
+    except (OSError, EOFError, ValueError, KeyError):
+        return None
+
+
+def _bank(images: np.ndarray, sizes: list[int], names: list[str]) -> ImageBank:
+    size = torch.tensor(sizes, dtype=torch.long)
+    with warnings.catch_warnings():  # nobody writes into a bank, and the map would not let them
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        pixels = torch.from_numpy(images)
+    return ImageBank(pixels, size.cumsum(0) - size, size, torch.zeros_like(size), tuple(names))
+
+
+def _write(path: Path, title: str, reading: Reading, size: int, channels: int) -> None:
+    """Decode into a file beside `path`, which is renamed when it is whole. The JSON comes last: it says `finished`."""
+    sizes, shape = _sizes(reading), (len(reading.labels), channels, size, size)
+    part, index = path.with_suffix(".npy.part"), path.with_suffix(".json")
+    try:
+        with part.open("wb") as file:
+            _refuse_full(path.parent, int(np.prod(shape)))
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            start, each = file.tell(), channels * size * size
+            for rows, images in _decoded(title, reading, size, channels):
+                _put(file, start + rows * each, images)
+        part.replace(path)
+        part.write_text(json.dumps({"names": reading.names, "sizes": sizes}, ensure_ascii=False), encoding="utf-8")
+        part.replace(index)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _put(file: IO[bytes], offsets: np.ndarray, images: np.ndarray) -> None:
+    """Write images to their places in the file; neighbours at once."""
+    apart = np.flatnonzero(np.diff(offsets) != images[0].nbytes) + 1
+    for first, run in zip(offsets[[0, *apart]], np.split(images, apart), strict=True):
+        file.seek(first)
+        file.write(run.tobytes())
+
+
+def _in_memory(path: Path, title: str, reading: Reading, size: int, channels: int, error: OSError) -> ImageBank:
+    shape = (len(reading.labels), channels, size, size)
+    if (needed := int(np.prod(shape))) > IN_MEMORY:
+        raise UserError(
+            f"{title}: its decoded images take {readable(needed)}, which '{path.parent}' cannot take "
+            f"({error.strerror or error}); make room there, or name another cache folder in $XDG_CACHE_HOME"
+        ) from None
+    pixels = np.empty(shape, np.uint8)
+    for rows, images in _decoded(title, reading, size, channels):
+        pixels[rows] = images
+    return _bank(pixels, _sizes(reading), reading.names)
+
+
+def _sizes(reading: Reading) -> list[int]:
+    return np.bincount(reading.labels, minlength=len(reading.names)).tolist()
+
+
+def _decoded(title: str, reading: Reading, size: int, channels: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Chunks of images (n, channels, size, size) uint8, with their rows (n,) in a bank that is grouped by class."""
+    total, done = len(reading.labels), 0
+    row = np.empty(total, np.int64)
+    row[np.argsort(reading.labels, kind="stable")] = np.arange(total)
+    if reading.order is not None:
+        row = row[reading.order]
+    with progress(f"decoding {title}", total) as advance:
+        for _, alike in groupby(reading.images, key=np.shape):
+            while chunk := list(islice(alike, CHUNK)):
+                rows = row[done : done + len(chunk)]
+                if len(rows) < len(chunk):
+                    raise UserError(f"{title}: more images than its {total} labels")
+                yield rows, resize(torch.from_numpy(np.stack(chunk)), size, channels).numpy()
+                done += len(chunk)
+                advance(len(chunk))
+    if done < total:
+        raise UserError(f"{title}: {done} images, but {total} labels")
+
+
+def _refuse_full(folder: Path, needed: int) -> None:
+    if shutil.disk_usage(folder).free < needed:
+        raise OSError(errno.ENOSPC, "no space left on device")

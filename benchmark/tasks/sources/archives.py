@@ -1,0 +1,176 @@
+"""Reading archives as they lie: zip, tar (packed or not), and folders. Nothing is unpacked onto the disk."""
+
+from __future__ import annotations
+
+import lzma
+import os
+import posixpath
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from benchmark.errors import UserError
+from benchmark.tasks.folders import kept
+
+FAULTS = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
+"""What the libraries raise for damaged archives."""
+
+
+class Archive(ABC):
+    """Files in a fixed order, whatever they are packed in."""
+
+    def __init__(self, path: Path, title: str):
+        self.path, self.title = path, title
+
+    @cached_property
+    @abstractmethod
+    def names(self) -> list[str]:
+        """The names of all files but hidden ones, with slashes, in the order in which `read` gives them.
+
+        Raises UserError where the archive is damaged, or has a member that points outside its folder: no publisher's
+        archive has, and whoever unpacks it elsewhere may lose files by it.
+        """
+
+    @abstractmethod
+    def read(self, wanted: Container[str]) -> Iterator[tuple[str, bytes]]:
+        """Names and contents of these files, one by one. Raises UserError where one is damaged."""
+
+    def one(self, ending: str) -> bytes:
+        """The file whose name ends so. Raises UserError where there is none."""
+        return self.several(ending)[0]
+
+    def several(self, *endings: str) -> list[bytes]:
+        """The files whose names end so, read together. Raises UserError for the first of them that is missing."""
+        found = {}
+        for ending in endings:
+            found[ending] = next((name for name in self.names if f"/{name}".endswith(f"/{ending}")), None)
+            if found[ending] is None:
+                raise UserError(f"{self.title}: no file '{ending}' in '{self.path}'")
+        data = dict(self.read(set(found.values())))
+        return [data[found[ending]] for ending in endings]
+
+    @contextmanager
+    def _reading(self, member: str = "") -> Iterator[None]:
+        """Name the archive, and the member, in whatever goes wrong."""
+        try:
+            yield
+        except FAULTS as error:
+            damage = f"'{member}' in '{self.path}' is damaged" if member else f"'{self.path}' is {self.unreadable}"
+            fault = str(error).partition(":\n")[0]
+            raise UserError(f"{self.title}: {damage}: {fault}; remove it and get it again") from None
+
+    unreadable = "not readable"
+
+    def _kept(self, name: str, target: str = "") -> bool:
+        """Whether a member counts; raises UserError where it, or what it links to, is outside."""
+        for path in (name, target):
+            path = posixpath.normpath(path.replace("\\", "/"))
+            if path.startswith("/") or re.match("[A-Za-z]:", path) or path.split("/")[0] == "..":
+                raise UserError(
+                    f"{self.title}: '{self.path}' has a member that points outside its folder, '{name}'"
+                    f"{f' to {target!r}' if target else ''}; this is not the publisher's archive, remove it"
+                )
+        return not any(part.startswith((".", "__MACOSX")) for part in name.split("/") if part != ".")
+
+
+class Folder(Archive):
+    """An unpacked archive."""
+
+    @cached_property
+    def names(self) -> list[str]:
+        """In alphabetical order."""
+        found = []
+        for folder, _, files in os.walk(self.path, followlinks=True):
+            found += [(Path(folder) / file).relative_to(self.path).as_posix() for file in files]
+        return sorted(name for name in found if self._kept(name))
+
+    def read(self, wanted: Container[str]) -> Iterator[tuple[str, bytes]]:
+        """File by file."""
+        for name in self.names:
+            if name in wanted:
+                with self._reading(name):
+                    data = (self.path / name).read_bytes()
+                yield name, data
+
+
+class Zip(Archive):
+    """A zip archive."""
+
+    unreadable = "not a readable zip archive"
+
+    @cached_property
+    def names(self) -> list[str]:
+        """In alphabetical order: every member can be had by itself."""
+        with self._reading(), zipfile.ZipFile(self.path) as archive:
+            found = []
+            for member in archive.infolist():
+                link = stat.S_ISLNK(member.external_attr >> 16)
+                target = archive.read(member).decode(errors="replace") if link else ""
+                linked = posixpath.join(posixpath.dirname(member.filename), target) if link else ""
+                if self._kept(member.filename, linked) and not link and not member.is_dir():
+                    found.append(member.filename)
+        return sorted(found)
+
+    def read(self, wanted: Container[str]) -> Iterator[tuple[str, bytes]]:
+        """Member by member; the format holds a checksum of each."""
+        with self._reading(), zipfile.ZipFile(self.path) as archive:
+            for name in self.names:
+                if name in wanted:
+                    with self._reading(name):
+                        data = archive.read(name)
+                    yield name, data
+
+
+class Tar(Archive):
+    """A tar archive, packed by gzip, bzip2 or xz, or not. The names of a packed one are kept in the cache folder."""
+
+    unreadable = "not a readable tar archive"
+
+    @cached_property
+    def names(self) -> list[str]:
+        """In the order in which they are packed, for what is packed can only be read from the start."""
+        about = self.path.stat()
+        return kept("indexes", [str(self.path.resolve()), about.st_size, about.st_mtime_ns], self._listed)
+
+    def _listed(self) -> list[str]:
+        found = []
+        with self._reading(), tarfile.open(self.path, "r:*") as archive:
+            for member in archive:
+                linked = member.linkname
+                if member.issym():
+                    linked = posixpath.join(posixpath.dirname(member.name), linked)
+                if self._kept(member.name, linked) and member.isreg():
+                    found.append(member.name)
+        return found
+
+    def read(self, wanted: Container[str]) -> Iterator[tuple[str, bytes]]:
+        """In one pass."""
+        left = {name for name in self.names if name in wanted}
+        with self._reading(), tarfile.open(self.path, "r|*") as archive:
+            for member in archive:
+                if member.isreg() and member.name in left:
+                    with self._reading(member.name):
+                        file = archive.extractfile(member)
+                        data = file.read() if file else b""
+                        if len(data) < member.size:
+                            raise EOFError("it ends too early")
+                    left.discard(member.name)
+                    yield member.name, data
+                    if not left:
+                        return
+            if left:  # tarfile takes a missing end for the end
+                raise EOFError("it ends too early")
+
+
+def opened(path: Path, title: str) -> Archive:
+    """The archive or folder at this path, whatever it is; title: the data set, for messages."""
+    if path.is_dir():
+        return Folder(path, title)
+    return Tar(path, title) if re.search(r"\.(tar(\.\w+)?|tgz|tbz2?|txz)$", path.name) else Zip(path, title)

@@ -1,0 +1,165 @@
+"""What the built-in suites describe can be run: with next to no budget, on noise, or on real data that are here."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmark import results
+from benchmark.launch import check
+from benchmark.report import tables
+from benchmark.report.frames import Frames
+from benchmark.runner.cell import run_cell
+from benchmark.runner.workbench import Machine
+from benchmark.suite import Cell, expand, load_suite, resolve, suite_names, suites_folder
+
+NOISE = '''"""A hundred classes of noise, in parts like those of mini-ImageNet."""
+import numpy as np
+from benchmark.tasks.source import ImageSource
+
+
+class Noise(ImageSource):
+    """Noise."""
+
+    licence = citation = "none"
+
+    def stamp(self):
+        return "noise"
+
+    def read(self):
+        images = np.random.default_rng(0).integers(0, 256, (4000, 16, 16), dtype=np.uint8)
+        return images, np.repeat(np.arange(100), 40), [f"class {i}" for i in range(100)]
+
+    def parts(self, bank):
+        return {"train": list(range(64)), "val": list(range(64, 80)), "test": list(range(80, 100))}
+'''
+
+TINY: dict[str, dict[str, Any]] = {
+    "conv4": {"filters": 4},
+    "resnet10": {"filters": 2},
+    "resnet18": {"filters": 2},
+    "mlp": {"hidden": [8, 8]},
+}
+CPU = Machine(torch.device("cpu"), engine="loop plain eager")
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, every_name: None):
+    """Gives the cells of a built-in suite with noise instead of its images, and next to no network and budget."""
+    noise = tmp_path / "noise.py"
+    noise.write_text(NOISE)
+
+    def replaced(source: Any, **more: Any) -> dict[str, Any]:
+        """The same source of functions, or noise with those options that all images have."""
+        table = {"name": source} if isinstance(source, str) else source
+        if table["name"] == "sinusoid":
+            return table
+        kept = {key: value for key, value in table.items() if key in ("channels", "rotations", "normalise")}
+        return {"name": f"{noise}:Noise", "image_size": 16, **kept, **more}
+
+    def reduced(table: dict[str, Any], **limits: int) -> dict[str, Any]:
+        return table | {key: min(table[key], limit) for key, limit in limits.items() if key in table}
+
+    def tiny(name: str) -> list[Cell]:
+        path = suites_folder() / f"{name}.toml"
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table["seeds"] = [0]
+        table["task"] = reduced(table["task"], ways=3)
+        table["model"] |= TINY[table["model"]["name"]]
+        table["source"] = replaced(table["source"])
+        table["training"] = reduced(table["training"], iterations=2, meta_batch=2)
+        table["training"] |= {"validations": 1, "validation_episodes": 2}
+        table["evaluation"] = reduced(table["evaluation"], episodes=3, steps=2, curve_steps=3)
+        table["evaluation"]["diagnostic_episodes"] = 2
+        for entry in table["algorithms"].values():
+            entry |= reduced(entry, inner_steps=2)
+            for section, limits in (
+                ("training", {"iterations": 2, "meta_batch": 2}),
+                ("evaluation", {"steps": 2, "curve_steps": 3}),
+            ):
+                if section in entry:
+                    entry[section] = reduced(entry[section], **limits)
+        for split in table["splits"]:
+            split |= reduced(split, episodes=3)
+            if "source" in split:
+                split["source"] = replaced(split["source"], held_out_images=1)  # not the source that is trained on
+        return expand(resolve(table, path))
+
+    return tiny
+
+
+PROTOCOLS = [name for name in suite_names() if "deviations" in (suites_folder() / f"{name}.toml").read_text("utf-8")]
+
+
+def test_there_are_protocols():
+    assert {"omniglot-5way-1shot", "mini-imagenet-5way-5shot", "closer-look-cub-resnet18-5shot"} <= set(PROTOCOLS)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_tasks_can_be_drawn(tiny, name):
+    check(tiny(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_every_algorithm_is_scored_on_every_split(tiny, tmp_path, name):
+    cells = tiny(name)
+    for cell in cells:
+        run_cell(cell, tmp_path, CPU)
+    found = results.read(tmp_path, name)
+    splits = {split.name for split in cells[0].suite.test_splits}
+    scored = found.episodes.groupby("algorithm").split.unique()
+    assert {label: set(names) for label, names in scored.items()} == {cell.label: splits for cell in cells}
+    frames = Frames.of(found)
+    reached = frames.published[frames.published["step"].fillna(0) <= 2]
+    assert len(reached) or frames.published.empty
+    assert not (reached["verdict"] == "not run").any()
+    assert "settings" in tables.all_tables(frames)
+
+
+OMNIGLOT = [name for name in PROTOCOLS if "omniglot-" in name and "emnist" not in name]
+
+
+@pytest.mark.parametrize("name", OMNIGLOT)
+def test_omniglot_has_images_enough(real_data, every_name, name):
+    real_data("omniglot-py/images_background.zip")
+    check(expand(load_suite(name)))
+
+
+def shortened(name: str, steps: int, episodes: int) -> list[Cell]:
+    """The cells of a suite as they are, but with two small iterations and few tests, on the training source alone."""
+    path = suites_folder() / f"{name}.toml"
+    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    table |= {"seeds": [0], "splits": [split for split in table["splits"] if "source" not in split]}
+    table["training"] |= {"meta_batch": 2, "validations": 1, "validation_episodes": 2}
+    table["evaluation"] |= {"episodes": episodes, "diagnostic_episodes": 2}
+    for entry in table["algorithms"].values():
+        entry["training"] = entry.get("training", {}) | {"iterations": 2, "meta_batch": 2}
+        entry["evaluation"] = entry.get("evaluation", {}) | {"steps": steps, "curve_steps": steps}
+    return expand(resolve(table, path))
+
+
+@pytest.mark.parametrize("name", ["omniglot-5way-1shot", "omniglot-5way-1shot-no-conv"])
+def test_omniglot_runs_on_the_real_images(real_data, every_name, tmp_path, name):
+    real_data("omniglot-py/images_background.zip")
+    cells = [cell for cell in shortened(name, 2, 3) if cell.label in ("maml", "reptile")]
+    for cell in cells:
+        run_cell(cell, tmp_path, CPU)
+    found = results.read(tmp_path, name)
+    ours = Frames.of(found).published.set_index("algorithm")
+    assert set(found.cells.algorithm) == {cell.label for cell in cells}
+    assert all(0 <= ours.loc[cell.label, "ours"] <= 1 for cell in cells)
+    assert found.episodes.query_loss.gt(0).all()
+
+
+def test_the_sinusoids_of_reptile_run(tmp_path, every_name):
+    for cell in shortened("reptile-sinusoid", 3, 50):
+        run_cell(cell, tmp_path, CPU)
+    episodes = results.read(tmp_path, "reptile-sinusoid").episodes
+    loss = episodes[episodes.condition == "standard"].groupby(["algorithm", "step"]).query_loss.median().unstack()
+    assert list(loss.columns) == [0, 1, 2, 3]
+    assert (loss[3] < loss[0]).all()  # adaptation helps from the start
