@@ -100,7 +100,7 @@ def read(
         frame, more = _read_part(table, part, store, seeds or part.suite.seeds, hashes)
         frames.append(frame)
         notes += [f"{part.column}: {note}" for note in more]
-        for sentence in getattr(part.suite, "deviations", ()):
+        for sentence in part.suite.deviations:
             deviations.setdefault(" ".join(sentence.split()), []).append(part.suite.name)
     return Reproduction(
         name=table.name,

@@ -99,7 +99,7 @@ def _episode(bench: Workbench, split: Split, spec: TaskSpec) -> float:
     drawn = tasks.episode(tasks.draw(at_once, spec, bench.generator(split, "timing")), spec)
     drawn = drawn.to(bench.device, bench.dtype)
     steps, threads = bench.cell.evaluation.path_steps, bench.machine.threads
-    evaluation = Evaluation(bench.bind(spec), spec, steps, plan, threads=threads)
+    evaluation = Evaluation(bench.bind(spec, test=True), spec, steps, plan, threads=threads)
     return _timed(lambda: evaluation(bench.meta, drawn), bench.device) / at_once
 
 
