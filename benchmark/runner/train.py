@@ -63,8 +63,8 @@ class _Training:
             self.sampler.set_state(state["sampler"].cpu())
             self.curve, self.sums, self.best = state["curve"], state["sums"], state["best"]
             self.started -= state["seconds"]
-        on_gpu = bench.device.type == "cuda"
-        self.iterate = Captured(self._iterate, [self.sampler]) if on_gpu else self._iterate
+        capture = bench.device.type == "cuda" and bench.algorithm.mappable
+        self.iterate = Captured(self._iterate, [self.sampler]) if capture else self._iterate
 
     def run(self) -> dict[str, Any]:
         """Train to the end; returns the selected meta-parameters, the record and the curve."""
