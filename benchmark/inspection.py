@@ -44,7 +44,8 @@ def describe(name: str) -> dict[str, Any]:
         if name in registry.names(kind):
             return _describe_class(name, kind)
     if ".py:" in name:
-        return _describe_class(name, "algorithm")
+        fitting = [kind for kind in KINDS.values() if not registry.fault(kind, registry.find(kind, name))]
+        return _describe_class(name, fitting[0] if fitting else "algorithm")
     known = [*suite_names(), *(n for kind in KINDS.values() for n in registry.names(kind))]
     raise UserError(f"nothing is called '{name}'{registry.suggest(name, known)}")
 
@@ -132,15 +133,9 @@ def _fields(model: Any) -> list[dict[str, Any]]:
 
 
 def _signature(model: Any) -> list[dict[str, Any]]:
-    hints = typing.get_type_hints(model.__init__)
-    parameters = list(inspect.signature(model).parameters.values())[2:]
     return [
-        {
-            "key": p.name,
-            "default": "required" if p.default is p.empty else str(p.default),
-            "type": _type_name(hints.get(p.name, Any)),
-        }
-        for p in parameters
+        {"key": key, "default": "required" if default is ... else str(default), "type": _type_name(annotation)}
+        for key, (annotation, default) in registry.options(model, given=2).items()
     ]
 
 

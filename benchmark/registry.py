@@ -1,8 +1,9 @@
 """Finding algorithms, models and sources by name: built-in ones and plugins are found the same way.
 
 A name is either an entry point of the groups `metagap.algorithms`, `metagap.models` and `metagap.sources`, or
-`path/to/file.py:ClassName`. Whatever is wrong with a plugin is said in a UserError that names it, and only when it is
-asked for by its name.
+`path/to/file.py:ClassName`. It may also stand for something of learn2learn's: for a learner, or for a function that
+gives tasksets, of which `benchmark.bridges` makes an algorithm or a source. Whatever is wrong with a plugin is said in
+a UserError that names it, and only when it is asked for by its name.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import hashlib
 import importlib.util
 import inspect
 import sys
+import typing
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -30,6 +33,9 @@ BASES: dict[Kind, tuple[str, str]] = {
     "source": ("benchmark.tasks.source", "Source"),
 }
 """The module and the name of the class that each kind derives from."""
+
+BRIDGES: dict[Kind, str] = {"algorithm": "benchmark.bridges.learners", "source": "benchmark.bridges.tasksets"}
+"""The module whose function `bridged` makes a class of this kind of what learn2learn's users have."""
 
 
 def names(kind: Kind) -> list[str]:
@@ -53,21 +59,22 @@ def find(kind: Kind, name: str) -> Any:
     """What `load` gives, whether or not it is a complete one of its kind."""
     path, colon, attribute = name.rpartition(":")
     if colon and path.endswith(".py"):
-        return getattr(_import_file(Path(path), kind), attribute, None) or _no_class(kind, path, attribute)
+        found = getattr(_import_file(Path(path), kind), attribute, None) or _no_class(kind, path, attribute)
+        return _bridged(kind, found)
     entry = _entry(kind, name)
     try:
-        return entry.load()
+        found = entry.load()
     except (Exception, SystemExit) as error:
-        raise UserError(f"{kind} '{name}' ({_origin(entry)}) cannot be imported: {error!r}") from error
+        raise UserError(f"{kind} '{name}' ({_origin(entry)}) cannot be imported: {_told(error)}") from error
+    return _bridged(kind, found)
 
 
 def fault(kind: Kind, found: Any) -> str:
     """What keeps it from being a complete one of this kind; empty where nothing does."""
-    module, name = BASES[kind]
     if not inspect.isclass(found):
         return f"is not a class but {type(found).__name__}: {found!r:.80}"
-    if not any((base.__module__, base.__name__) == (module, name) for base in found.__mro__):
-        return f"does not derive from {module}.{name}"
+    if not _derives(kind, found):
+        return f"does not derive from {'.'.join(BASES[kind])}"
     if missing := sorted(getattr(found, "__abstractmethods__", ())):
         return f"does not implement {' and '.join(missing)}"
     return ""
@@ -97,7 +104,8 @@ def fingerprint(kind: Kind, name: str) -> str | None:
 
 def only_class(kind: Kind, path: str) -> str:
     """`path:ClassName` for a file that defines one class of this kind; raises UserError for none or several."""
-    found = [name for name, value in _classes(Path(path), kind).items() if not fault(kind, value)]
+    classes = {name: value for name, value in _defined(Path(path), kind).items() if inspect.isclass(value)}
+    found = [name for name, value in classes.items() if not fault(kind, _bridged(kind, value))]
     if len(found) != 1:
         count = f"{len(found)} classes" if found else "no class"
         named = f": {', '.join(found)}" if found else ""
@@ -114,6 +122,37 @@ def suggest(name: str, allowed: list[str]) -> str:
 def summary(thing: Any) -> str:
     """The first line of a docstring."""
     return (inspect.getdoc(thing) or "").partition("\n")[0]
+
+
+def options(maker: Callable[..., Any], given: int) -> dict[str, tuple[Any, Any]]:
+    """Type and default of each argument that a class or function has after the first `given` ones, which are ours.
+
+    The default is `...` where there is none, the type that of the default where it is not written down.
+    """
+    try:
+        hints = typing.get_type_hints(maker.__init__ if inspect.isclass(maker) else maker, include_extras=True)
+    except NameError:  # imported for type checkers alone
+        hints = {}
+    arguments = list(inspect.signature(maker).parameters.values())[given:]
+    return {
+        a.name: (
+            hints.get(a.name, Any if a.default is a.empty or a.default is None else type(a.default)),
+            ... if a.default is a.empty else a.default,
+        )
+        for a in arguments
+        if a.kind not in (a.VAR_POSITIONAL, a.VAR_KEYWORD)
+    }
+
+
+def _derives(kind: Kind, found: Any) -> bool:
+    return any((base.__module__, base.__name__) == BASES[kind] for base in getattr(found, "__mro__", ()))
+
+
+def _bridged(kind: Kind, found: Any) -> Any:
+    """What was found, or a class of this kind made of it."""
+    if kind not in BRIDGES or not callable(found) or _derives(kind, found):
+        return found
+    return importlib.import_module(BRIDGES[kind]).bridged(found)
 
 
 @cache
@@ -157,7 +196,14 @@ def _import_file(path: Path, kind: Kind) -> Any:
     try:
         return _module(path.resolve())
     except (Exception, SystemExit) as error:
-        raise UserError(f"{kind} file '{path}' cannot be imported: {error!r}") from error
+        raise UserError(f"{kind} file '{path}' cannot be imported: {_told(error)}") from error
+
+
+def _told(error: BaseException) -> str:
+    """The error, and what to do where learn2learn is not installed."""
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "learn2learn":
+        return f"{error!r}; install the extra: pip install 'metagap[learn2learn]'"
+    return repr(error)
 
 
 @cache
@@ -176,10 +222,11 @@ def _module(path: Path) -> Any:
 
 
 def _no_class(kind: Kind, path: str, attribute: str) -> Any:
-    raise UserError(f"no class '{attribute}' in '{path}'{suggest(attribute, list(_classes(Path(path), kind)))}")
+    raise UserError(f"no class '{attribute}' in '{path}'{suggest(attribute, list(_defined(Path(path), kind)))}")
 
 
-def _classes(path: Path, kind: Kind) -> dict[str, type]:
-    """The classes that a file defines."""
+def _defined(path: Path, kind: Kind) -> dict[str, Any]:
+    """The classes that a file defines, and for sources the functions too."""
     module = _import_file(path, kind)
-    return {k: v for k, v in vars(module).items() if inspect.isclass(v) and v.__module__ == module.__name__}
+    own = {name: value for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__}
+    return {k: v for k, v in own.items() if inspect.isclass(v) or (kind == "source" and inspect.isfunction(v))}

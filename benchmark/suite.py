@@ -279,6 +279,7 @@ class Cell:
             if validation is not None and self.training.select == "best"
             else None,
             "seed": self.seed,
+            **_plugin_files(self.suite),
         }
 
     @property
@@ -530,15 +531,21 @@ def _refuse_leak(split: Split, training: dict[str, Any], suite: Suite, place: st
     raise UserError(f"{place}: key 'classes' = '{split.classes}': role {split.role} {reason}; allowed: {allowed}")
 
 
+def _plugin_files(suite: Suite) -> dict[str, str]:
+    """Digests of the files of a source and a model that are plugins."""
+    source = "path" if suite.source["name"].startswith("path:") else suite.source["name"]
+    found = {
+        "source_file": registry.fingerprint("source", source),
+        "model_file": registry.fingerprint("model", suite.model["name"]),
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
 def _resolve_model(table: dict[str, Any], place: str) -> dict[str, Any]:
     if not isinstance(table.get("name"), str):
         raise UserError(f"{place}: key 'name' is missing; allowed: {', '.join(registry.names('model'))}")
     model = registry.load("model", table["name"])
-    hints = typing.get_type_hints(model.__init__, include_extras=True)
-    parameters = list(inspect.signature(model).parameters.values())[2:]  # after x_shape and outputs
-    fields: dict[str, Any] = {
-        p.name: (hints.get(p.name, Any), ... if p.default is p.empty else p.default) for p in parameters
-    }
+    fields: dict[str, Any] = registry.options(model, given=2)  # x_shape and outputs
     options = create_model(table["name"], __base__=Section, **fields)
     chosen = validated(options, {key: value for key, value in table.items() if key != "name"}, place)
     return {"name": table["name"], **chosen.model_dump(mode="json")}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,15 @@ def message(name: str) -> str:
     with pytest.raises(UserError) as error:
         registry.load("algorithm", name)
     return str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["algorithm", "model", "source"])
+def test_what_we_register_is_complete(kind):
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for name, value in project["entry-points"][f"metagap.{kind}s"].items():
+        found = EntryPoint(name, value, f"metagap.{kind}s").load()
+        assert registry.fault(kind, found) == "", name
+        assert registry.summary(found), name
 
 
 def test_a_plugin_is_found_by_its_name(site):

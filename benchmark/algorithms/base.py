@@ -42,6 +42,9 @@ class Algorithm(BaseModel):
     pooled: ClassVar[bool] = False
     """True: `meta_gradient` is given the examples of the whole meta-batch as one labelled batch instead of a task. They
     are its `support`, and labels count the classes of the meta-training split."""
+    mappable: ClassVar[bool] = True
+    """False: it is no pure function of tensors inside (it has modules that change, or calls autograd itself), so the
+    engine runs it as it is written, one task at a time, and neither maps nor traces it."""
 
     inner_steps: NonNegativeInt = Field(1, description="inner steps on each task during meta-training")
 

@@ -21,7 +21,7 @@ from benchmark.algorithms.base import Algorithm, Params
 from benchmark.algorithms.maml import FOMAML
 from benchmark.engine.layers import in_form, unknown
 from benchmark.engine.mapping import TaskMap
-from benchmark.engine.plan import Plan, parse
+from benchmark.engine.plan import AS_WRITTEN, Plan, parse
 from benchmark.tasks.episode import Episode
 
 log = logging.getLogger("metagap")
@@ -34,6 +34,9 @@ def choose(algorithm: Algorithm, meta: Params, episodes: Episode, *, engine: str
     of one inner step and the query gradient that follows, the first time on a device for a network and shapes, and
     read from the user's cache afterwards, so that cells that are repeated or resumed are computed alike.
     """
+    if not algorithm.mappable:
+        log.info("engine: %s, since %s is not mappable", AS_WRITTEN, type(algorithm).__name__)
+        return AS_WRITTEN
     candidates = list(_candidates(algorithm.network, episodes.support_x.device, engine))
     if len(candidates) == 1:
         plan = candidates[0]

@@ -13,7 +13,7 @@ from torch.func import vmap
 from benchmark.algorithms.base import Algorithm, Params, score
 from benchmark.engine.layers import in_form
 from benchmark.engine.mapping import TaskMap
-from benchmark.engine.plan import Plan
+from benchmark.engine.plan import Plan, permitted
 from benchmark.tasks.episode import Episode, TaskSpec
 
 Scores = dict[str, Tensor]
@@ -40,6 +40,7 @@ class Evaluation:
         cannot tell the queries of a task about each other (Nichol et al. 2018, section 6.1). Otherwise a task's queries
         are predicted as one batch.
         """
+        plan = permitted(plan, algorithm)
         self.algorithm, self.spec, self.steps = in_form(algorithm, plan.form), spec, steps
         self.inductive, self.last_only = inductive, last_only
         self.map = TaskMap(self._one_task, plan, cores=cores)
@@ -72,9 +73,13 @@ class Evaluation:
     def _predict(self, fast: Params, support_x: Tensor, query_x: Tensor) -> Tensor:
         if not self.inductive:
             return self.algorithm.predict(fast, query_x)
-        return vmap(
-            lambda x: self.algorithm.predict(fast, torch.cat([support_x, x[None]]))[-1], randomness="different"
-        )(query_x)
+
+        def predict(x: Tensor) -> Tensor:
+            return self.algorithm.predict(fast, torch.cat([support_x, x[None]]))[-1]
+
+        if not self.algorithm.mappable:
+            return torch.stack([predict(x) for x in query_x])
+        return vmap(predict, randomness="different")(query_x)
 
 
 def evaluate(

@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmark.algorithms.base import PROGRESS, Algorithm, Params
 from benchmark.engine.layers import in_form
 from benchmark.engine.mapping import TaskMap
-from benchmark.engine.plan import Plan
+from benchmark.engine.plan import Plan, permitted
 from benchmark.suite import Training
 from benchmark.tasks.episode import Episode
 
@@ -27,6 +27,7 @@ class OuterLoop:
         self._pooled = algorithm.pooled
         if algorithm.pooled:  # all there is in one piece
             plan = plan._replace(how="loop")
+        plan = permitted(plan, algorithm)
         self.map = TaskMap(in_form(algorithm, plan.form).meta_gradient, plan, mean=True, cores=cores)
         self._learned = {name: value for name, value in meta.items() if name != PROGRESS}
         parameters = list(self._learned.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, get_args
 
+from benchmark.algorithms.base import Algorithm
 from benchmark.engine.layers import FORMS, Form
 from benchmark.errors import UserError
 
@@ -33,6 +34,15 @@ class Plan(NamedTuple):
 
 
 MOST_TASKS = 256
+
+
+AS_WRITTEN = Plan("loop")
+"""One task at a time, eagerly: what every algorithm can follow."""
+
+
+def permitted(plan: Plan, algorithm: Algorithm) -> Plan:
+    """`plan`, or the one that an algorithm which is not mappable can follow."""
+    return plan if algorithm.mappable else AS_WRITTEN
 
 
 def parse(text: str, plan: Plan) -> Plan:

@@ -65,7 +65,7 @@ class _Training:
             self.curve, self.sums, self.best = state["curve"], state["sums"], state["best"]
             self.started -= state["seconds"]
         streamed = isinstance(bench.training_tasks, ImageBank) and bench.training_tasks.streamed
-        capture = bench.device.type == "cuda" and not streamed
+        capture = bench.device.type == "cuda" and bench.algorithm.mappable and not streamed
         self.iterate = Captured(self._iterate, [self.sampler]) if capture else self._iterate
 
     def run(self) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class Workbench:
         episodes = tasks.episode(draw, spec).to(self.device, self.dtype)
         algorithm = self.bind(spec)
         plan = choose(algorithm, self.meta, episodes, engine=machine.engine)
-        if machine.memory is not None:
+        if machine.memory is not None and algorithm.mappable:
             plan = within(machine.memory, in_form(algorithm, plan.form).meta_gradient, self.meta, episodes, plan)
         return plan
 

@@ -91,7 +91,7 @@ class Tasks(Protocol):
         """`count` independent tasks; raises UserError where the classes or images are too few for `spec`."""
 
     def draw_open(self, count: int, spec: TaskSpec, generator: Generator) -> Any | None:
-        """At most `count` tasks that share no example; None where ordinary draws share none anyway."""
+        """At most `count` tasks that share no example; None where ordinary draws share none, or it cannot draw such."""
 
     def episode(self, draw: Any, spec: TaskSpec) -> Episode:
         """The data of these tasks, on the device of the source."""
