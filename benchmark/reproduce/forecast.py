@@ -29,8 +29,8 @@ def forecast(
     other, where its data are here. Times are in seconds, sizes in bytes; what cannot be known is None.
     """
     pending = sum(len(one.lacking) for one in todo)
-    threads = max(1, cores() // max(1, min(len(workers), pending)))
-    place = Machine(torch.device(workers[0]), threads=threads, **machine)
+    share = max(1, cores() // max(1, min(len(workers), pending)))
+    place = Machine(torch.device(workers[0]), cores=share, **machine)
     with console.status("timing each kind of cell") as status:
         rows = [row for one in todo for row in _rows(one, place, status.update)]
     known = [row for row in rows if row["seconds a cell"] is not None]

@@ -63,7 +63,7 @@ def pace(cell: Cell, machine: Machine) -> Pace:
 
 def _iteration(bench: Workbench) -> float:
     settings, device = bench.cell.training, bench.device
-    outer = OuterLoop(bench.bind(bench.training_spec), bench.meta, settings, bench.training_plan, bench.machine.threads)
+    outer = OuterLoop(bench.bind(bench.training_spec), bench.meta, settings, bench.training_plan, bench.machine.cores)
     sampler = torch.Generator(device).manual_seed(seed_of("timing", 0))
 
     def iterate() -> None:
@@ -71,7 +71,7 @@ def _iteration(bench: Workbench) -> float:
         outer.update(bench.training_tasks.episode(draw, bench.training_spec).to(device, bench.dtype))
 
     outer.schedule()
-    return _timed(Captured(iterate, [sampler]) if device.type == "cuda" else iterate, device)
+    return _timed(Captured(iterate, [sampler]) if bench.captures else iterate, device)
 
 
 def _evaluation(bench: Workbench) -> tuple[float, int]:
@@ -98,8 +98,8 @@ def _episode(bench: Workbench, split: Split, spec: TaskSpec) -> float:
     tasks = bench.tasks(split.source, Part(split.classes, split.images))
     drawn = tasks.episode(tasks.draw(at_once, spec, bench.generator(split, "timing")), spec)
     drawn = drawn.to(bench.device, bench.dtype)
-    steps, threads = bench.cell.evaluation.path_steps, bench.machine.threads
-    evaluation = Evaluation(bench.bind(spec, test=True), spec, steps, plan, threads=threads)
+    steps, cores = bench.cell.evaluation.path_steps, bench.machine.cores
+    evaluation = Evaluation(bench.bind(spec, test=True), spec, steps, plan, cores=cores)
     return _timed(lambda: evaluation(bench.meta, drawn), bench.device) / at_once
 
 

@@ -18,7 +18,6 @@ from benchmark.engine.outer import OuterLoop
 from benchmark.engine.plan import Plan
 from benchmark.errors import UserError
 from benchmark.runner.workbench import Report, Workbench, log, seed_of
-from benchmark.tasks.images import ImageBank
 from benchmark.tasks.source import Part
 
 CURVE_POINTS = 1000
@@ -64,9 +63,7 @@ class _Training:
             self.sampler.set_state(state["sampler"].cpu())
             self.curve, self.sums, self.best = state["curve"], state["sums"], state["best"]
             self.started -= state["seconds"]
-        streamed = isinstance(bench.training_tasks, ImageBank) and bench.training_tasks.streamed
-        capture = bench.device.type == "cuda" and bench.algorithm.mappable and not streamed
-        self.iterate = Captured(self._iterate, [self.sampler]) if capture else self._iterate
+        self.iterate = Captured(self._iterate, [self.sampler]) if bench.captures else self._iterate
 
     def run(self) -> dict[str, Any]:
         """Train to the end; returns the selected meta-parameters, the record and the curve."""

@@ -106,6 +106,12 @@ class Workbench:
         pieces = episodes if self.plan.how == "loop" else episodes / self.plan.chunk
         return parse(self.machine.engine, self.plan._replace(run="traced" if pieces >= TRACE_FROM else "eager"))
 
+    @property
+    def captures(self) -> bool:
+        """Whether an iteration can be one CUDA graph: on a GPU, of pure functions, with the images there."""
+        streamed = isinstance(self.training_tasks, ImageBank) and self.training_tasks.streamed
+        return self.device.type == "cuda" and self.algorithm.mappable and not streamed
+
     def bind(self, spec: TaskSpec, *, test: bool = False) -> Algorithm:
         """The algorithm with the network, for tasks of this form; test: with its settings for evaluation."""
         precision = torch.bfloat16 if self.cell.training.precision == "bfloat16" else None

@@ -10,6 +10,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from benchmark import registry
 from benchmark.errors import UserError
 from benchmark.reproduce.forecast import forecast
 from benchmark.reproduce.running import run, work
@@ -201,10 +202,9 @@ def test_what_cannot_be_drawn_is_refused_before_anything_is_run(images, tmp_path
 def test_a_dry_run_lists_missing_data_with_their_size(here, images):
     images("omniglot")
     found = json.loads(here("doe.toml", "--dry-run", "--json", "--device", "cpu")[1])
+    needed = {"omniglot": True, "emnist": True, "fashion-mnist": False}
     assert [(row["source"], row["download"], row["needed"]) for row in found["missing data"]] == [
-        ("omniglot", "15 MB", True),
-        ("emnist", "536 MB", True),
-        ("fashion-mnist", "31 MB", False),
+        (name, registry.load("source", name).download_size, need) for name, need in needed.items()
     ]
     assert found["not timed"] == 2 and all(row["seconds a cell"] is None for row in found["cells"])
     text = here("doe.toml", "--dry-run", "--device", "cpu")[1]
