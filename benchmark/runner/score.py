@@ -27,7 +27,8 @@ def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -
     """Score every split that has no file in `folder` yet.
 
     Returns `files`, the stem of each split's files; `episodes`, a digest of each split's test episodes, which is the
-    same for every cell that met the same ones; and `notes` on optional splits that were left out for want of data.
+    same for every cell that met the same ones; and `notes` on optional splits that were left out for want of data, and
+    on data of which only a part is here.
     """
     files, episodes, notes = {}, {}, []
     for split in bench.cell.suite.test_splits:
@@ -38,6 +39,8 @@ def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -
         spec = bench.spec(split)
         draw = tasks.draw(split.episodes or bench.cell.evaluation.episodes, spec, bench.generator(split, "test"))
         episodes[split.name] = _digest_of(draw)
+        if (remark := make_source(split.source).remark()) and f"{remark}." not in notes:
+            notes.append(f"{remark}.")
         stem = _stem(bench, split, episodes[split.name])
         path = folder / f"{stem}.parquet"
         if not path.is_file():
