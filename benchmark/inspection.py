@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import types
 import typing
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic_core import PydanticUndefined
@@ -17,6 +19,7 @@ from benchmark.errors import UserError
 from benchmark.reproduce.tables import table_names, table_title
 from benchmark.suite import Suite, load_suite, suite_names
 
+UNIONS = (typing.Union, types.UnionType)
 KINDS: dict[str, registry.Kind] = {"algorithms": "algorithm", "models": "model", "sources": "source"}
 
 
@@ -122,9 +125,8 @@ def _fields(model: Any) -> list[dict[str, Any]]:
     return [
         {
             "key": key,
-            "default": "required" if field.default is PydanticUndefined else str(field.default),
-            "type": _type_name(field.annotation),
-            "range": ", ".join(_limit(limit) for limit in field.metadata),
+            "default": _default(... if field.default is PydanticUndefined else field.default),
+            **_allowed(field.annotation, field.metadata),
             "meaning": field.description or "",
         }
         for key, field in model.model_fields.items()
@@ -134,9 +136,28 @@ def _fields(model: Any) -> list[dict[str, Any]]:
 
 def _signature(model: Any) -> list[dict[str, Any]]:
     return [
-        {"key": key, "default": "required" if default is ... else str(default), "type": _type_name(annotation)}
+        {"key": key, "default": _default(default), **_allowed(annotation)}
         for key, (annotation, default) in registry.options(model, given=2).items()
     ]
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, float) and len(str(value)) > 8:
+        return f"{value:.6g}"
+    return "required" if value is ... else str(value)
+
+
+def _allowed(annotation: Any, limits: Sequence[Any] = ()) -> dict[str, str]:
+    """The type of a value as people write it, and its range: `any` for a number without limits."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _allowed(arguments[0], [*limits, *arguments[1:]])
+    if origin in UNIONS and len(arguments) == 2 and type(None) in arguments:
+        inner = _allowed(next(a for a in arguments if a is not type(None)), limits)
+        return {**inner, "type": f"{inner['type']} | None"}
+    told = ", ".join(filter(None, map(_limit, limits)))
+    free = not limits and set(arguments or [annotation]) <= {int, float}
+    return {"type": _type_name(annotation), "range": "any" if free else told}
 
 
 def _limit(limit: Any) -> str:
@@ -151,6 +172,16 @@ def _reflowed(text: str) -> str:
 
 
 def _type_name(annotation: Any) -> str:
-    if typing.get_origin(annotation) is typing.Literal:
-        return " | ".join(str(value) for value in typing.get_args(annotation))
+    """A type in one line, with limits inside of it: list[int > 0]."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return " | ".join(map(str, arguments))
+    if origin in UNIONS:
+        return " | ".join(map(_type_name, arguments))
+    if origin is typing.Annotated:
+        return " ".join(filter(None, (_type_name(arguments[0]), ", ".join(map(_limit, arguments[1:])))))
+    if arguments:
+        return f"{_type_name(origin)}[{', '.join(map(_type_name, arguments))}]"
+    if annotation in (..., type(None)):
+        return "..." if annotation is ... else "None"
     return annotation.__name__ if inspect.isclass(annotation) else str(annotation).replace("typing.", "")

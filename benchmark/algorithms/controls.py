@@ -6,11 +6,14 @@ import math
 from typing import ClassVar
 
 import torch
+from pydantic import Field, NonNegativeInt
 from torch import Generator, Tensor, nn
 from torch.func import grad_and_value
 
 from benchmark.algorithms.base import GradientLearner, Params, score
 from benchmark.tasks.episode import Episode, Support
+
+AT_TEST = "of no effect: there are none in training, and at test `evaluation.steps` counts them"
 
 
 class Scratch(GradientLearner):
@@ -19,7 +22,10 @@ class Scratch(GradientLearner):
     What remains of a score when nothing was learned beforehand; one initialisation per seed.
     """
 
+    paper: ClassVar[str] = "none: a control, to tell what was learned from what adaptation alone is worth"
     trains: ClassVar[bool] = False
+
+    inner_steps: NonNegativeInt = Field(1, description=AT_TEST)
 
 
 class Pretrain(GradientLearner):
@@ -32,6 +38,8 @@ class Pretrain(GradientLearner):
 
     paper: ClassVar[str] = "Finn, Abbeel, Levine (2017), section 5.1, baseline 'pretrained on all tasks'"
     pooled: ClassVar[bool] = True
+
+    inner_steps: NonNegativeInt = Field(1, description=AT_TEST)
 
     def init(self, network: nn.Module, class_count: int, generator: Generator) -> Params:
         """The weights of the network; for classification the head's give way to those of the pooled classifier."""

@@ -87,6 +87,12 @@ class Case:
         with torch.no_grad(), during(f"adapt with {steps} steps on {self}"):
             return self.algorithm.adapt(meta, task.support, steps)
 
+    def adapt_path(self, meta: Params, task: Episode, steps: int) -> list[Params]:
+        """The adapted parameters after each number of inner steps."""
+        torch.manual_seed(0)
+        with torch.no_grad(), during(f"adapt_path with {steps} steps on {self}"):
+            return self.algorithm.adapt_path(meta, task.support, steps)
+
     def predict(self, fast: Params, x: Tensor) -> Tensor:
         """Predictions of adapted parameters."""
         with torch.no_grad(), during(f"predict on {self}"):

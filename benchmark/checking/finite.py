@@ -23,9 +23,10 @@ def finite(subject: Subject) -> str:
 
 def _examine(one: Case, seed: int) -> None:
     task = one.task(seed)
-    for steps in range(one.unbound.inner_steps + 1):
-        fast = one.adapt(one.meta, task, steps)
-        _need_finite(fast, f"adapt after {steps} steps on {one}")
+    own = one.unbound.inner_steps
+    _need_finite(one.adapt(one.meta, task), f"adapt after {own} steps on {one}")
+    for steps, fast in enumerate(one.adapt_path(one.meta, task, own)):
+        _need_finite(fast, f"adapt_path after {steps} steps on {one}")
         _need_finite({"output": one.predict(fast, task.query_x)}, f"predict after {steps} steps on {one}")
     if one.unbound.trains:
         gradient, metrics = one.gradient(one.meta, one.training_task(seed))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmark.algorithms.base import Algorithm
 from benchmark.checking.cases import KINDS, Case, Kind, Subject, case, distance
-from benchmark.checking.findings import Fault, during
+from benchmark.checking.findings import Fault
 from benchmark.errors import UserError
 
 TRAINING = {"regression": [{"shots": 1, "queries": 2}, {"shots": 5}], "classification": [{"shots": 1}, {"shots": 2}]}
@@ -54,9 +54,7 @@ def path(subject: Subject) -> str:
     steps = 3
     for one in subject.cases():
         task = one.task()
-        with torch.no_grad():
-            torch.manual_seed(0)
-            points = one.algorithm.adapt_path(one.meta, task.support, steps)
+        points = one.adapt_path(one.meta, task, steps)
         for step, point in enumerate(points):
             direct = one.predict(one.adapt(one.meta, task, step), task.query_x)
             if distance(one.predict(point, task.query_x), direct) > 1e-8:
@@ -88,8 +86,7 @@ def _adaptation(one: Case, numbers: tuple[int, ...]) -> None:
         _need_params(fast, f"adapt with {steps} steps on {one}")
         for x, y, which in ((task.query_x, task.query_y, "queries"), (task.support_x, task.support_y, "support set")):
             _need_outputs(one.predict(fast, x), len(y), one, which)
-    with torch.no_grad(), during(f"adapt_path with 2 steps on {one}"):
-        points = one.algorithm.adapt_path(one.meta, task.support, 2)
+    points = one.adapt_path(one.meta, task, 2)
     if not isinstance(points, list) or len(points) != 3:
         length = f" of {len(points)}" if hasattr(points, "__len__") else ""
         raise Fault(f"adapt_path with 2 steps on {one} does not give a list of 3 but {type(points).__name__}{length}")
