@@ -55,8 +55,9 @@ def styles(suite: dict) -> dict[str, Style]:
         elif name in FIXED:
             chosen[name] = Style(PALETTE[FIXED[name]][0], MARKERS[FIXED[name]])
         else:
-            index = free.pop(0) if free else position % len(PALETTE)
-            chosen[name] = Style(PALETTE[index][0], MARKERS[index])
+            index, rounds = (free.pop(0), 0) if free else (position % len(PALETTE), 1 + position // len(PALETTE))
+            # Beyond as many algorithms as there are colours, a colour comes back with another marker.
+            chosen[name] = Style(PALETTE[index][0], MARKERS[(index + rounds) % len(MARKERS)])
     return chosen
 
 
