@@ -87,8 +87,8 @@ def _transfer(remote: Remote, part: Path, title: str) -> str:
         _about(part).write_text(json.dumps(known), encoding="utf-8")
         with progress(f"fetching {part.stem}", total, size=True) as advance, part.open("ab" if have else "wb") as file:
             advance(have)
-            arrived = have + _copy(response, file, advance)
-    if total is not None and arrived < total:
+            whole = _copy(response, file, advance)
+    if not whole or (total and part.stat().st_size < total):
         raise UserError(f"{title}: the connection to {url} broke{_kept(part)}")
     return known["md5"]
 
@@ -120,18 +120,16 @@ def _connect(remote: Remote, have: int, tag: str, title: str) -> tuple[Any, str]
     raise UserError(f"{title}: the download failed: {'; '.join(faults)}; run it again, or put the file there yourself")
 
 
-def _copy(response: Any, file: IO[bytes], advance: Callable[[int], None]) -> int:
-    """Copy what arrives, until all has or the connection breaks; returns how much it was."""
-    arrived = 0
+def _copy(response: Any, file: IO[bytes], advance: Callable[[int], None]) -> bool:
+    """Copy what arrives until its end; False if the connection is seen to break before."""
     while True:
         try:
             block = response.read(BLOCK)
         except (HTTPException, OSError):
-            return arrived
+            return False
         if not block:
-            return arrived
+            return True
         file.write(block)
-        arrived += len(block)
         advance(len(block))
 
 

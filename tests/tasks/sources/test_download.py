@@ -27,7 +27,7 @@ class Server:
     def __init__(self):
         self.content, self.tag = CONTENT, '"one"'
         self.breaks_after: int | None = None
-        self.ranges, self.status = True, 200
+        self.ranges, self.chunked, self.status = True, False, 200
         self.headers: dict[str, str] = {}
         self.asked: list[str | None] = []
         self.address = ""
@@ -38,6 +38,8 @@ def server():
     state = Server()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_GET(self):
             asked = self.headers.get("Range")
             state.asked.append(asked)
@@ -57,13 +59,20 @@ def server():
                 self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
             else:
                 self.send_response(200)
-            self.send_header("Content-Length", str(total - start))
+            if state.chunked:
+                self.send_header("Transfer-Encoding", "chunked")
+            else:
+                self.send_header("Content-Length", str(total - start))
             self.send_header("ETag", state.tag)
             for name, value in state.headers.items():
                 self.send_header(name, value)
+            self.send_header("Connection", "close")
             self.end_headers()
             stop = total if state.breaks_after is None else min(total, start + state.breaks_after)
-            self.wfile.write(state.content[start:stop])
+            sent = state.content[start:stop]
+            if state.chunked:
+                sent = b"%x\r\n%b\r\n" % (len(sent), sent) + (b"0\r\n\r\n" if stop == total else b"")
+            self.wfile.write(sent)
 
         def log_message(self, *_: Any) -> None: ...
 
@@ -103,6 +112,17 @@ def test_a_broken_download_goes_on_where_it_was(server, tmp_path):
     fetch(remote(server, md5=md5(CONTENT)), tmp_path, "Set")
     assert server.asked == [None, "bytes=300000-", "bytes=600000-"]
     assert here(tmp_path) == ["sub/set.zip"]
+    assert (tmp_path / "sub" / "set.zip").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_file_of_unknown_length_ends_where_the_server_says(server, tmp_path, whole):
+    server.chunked, server.breaks_after = True, None if whole else 300_000
+    if not whole:
+        with pytest.raises(UserError, match=r"the connection to .* broke; 262 kB are kept"):
+            fetch(remote(server), tmp_path, "Set")
+        return
+    fetch(remote(server), tmp_path, "Set")
     assert (tmp_path / "sub" / "set.zip").read_bytes() == CONTENT
 
 
