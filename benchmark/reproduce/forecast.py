@@ -64,11 +64,13 @@ def print_forecast(found: dict[str, Any], console: Console) -> None:
     if optional := [row["source"] for row in found["missing data"] if not row["needed"]]:
         console.print(f"Optional data that are missing: {escape(', '.join(optional))}")
     done, to_run = (sum(row[key] for row in found["cells"]) for key in ("done", "to run"))
-    workers = len(found["workers"])
-    on = f"{workers} worker{'s' * (workers != 1)} ({', '.join(sorted(set(found['workers'])))})"
-    rest = f", and {found['not timed']} more that cannot be timed without their data" if found["not timed"] else ""
-    time = f"about {_time(found['seconds'])} of computing on {on}{rest}"
-    console.print(f"{done + to_run} cells, {done} done. To run: {time}.")
+    workers, left = len(found["workers"]), []
+    if to_run > found["not timed"]:
+        on = f"{workers} worker{'s' * (workers != 1)} ({', '.join(sorted(set(found['workers'])))})"
+        left.append(f"about {_time(found['seconds'])} of computing on {on}")
+    if found["not timed"]:
+        left.append(f"{found['not timed']} that cannot be timed without their data")
+    console.print(f"{done + to_run} cells, {done} done. To run: {' and '.join(left) or 'nothing'}.")
     console.print(f"Results: {_bytes(found['bytes here'])} here, about {_bytes(found['bytes to come'])} to come.")
 
 
