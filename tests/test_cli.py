@@ -196,7 +196,7 @@ def test_an_error_has_no_traceback(metagap):
 
 
 @pytest.mark.parametrize("kind", ["suites", "tables", "algorithms", "sources", "models"])
-def test_lists(here, every_name, kind):
+def test_lists(here, kind):
     rows = json.loads(here("list", kind, "--json")[1])
     assert rows
     assert all(row["name"] and row["about"] and "broken" not in row["about"] for row in rows)

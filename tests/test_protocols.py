@@ -48,7 +48,7 @@ CPU = Machine(torch.device("cpu"), engine="loop plain eager")
 
 
 @pytest.fixture
-def tiny(tmp_path: Path, every_name: None):
+def tiny(tmp_path: Path):
     """Gives the cells of a built-in suite with noise instead of its images, and next to no network and budget."""
     noise = tmp_path / "noise.py"
     noise.write_text(NOISE)
@@ -121,12 +121,13 @@ def test_every_algorithm_is_scored_on_every_split(tiny, tmp_path, name):
     assert "settings" in tables.all_tables(frames)
 
 
-OMNIGLOT = [name for name in PROTOCOLS if "omniglot-" in name and "emnist" not in name]
+REAL = [name for name in PROTOCOLS if "omniglot-" in name and "emnist" not in name]
+REAL += ["omniglot-small", "cifar-fs-small", "cifar-fs-5way-1shot", "cifar-fs-5way-5shot"]
 
 
-@pytest.mark.parametrize("name", OMNIGLOT)
-def test_omniglot_has_images_enough(real_data, every_name, name):
-    real_data("omniglot-py/images_background.zip")
+@pytest.mark.parametrize("name", REAL)
+def test_there_are_images_enough(real_data, name):
+    real_data("cifarfs/cifarfs_100x100.zip" if "cifar" in name else "omniglot-py/images_background.zip")
     check(expand(load_suite(name)))
 
 
@@ -144,7 +145,7 @@ def shortened(name: str, steps: int, episodes: int) -> list[Cell]:
 
 
 @pytest.mark.parametrize("name", ["omniglot-5way-1shot", "omniglot-5way-1shot-no-conv"])
-def test_omniglot_runs_on_the_real_images(real_data, every_name, tmp_path, name):
+def test_it_runs_on_the_real_images(real_data, tmp_path, name):
     real_data("omniglot-py/images_background.zip")
     cells = [cell for cell in shortened(name, 2, 3) if cell.label in ("maml", "reptile")]
     for cell in cells:
@@ -156,7 +157,7 @@ def test_omniglot_runs_on_the_real_images(real_data, every_name, tmp_path, name)
     assert found.episodes.query_loss.gt(0).all()
 
 
-def test_the_sinusoids_of_reptile_run(tmp_path, every_name):
+def test_the_sinusoids_of_reptile_run(tmp_path):
     for cell in shortened("reptile-sinusoid", 3, 50):
         run_cell(cell, tmp_path, CPU)
     episodes = results.read(tmp_path, "reptile-sinusoid").episodes

@@ -68,7 +68,7 @@ def write(tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", suite_names())
-def test_built_in_suites_are_valid(name, every_name):
+def test_built_in_suites_are_valid(name):
     cells = expand(load_suite(name))
     assert len({(cell.hash, cell.evaluation.batch_norm) for cell in cells}) == len(cells)
     assert all(cell.hyperparameters for cell in cells)
@@ -78,7 +78,7 @@ def test_built_in_suites_are_valid(name, every_name):
 
 
 @pytest.mark.parametrize("name", suite_names())
-def test_published_values_of_built_in_suites_say_where_they_are_from(name, every_name):
+def test_published_values_of_built_in_suites_say_where_they_are_from(name):
     suite = load_suite(name)
     cells = {cell.label: cell for cell in expand(suite)}
     keys = [(published.algorithm, published.split, published.step) for published in suite.published]
