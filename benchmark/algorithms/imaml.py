@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import torch
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.func import grad, grad_and_value, vjp
 
@@ -19,8 +19,9 @@ class IMAML(GradientLearner):
 
     The inner loop descends L_support(phi) + lambda / 2 |phi - theta|^2. Where it has converged, the derivative of the
     query loss with respect to theta is (I + H / lambda)^-1 grad L_query(phi), with H the second derivative of L_support
-    at phi (Rajeswaran et al. 2019, lemma 1), which a few steps of conjugate gradient solve for (algorithm 2). The
-    defaults are for Omniglot, 5 ways.
+    at phi (Rajeswaran et al. 2019, lemma 1), which a few steps of conjugate gradient solve for (algorithm 2). Far from
+    a minimum H has negative curvature that blows the solution up; as in the authors' code it is damped: H / (lambda +
+    damping). The defaults are for Omniglot, 5 ways, where that code solves 2 I + H / (lambda + 10).
     """
 
     paper: ClassVar[str] = "Rajeswaran, Finn, Kakade, Levine (2019), Meta-Learning with Implicit Gradients, NeurIPS"
@@ -29,6 +30,7 @@ class IMAML(GradientLearner):
     inner_steps: NonNegativeInt = Field(16, description="inner steps on each task during meta-training")
     proximity: PositiveFloat = Field(2.0, description="lambda, the pull back to the meta-parameters")
     cg_steps: PositiveInt = Field(5, description="steps of conjugate gradient")
+    damping: NonNegativeFloat = Field(22.0, description="added to lambda in the implicit gradient; 0: the exact one")
 
     def adapt_path(self, meta: Params, support: Support, steps: int) -> list[Params]:
         """Gradient descent on the support loss and the squared distance to the meta-parameters."""
@@ -52,7 +54,7 @@ class IMAML(GradientLearner):
 
         def product(vector: Params) -> Params:
             (curved,) = times_hessian(vector)
-            return {name: value + curved[name] / self.proximity for name, value in vector.items()}
+            return {name: value + curved[name] / (self.proximity + self.damping) for name, value in vector.items()}
 
         gradient = conjugate_gradient(product, gradient, self.cg_steps)
         return gradient, {"loss": loss, "score": score(output, episode.query_y)}

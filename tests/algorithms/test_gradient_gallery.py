@@ -419,7 +419,7 @@ def test_proto_maml_says_that_it_is_for_classification():
 def test_the_implicit_gradient_is_that_of_a_long_inner_loop():
     network, episodes, spec = point_case()
     task = first(episodes)
-    algorithm = IMAML(inner_lr=0.1, inner_steps=400, proximity=2.0, cg_steps=60).bind(network, spec)
+    algorithm = IMAML(inner_lr=0.1, inner_steps=400, proximity=2.0, cg_steps=60, damping=0).bind(network, spec)
     meta = algorithm.init(network, 0, torch.Generator())
     gradient, metrics = algorithm.meta_gradient(meta, task)
     weights = {name: value.clone().requires_grad_() for name, value in meta.items()}
@@ -436,6 +436,27 @@ def test_the_implicit_gradient_is_that_of_a_long_inner_loop():
     assert relative_error(gradient, expected) < 1e-6
     at_the_end, _ = IMAML(inner_lr=0.1, inner_steps=400, cg_steps=1).bind(network, spec).meta_gradient(meta, task)
     assert relative_error(at_the_end, expected) > 1e-2  # the curvature matters
+
+
+def test_damping_adds_to_lambda_where_the_system_is_solved():
+    network, episodes, spec = point_case()
+    task = first(episodes)
+    algorithm = IMAML(inner_lr=0.1, inner_steps=3, proximity=2.0, cg_steps=60, damping=22.0).bind(network, spec)
+    meta = algorithm.init(network, 0, torch.Generator())
+    gradient, _ = algorithm.meta_gradient(meta, task)
+    fast = algorithm.adapt(meta, task.support, 3)
+    sizes = [value.numel() for value in fast.values()]
+
+    def loss(flat, x, y):
+        parts = [part.view_as(value) for part, value in zip(flat.split(sizes), fast.values(), strict=True)]
+        return F.mse_loss(functional_call(network, dict(zip(fast, parts, strict=True)), x), y)
+
+    flat = torch.cat([value.flatten() for value in fast.values()])
+    curvature = torch.autograd.functional.hessian(lambda flat: loss(flat, task.support_x, task.support_y), flat)
+    slope = torch.autograd.functional.jacobian(lambda flat: loss(flat, task.query_x, task.query_y), flat)
+    expected = torch.linalg.solve(torch.eye(len(flat), dtype=flat.dtype) + curvature / 24.0, slope)
+    found = torch.cat([value.flatten() for value in gradient.values()])
+    torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-12)
 
 
 def test_conjugate_gradient_solves_and_then_stands_still():
