@@ -33,6 +33,10 @@ STEP_COLUMNS = [
     "algorithm", "split", "role", "condition", "ways", "shots", "step", "statistic",
     "score", "low", "high", "interval", "support_score", "seeds", "n_episodes", "diverged",
 ]  # fmt: skip
+RUN_COLUMNS = [
+    "algorithm", "seed", "split", "role", "condition", "ways", "shots", "step", "statistic",
+    "score", "sd", "n_episodes", "diverged",
+]  # fmt: skip
 
 
 def score_table(results: Results, level: float = LEVEL) -> pd.DataFrame:
@@ -84,6 +88,30 @@ def score_table(results: Results, level: float = LEVEL) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows, columns=SCORE_COLUMNS)
+
+
+def run_table(results: Results) -> pd.DataFrame:
+    """One row per trained model x split x condition x statistic, at the algorithm's headline inner step.
+
+    sd is the standard deviation over the episodes of that one run, so that every interval over seeds can be computed
+    again from this table; the other columns mean what they mean in `score_table`.
+    """
+    grids = Grids(results)
+    rows = []
+    for algorithm, split, condition in grids.keys:
+        scores = grids.get(algorithm, split, condition)
+        if scores is None:
+            continue
+        flags = _flags(grids, scores, algorithm, split, condition)
+        for statistic in grids.statistics:
+            where = _where(grids, algorithm, split, condition, grids.headline[algorithm], statistic)
+            centers = summarise(scores.to_numpy(), statistic)
+            for seed, values, center, flag in zip(scores.index, scores.to_numpy(), centers, flags, strict=True):
+                with np.errstate(invalid="ignore"):
+                    sd = values.std(ddof=1) if len(values) > 1 else np.nan
+                row = {"seed": seed, "score": center, "sd": sd, "n_episodes": len(values), "diverged": flag.mean()}
+                rows.append(where | row)
+    return pd.DataFrame(rows, columns=RUN_COLUMNS)
 
 
 def step_table(results: Results, level: float = LEVEL) -> pd.DataFrame:

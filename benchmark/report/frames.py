@@ -28,6 +28,7 @@ class Frames:
     samples: dict[str, dict[str, np.ndarray]]
     notes: list[str]
     scores: pd.DataFrame
+    runs: pd.DataFrame
     steps: pd.DataFrame
     gaps: pd.DataFrame
     pairs: pd.DataFrame
@@ -43,6 +44,7 @@ class Frames:
             samples=results.samples,
             notes=list(results.notes),
             scores=scores.score_table(results),
+            runs=scores.run_table(results),
             steps=scores.step_table(results),
             gaps=gaps.gap_table(results),
             pairs=comparisons.all_pairs(results),

@@ -153,7 +153,7 @@ def _write_tables(frames: Frames, made: dict[str, tables.Table], folder: Path) -
     for name, table in made.items():
         for suffix, text in (("csv", table.csv()), ("md", table.markdown()), ("tex", table.latex())):
             (folder / f"{name}.{suffix}").write_text(text, encoding="utf-8")
-    for name in ("scores", "steps", "gaps", "pairs", "published", "cells"):
+    for name in ("scores", "runs", "steps", "gaps", "pairs", "published", "cells"):
         getattr(frames, name).to_csv(folder / "data" / f"{name}.csv", index=False)
 
 

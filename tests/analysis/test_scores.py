@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from benchmark.analysis import intervals
-from benchmark.analysis.scores import SCORE_COLUMNS, STEP_COLUMNS, score_table, step_table
+from benchmark.analysis.scores import RUN_COLUMNS, SCORE_COLUMNS, STEP_COLUMNS, run_table, score_table, step_table
 
 
 def t_interval(values):
@@ -35,6 +35,24 @@ def test_classification_over_seeds(bench, only, rng):
     assert (row["bootstrap_low"], row["bootstrap_high"]) == pytest.approx((bootstrap.low, bootstrap.high))
     assert row["open_score"] == pytest.approx(opened.mean())
     assert (row["open_low"], row["open_high"]) == pytest.approx(t_interval(opened.mean(axis=0)))
+
+
+def test_the_interval_over_seeds_can_be_computed_from_the_runs(bench, only, rng):
+    made = bench().split("home", "in-distribution").add("home", rng.uniform(size=(3, 20)))
+    runs, row = run_table(made.results()), only(score_table(made.results()))
+    assert list(runs.columns) == RUN_COLUMNS and len(runs) == 3
+    assert (row["low"], row["high"]) == pytest.approx(t_interval(runs["score"].to_numpy()))
+
+
+def test_runs_tell_their_spread_and_their_divergence(bench, rng):
+    losses = rng.uniform(0.5, 1.5, size=(2, 40))
+    losses[1, 5], losses[1, 6] = np.inf, 1e4
+    runs = run_table(bench("regression").split("sines", "in-distribution").add("sines", -losses).results())
+    runs = runs.set_index(["seed", "statistic"])
+    assert len(runs) == 6 and runs["diverged"].groupby("seed").unique().tolist() == [[0.0], [2 / 40]]
+    assert runs.loc[(0, "mean"), "sd"] == pytest.approx(losses[0].std(ddof=1))
+    assert runs.loc[(1, "mean"), "score"] == -np.inf
+    assert runs.loc[(1, "iqm"), "score"] == pytest.approx(-stats.trim_mean(losses[1], 0.25))
 
 
 def test_one_seed_falls_back_on_the_episodes(bench, only, rng):
