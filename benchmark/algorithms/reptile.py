@@ -17,8 +17,9 @@ class Reptile(GradientLearner):
     """Moves the initialisation towards the weights that ordinary training on a task ends with.
 
     W is the result of k inner steps on mini-batches of the support set; the outer step is phi <- phi + eps (W - phi),
-    averaged over tasks (Nichol, Achiam, Schulman 2018, algorithm 2). `meta_gradient` gives phi - W, so that plain
-    gradient descent with a step size of eps is that outer step. The query set plays no part in it.
+    averaged over the tasks of a meta-batch: the batched version (Nichol, Achiam, Schulman 2018, algorithm 2). With a
+    meta-batch of one task it is the serial version (algorithm 1). `meta_gradient` gives phi - W, so that plain gradient
+    descent with a step size of eps is that outer step. The query set plays no part in it.
     """
 
     paper: ClassVar[str] = "Nichol, Achiam, Schulman (2018), On First-Order Meta-Learning Algorithms"
