@@ -151,7 +151,8 @@ def assemble(cells: dict[tuple[str, int], tuple[Path, dict[str, Any]]], notes: l
             "evaluation": done["evaluation"],
         }
         if done["record"].get("diverged"):
-            notes.append(f"The meta-training of {label} with seed {seed} diverged: its loss is not finite.")
+            end = f" and ended after {done['record']['iterations']:,} iterations"
+            notes.append(f"The meta-training of {label} with seed {seed} diverged{end}: its loss is not finite.")
         for split, stem in done["files"].items():
             frame = _read(folder / "evaluation" / f"{stem}.parquet", pd.read_parquet)
             episodes.append(frame.assign(algorithm=label, seed=seed))

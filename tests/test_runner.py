@@ -257,6 +257,16 @@ def test_best_on_validation_is_what_is_kept(cells, tmp_path):
     assert results.read(tmp_path, "tiny").cells.selection[0] == "last"
 
 
+def test_a_training_whose_weights_are_lost_ends_early_and_says_so(cells, tmp_path):
+    cell = cells(WAVES, "training.lr=1e30")["maml"]
+    run_cell(cell, tmp_path, CPU)
+    found = results.read(tmp_path, "tiny")
+    row = found.cells.iloc[0]
+    assert row["diverged"] and 0 < row["iterations"] < cell.training.iterations
+    assert f"diverged and ended after {row['iterations']} iterations" in " ".join(found.notes)
+    assert is_done(cell, tmp_path)
+
+
 def test_an_optional_split_without_data_is_left_out_and_said(cells, tmp_path):
     extra = '[[splits]]\nname = "gone"\nrole = "cross-domain"\nsource = {name = "path:gone.npz", image_size = 16}\n'
     cell = cells(IMAGES + extra)["scratch"]

@@ -80,12 +80,20 @@ class _Training:
                 for value in self.sums.values():
                     value.zero_()
                 self.report("training", done, total)
+                if self._is_lost():
+                    break
             if self.validation is not None and (done % validate_every == 0 or done == total):
                 self._validate()
             if time.monotonic() - saved > bench.machine.checkpoint_seconds or done == total:
                 saved = time.monotonic()
                 _save(self.path, self._state())
         return self._selected()
+
+    def _is_lost(self) -> bool:
+        """Whether a meta-parameter is no longer a number, which no outer step can mend."""
+        if np.isfinite(self.curve[-1]["loss"]):
+            return False
+        return not all(bool(value.isfinite().all()) for value in self.outer.meta.values())
 
     def _iterate(self) -> None:
         """What an iteration does on the device: draw a meta-batch, step, and add the metrics up."""
@@ -129,7 +137,9 @@ class _Training:
         selected = self.best if pick_best else last
         diverged = not all(np.isfinite(point["loss"]) for point in self.curve if "loss" in point)
         if diverged:
-            log.warning("%s: meta-training diverged: its loss is no longer a number", self.bench.cell)
+            early = self.outer.iteration < self.settings.iterations
+            end = f"; it was stopped after {self.outer.iteration:,} iterations" if early else ""
+            log.warning("%s: meta-training diverged: its loss is no longer a number%s", self.bench.cell, end)
         record = {
             "iterations": self.outer.iteration,
             "selected_iteration": selected["iteration"],
