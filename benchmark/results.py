@@ -73,8 +73,10 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
     """Write a data frame as Parquet, atomically."""
+    floats = list(frame.select_dtypes("float"))  # their bytes side by side, first of all with first: half the size
+    options = {"use_dictionary": [name for name in frame if name not in floats], "use_byte_stream_split": floats}
     with atomic(path) as temporary:
-        frame.to_parquet(temporary, index=False, compression="zstd")
+        frame.to_parquet(temporary, index=False, compression="zstd", compression_level=9, **options)
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
