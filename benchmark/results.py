@@ -139,7 +139,8 @@ def assemble(cells: dict[tuple[str, int], tuple[Path, dict[str, Any]]], notes: l
     samples: dict[str, dict[str, np.ndarray]] = {}
     suite = dict(list(cells.values())[-1][1]["suite"])
     order = {split["name"]: i for i, split in enumerate(suite["splits"])}
-    labels = list(suite["algorithms"])
+    chosen = sorted((list(done["suite"]["algorithms"]) for _, done in cells.values()), key=len, reverse=True)
+    labels = list(dict.fromkeys(label for names in chosen for label in names))  # in the order of the fullest run
     algorithms: dict[str, Any] = {}
     for (label, seed), (folder, done) in sorted(
         cells.items(), key=lambda item: (_rank(item[0][0], labels), item[0][1])

@@ -14,7 +14,7 @@ from benchmark import results
 from benchmark.errors import UserError
 from benchmark.runner.cell import is_done, run_cell
 from benchmark.runner.workbench import Machine, Workbench
-from benchmark.suite import Cell, expand, load_suite
+from benchmark.suite import Cell, expand, load_suite, with_algorithms, with_seeds
 
 IMAGES = """
 title = "Tiny images"
@@ -142,6 +142,14 @@ def test_records_of_a_cell(cells, tmp_path):
     assert curve.val_score.notna().sum() == 4
     assert found.samples["far"]["support_x"].shape == (3, 1, 16, 16)
     assert not any(path.name.startswith(".tiny") or ".tmp" in path.name for path in tmp_path.rglob("*"))
+
+
+def test_algorithms_keep_the_order_of_the_fullest_run(cells, tmp_path):
+    every = cells(IMAGES, "training.iterations=1", "training.validations=1")
+    alone = with_seeds(with_algorithms(every["maml"].suite, ["scratch"]), [1])
+    for cell in (every["scratch"], every["reptile"], every["maml"], *expand(alone)):
+        run_cell(cell, tmp_path, CPU)
+    assert list(results.read(tmp_path, "tiny").suite["algorithms"]) == ["maml", "reptile", "scratch"]
 
 
 def test_every_algorithm_meets_the_same_episodes(cells, tmp_path):

@@ -168,11 +168,10 @@ def _facts(frames: Frames) -> list[tuple[str, str]]:
         ("Training data", suite["source"]["name"]),
         ("Training", f"{training['iterations']:,} iterations of {training.get('meta_batch', 1)} tasks, {seeds}"),
         ("Test", f"{evaluation['episodes']:,} episodes per split, the same for all"),
-        ("Algorithms", ", ".join(frames.algorithms)),
     ]
     if not frames.measure.log and "batch_norm" in evaluation:
         facts.append(("Batch normalization", evaluation["batch_norm"]))
-    return facts
+    return [*facts, ("Algorithms", ", ".join(frames.algorithms))]
 
 
 def _budget(frames: Frames) -> list[tuple[str, str]]:

@@ -9,6 +9,8 @@ import pandas as pd
 from benchmark.report.frames import Frames
 
 Phrase = tuple[str, bool]  # text, and whether it is set in bold
+NAMED = 5
+"""The most algorithms that a sentence names; beyond that it counts them."""
 
 
 def verdict(frames: Frames) -> list[list[Phrase]]:
@@ -88,6 +90,7 @@ def _caveats(frames: Frames) -> list[Phrase]:
         sentences.append("One seed was run: the intervals are about new episodes, not about new training runs.")
     elif frames.seeds == 2:
         sentences.append("Two seeds were run: intervals over seeds are very wide, and claims need at least three.")
+    sentences += _few_seeds(frames)
     rows = frames.headline_scores()
     rows = rows[rows["diverged"] > 0]
     if len(rows):
@@ -97,6 +100,18 @@ def _caveats(frames: Frames) -> list[Phrase]:
             f"({worst['algorithm']} on {frames.split_label(worst['split'])}); none is left out."
         )
     return [(" ".join(sentences), False)] if sentences else []
+
+
+def _few_seeds(frames: Frames) -> list[str]:
+    """That many pairs corrected for are out of reach of a few seeds, where they were."""
+    count, pairs = len(frames.algorithms) * (len(frames.algorithms) - 1) // 2, frames.headline_pairs()
+    if frames.seeds < 2 or count < 20 or pairs["verdict"].str.contains("better").any():
+        return []
+    return [
+        f"Corrected for {count} pairs, a difference has to reach p < {0.05 / count:.1g} to be told, which "
+        f"{frames.seeds} seeds can hardly give: more seeds or fewer algorithms tell more, and `metagap compare` looks "
+        "at one pair."
+    ]
 
 
 def _best(frames: Frames, split: str) -> pd.Series | None:
@@ -134,8 +149,14 @@ def _told(frames: Frames, split: str, best: str) -> str:
         return ""
     if not untold:
         return f"The data can tell it from every other algorithm ({basis})."
-    text = f"The data can tell it from {_listed(told)}, but not from" if told else "The data cannot tell it from"
-    return f"{text} {_listed(untold, 'or')} ({basis})."
+    if not told:
+        others = f"any of the {len(untold)} others" if len(untold) > NAMED else _listed(untold, "or")
+        return f"The data cannot tell it from {others} ({basis})."
+    which, others = (
+        f"{len(names)} others" if len(names) > NAMED else _listed(names, word)
+        for names, word in ((told, "and"), (untold, "or"))
+    )
+    return f"The data can tell it from {which}, but not from {others} ({basis})."
 
 
 def _listed(parts: list[str], word: str = "and") -> str:

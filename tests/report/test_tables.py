@@ -3,6 +3,7 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -153,6 +154,23 @@ def test_verdict_names_the_best_and_what_cannot_be_told(frames):
     assert "The data can" in text
     text = verdict.plain(verdict.verdict(frames["regression"]))
     assert "lowest MSE" in text and "diverged" in text
+
+
+def test_verdict_counts_many_algorithms_and_says_what_few_seeds_cannot_tell():
+    names = ("scratch", *(f"variant-{number}" for number in range(7)))
+    frames = Frames.of(make_results(algorithms=names, episodes=20, small=True))
+    pairs = frames.pairs
+    count = len(names) * (len(names) - 1) // 2
+    untold = replace(frames, pairs=pairs.assign(verdict="cannot tell"))
+    text = verdict.plain(verdict.verdict(untold))
+    assert "The data cannot tell it from any of the 7 others" in text
+    assert f"Corrected for {count} pairs, a difference has to reach p < 0.002" in text
+    best = frames.headline_scores().query("role == 'in-distribution'").set_index("algorithm")["score"].idxmax()
+    with_scratch = (pairs["a"] == "scratch") | (pairs["b"] == "scratch")
+    told = pairs.assign(verdict=np.where(with_scratch, "cannot tell", f"{best} better"))
+    text = verdict.plain(verdict.verdict(replace(frames, pairs=told)))
+    assert "The data can tell it from 6 others, but not from scratch" in text
+    assert "Corrected for" not in text
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])
