@@ -13,6 +13,7 @@ from filelock import FileLock
 from benchmark import results
 from benchmark.errors import UserError
 from benchmark.runner.cell import is_done, run_cell
+from benchmark.runner.score import Evaluations
 from benchmark.runner.workbench import Machine, Workbench
 from benchmark.suite import Cell, expand, load_suite, with_algorithms, with_seeds
 
@@ -142,6 +143,17 @@ def test_records_of_a_cell(cells, tmp_path):
     assert curve.val_score.notna().sum() == 4
     assert found.samples["far"]["support_x"].shape == (3, 1, 16, 16)
     assert not any(path.name.startswith(".tiny") or ".tmp" in path.name for path in tmp_path.rglob("*"))
+
+
+def test_splits_that_are_scored_alike_share_an_evaluation(cells):
+    bench = Workbench(cells(IMAGES)["maml"], CPU)
+    splits, made = {split.name: split for split in bench.cell.suite.splits}, Evaluations(bench)
+    new, far, two_ways = (splits[name] for name in ("new", "far", "two ways"))
+    assert made.of(new, "standard") is made.of(far, "standard")
+    assert made.of(new, "open") is made.of(new, "shuffled") is made.of(far, "open")
+    different = [(new, "standard"), (new, "open"), (new, "inductive"), (two_ways, "standard")]
+    assert len({id(made.of(*one)) for one in different}) == 4
+    assert (made.of(new, "standard").steps, made.of(new, "open").steps) == (3, 2)
 
 
 def test_algorithms_keep_the_order_of_the_fullest_run(cells, tmp_path):

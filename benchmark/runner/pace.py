@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmark.engine.capture import WARM_UP, Captured
-from benchmark.engine.evaluate import Evaluation
 from benchmark.engine.outer import OuterLoop
-from benchmark.runner.score import EPISODES_IN_MEMORY, conditions, missing
+from benchmark.runner.score import EPISODES_IN_MEMORY, Evaluations, conditions, missing
 from benchmark.runner.workbench import Machine, Workbench, seed_of
 from benchmark.suite import Cell, Split
 from benchmark.tasks.episode import TaskSpec
@@ -93,13 +92,12 @@ def _evaluation(bench: Workbench) -> tuple[float, int]:
 
 def _episode(bench: Workbench, split: Split, spec: TaskSpec) -> float:
     """Seconds of an episode among others: as many as fit on a GPU, a few on a CPU."""
-    plan = bench.evaluation_plan(EPISODES_IN_MEMORY)
+    evaluation = Evaluations(bench).of(split, "standard")
+    plan = evaluation.map.plan
     at_once = min(plan.chunk, EPISODES_IN_MEMORY) if bench.device.type == "cuda" and plan.how == "vmap" else EPISODES
     tasks = bench.tasks(split.source, Part(split.classes, split.images))
     drawn = tasks.episode(tasks.draw(at_once, spec, bench.generator(split, "timing")), spec)
     drawn = drawn.to(bench.device, bench.dtype)
-    steps, cores = bench.cell.evaluation.path_steps, bench.machine.cores
-    evaluation = Evaluation(bench.bind(spec, test=True), spec, steps, plan, cores=cores)
     return _timed(lambda: evaluation(bench.meta, drawn), bench.device) / at_once
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from benchmark.engine.evaluate import Evaluation, null_loss, shuffled_support
 from benchmark.errors import UserError
 from benchmark.runner.workbench import Report, Workbench
 from benchmark.suite import Condition, Split, digest, make_source
-from benchmark.tasks.episode import Tasks
+from benchmark.tasks.episode import Tasks, TaskSpec
 from benchmark.tasks.source import ImageSource, Part
 
 EPISODES_IN_MEMORY = 200
@@ -31,6 +32,7 @@ def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -
     on data of which only a part is here.
     """
     files, episodes, notes = {}, {}, []
+    evaluations = Evaluations(bench)
     for split in bench.cell.suite.test_splits:
         if split.optional and (fault := missing(split)):
             notes.append(f"Split '{split.name}' was left out: {fault}.")
@@ -45,7 +47,7 @@ def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -
         path = folder / f"{stem}.parquet"
         if not path.is_file():
             results.write_arrays(path.with_suffix(".npz"), tasks.sample(draw, spec))
-            results.write_frame(path, _score_split(bench, meta, split, tasks, draw, report))
+            results.write_frame(path, _score_split(bench, evaluations, meta, split, tasks, draw, report))
         files[split.name] = stem
     return {"files": files, "episodes": episodes, "notes": notes}
 
@@ -61,8 +63,64 @@ def missing(split: Split) -> str:
     return ""
 
 
-def _score_split(bench: Workbench, meta: Params, split: Split, tasks: Tasks, draw: Any, report: Report) -> pd.DataFrame:
-    under, few = conditions(bench, split), min(len(draw), bench.cell.evaluation.diagnostic_episodes)
+class _Way(NamedTuple):
+    """What decides how a task is scored, whatever it shows."""
+
+    spec: TaskSpec
+    inductive: bool
+    last_only: bool
+
+
+class Evaluations:
+    """The evaluations of a cell: one for all splits and conditions that are scored alike, so that it is traced once."""
+
+    def __init__(self, bench: Workbench):
+        self.bench = bench
+        self._episodes: Counter[_Way] = Counter()
+        for split in bench.cell.suite.test_splits:
+            episodes = split.episodes or bench.cell.evaluation.episodes
+            for condition in conditions(bench, split):
+                count = episodes if condition == "standard" else _few(bench, episodes)
+                self._episodes[self._way(split, condition)] += count
+        self._made: dict[_Way, Evaluation] = {}
+
+    def of(self, split: Split, condition: Condition) -> Evaluation:
+        """Conditions beside the standard one are scored at the headline step only."""
+        way, bench = self._way(split, condition), self.bench
+        if way not in self._made:
+            settings = bench.cell.evaluation
+            self._made[way] = Evaluation(
+                bench.bind(way.spec, test=True),
+                way.spec,
+                settings.steps if way.last_only else settings.path_steps,
+                bench.evaluation_plan(self._episodes[way]),
+                inductive=way.inductive,
+                last_only=way.last_only,
+                cores=bench.machine.cores,
+            )
+        return self._made[way]
+
+    def _way(self, split: Split, condition: Condition) -> _Way:
+        usual = self.bench.cell.evaluation.batch_norm
+        mode = condition if condition in ("transductive", "inductive") else usual
+        inductive = mode == "inductive" and self.bench.has_batch_norm
+        return _Way(self.bench.spec(split), inductive, last_only=condition != "standard")
+
+
+def _few(bench: Workbench, episodes: int) -> int:
+    return min(episodes, bench.cell.evaluation.diagnostic_episodes)
+
+
+def _score_split(
+    bench: Workbench,
+    evaluations: Evaluations,
+    meta: Params,
+    split: Split,
+    tasks: Tasks,
+    draw: Any,
+    report: Report,
+) -> pd.DataFrame:
+    under, few = conditions(bench, split), _few(bench, len(draw))
     total, done, frames = len(draw) + few * (len(under) - 1), 0, []
 
     def advance(episodes: int) -> None:
@@ -75,7 +133,8 @@ def _score_split(bench: Workbench, meta: Params, split: Split, tasks: Tasks, dra
         if condition == "open":
             drawn = tasks.draw_open(few, bench.spec(split), bench.generator(split, "test"))
         if drawn is not None:
-            frames.append(_score_draw(bench, meta, split, tasks, drawn, condition, advance))
+            evaluation = evaluations.of(split, condition)
+            frames.append(_score_draw(bench, evaluation, meta, split, tasks, drawn, condition, advance))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -95,6 +154,7 @@ def conditions(bench: Workbench, split: Split) -> list[Condition]:
 
 def _score_draw(
     bench: Workbench,
+    evaluation: Evaluation,
     meta: Params,
     split: Split,
     tasks: Tasks,
@@ -102,21 +162,9 @@ def _score_draw(
     condition: Condition,
     advance: Callable[[int], None],
 ) -> pd.DataFrame:
-    """One row per episode and inner step; conditions beside the standard one record the headline step only."""
-    settings, spec = bench.cell.evaluation, bench.spec(split)
-    mode = condition if condition in ("transductive", "inductive") else settings.batch_norm
-    standard = condition == "standard"
-    steps = settings.path_steps if standard else settings.steps
+    """One row per episode and inner step that is recorded."""
+    spec, last = evaluation.spec, evaluation.steps
     labels = bench.generator(split, "shuffled")
-    evaluation = Evaluation(
-        bench.bind(spec, test=True),
-        spec,
-        steps,
-        bench.evaluation_plan(len(draw)),
-        inductive=mode == "inductive" and bench.has_batch_norm,
-        last_only=not standard,
-        cores=bench.machine.cores,
-    )
     frames = []
     for start in range(0, len(draw), EPISODES_IN_MEMORY):
         part = draw[start : start + EPISODES_IN_MEMORY]
@@ -127,7 +175,7 @@ def _score_draw(
         n, recorded = scores["query_loss"].shape
         rows = {
             "episode": np.repeat(np.arange(start, start + n), recorded),
-            "step": np.tile(np.arange(steps + 1 - recorded, steps + 1), n),
+            "step": np.tile(np.arange(last + 1 - recorded, last + 1), n),
             **{name: value.flatten().numpy() for name, value in scores.items()},
             "null_loss": np.repeat(null_loss(episodes, spec).numpy(), recorded),
         }
