@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from platformdirs import user_cache_path
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -94,8 +95,8 @@ def run_cells(
     Every task is computed on one CPU thread, so that results do not depend on how many run beside each other; a worker
     computes several tasks at once where there are fewer cells than cores. Workers end with this process, however that
     ends. machine: the fields of `Machine` but the device and the cores. verbose: print what the engine has to say.
-    Raises the first UserError once the cells in work are finished; cells that failed otherwise are named in a CellError
-    when all others are.
+    A cell that fails keeps no other from being run. In the end its error is raised: a UserError where that is what all
+    of them are, and else a CellError that names the cells.
     """
     pending = [cell for cell in cells if not is_done(cell, store)]
     if len(pending) < len(cells):
@@ -128,16 +129,13 @@ def run_cells(
                 error = future.exception()
                 if error is not None:
                     failures.append((cell, error))
-                    if isinstance(error, UserError):
-                        pool.shutdown(wait=False, cancel_futures=True)
                 finish(name, error, None if error else future.result())
         except BaseException:
             for process in list((pool._processes or {}).values()):
                 process.terminate()
             raise
-    for _, error in failures:
-        if isinstance(error, UserError):
-            raise error
+    if failures and all(isinstance(error, UserError) for _, error in failures):
+        raise UserError("\n".join(dict.fromkeys(str(error) for _, error in failures)))
     if failures:
         raise CellError("\n".join(f"{cell}: {error!r}\n{error.__cause__ or ''}" for cell, error in failures))
 
@@ -233,7 +231,7 @@ def _progress(messages: Any, total: int, console: Console) -> Iterator[Any]:
             if error is None:
                 bars.console.print(f"[green]✓[/] {cell} in {seconds:.0f} s")
             else:
-                bars.console.print(f"[red]✗[/] {cell}")
+                bars.console.print(f"[red]✗[/] {cell}: {escape(str(error))}")
 
         listener = threading.Thread(target=listen, daemon=True)
         listener.start()

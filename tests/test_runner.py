@@ -303,7 +303,7 @@ def test_a_cell_in_work_elsewhere_is_left_alone(cells, tmp_path):
     cell = cells(WAVES)["maml"]
     folder = cell.folder(tmp_path)
     folder.mkdir(parents=True)
-    with FileLock(folder / ".lock"), pytest.raises(UserError, match="another process is running it"):
+    with FileLock(folder / ".lock"), pytest.raises(UserError, match="another process is running maml seed 0"):
         run_cell(cell, tmp_path, CPU)
 
 

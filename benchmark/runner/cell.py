@@ -41,7 +41,7 @@ def run_cell(cell: Cell, store: Path, machine: Machine, report: Report = lambda 
             if not is_done(cell, store):
                 _run(cell, store, machine, report)
     except Timeout:
-        raise UserError(f"{cell}: another process is running it in '{folder}'") from None
+        raise UserError(f"another process is running {cell} in '{folder}'") from None
 
 
 def _run(cell: Cell, store: Path, machine: Machine, report: Report) -> None:
