@@ -30,7 +30,7 @@ PALETTE = (
 )
 CONTROLS = {"scratch": ("#98a1aa", "#77818b"), "pretrain": ("#59616a", "#b6bec6")}
 FIXED = {"maml": 0, "fomaml": 1, "reptile": 2}
-MARKERS = ("o", "s", "D", "^", "v", "h", "p", "d")
+MARKERS = ("o", "s", "D", "^", "v", "<", ">", "d")
 CONTROL_MARKERS = {"scratch": "X", "pretrain": "P"}
 
 INK, MUTED, GRID, BAND, PAPER = (light for light, _ in ROLES.values())
