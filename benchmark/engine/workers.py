@@ -114,11 +114,19 @@ class Run:
         """
         for slots, values in ((self._share.given, given), (self._share.cut, batch)):
             for slot, value in zip(slots, tree_flatten(values)[0], strict=True):
-                slot.copy_(value)
+                _distinct(slot).copy_(_distinct(value))
         count = len(self._share.cuts)
         for piece in self._workers.compute(self._number, count, self._share.compute):
             advance(piece)
         return [tree_unflatten([value[i] for value in self._share.results], self._tree) for i in range(count)]
+
+
+def _distinct(tensor: Tensor) -> Tensor:
+    """What an expanded tensor repeats, once."""
+    for dim, stride in enumerate(tensor.stride()):
+        if stride == 0 and tensor.shape[dim] > 1:
+            tensor = tensor.narrow(dim, 0, 1)
+    return tensor
 
 
 class Workers:
