@@ -273,6 +273,7 @@ def test_interrupted_it_says_how_to_go_on(metagap, tmp_path):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
     )
     wait_for(cell.folder(tmp_path / "results") / "checkpoint.pt", process)
     process.send_signal(signal.SIGINT)
