@@ -12,6 +12,7 @@ import torch
 
 from benchmark.engine.capture import WARM_UP, Captured
 from benchmark.engine.outer import OuterLoop
+from benchmark.engine.plan import Plan
 from benchmark.runner.score import EPISODES_IN_MEMORY, Evaluations, conditions, missing
 from benchmark.runner.workbench import Machine, Workbench, seed_of
 from benchmark.suite import Cell, Split
@@ -22,8 +23,6 @@ TIMED = 5
 """Iterations or batches of episodes that are timed, fewer where they take long."""
 PATIENCE = 1.0
 """Seconds after which timing stops."""
-EPISODES = 8
-"""That are scored at once on a CPU."""
 BYTES_A_ROW = {"classification": 11, "regression": 15}
 """Of a row of an evaluation file, packed, as seen on Omniglot and on sinusoids."""
 
@@ -61,16 +60,25 @@ def pace(cell: Cell, machine: Machine) -> Pace:
 
 
 def _iteration(bench: Workbench) -> float:
-    settings, device = bench.cell.training, bench.device
-    outer = OuterLoop(bench.bind(bench.training_spec), bench.meta, settings, bench.training_plan, bench.machine.cores)
+    """Seconds of an outer step; on a CPU from as many tasks as are computed at once, for the others take as long."""
+    settings, device, plan = bench.cell.training, bench.device, bench.training_plan
+    outer = OuterLoop(bench.bind(bench.training_spec), bench.meta, settings, plan, bench.machine.cores)
     sampler = torch.Generator(device).manual_seed(seed_of("timing", 0))
+    whole = device.type != "cpu" or bench.algorithm.pooled
+    tasks = settings.meta_batch if whole else min(settings.meta_batch, _at_once(bench, plan))
 
     def iterate() -> None:
-        draw = bench.training_tasks.draw(settings.meta_batch, bench.training_spec, sampler)
+        draw = bench.training_tasks.draw(tasks, bench.training_spec, sampler)
         outer.update(bench.training_tasks.episode(draw, bench.training_spec).to(device, bench.dtype))
 
     outer.schedule()
-    return _timed(Captured(iterate, [sampler]) if bench.captures else iterate, device)
+    timed = _timed(Captured(iterate, [sampler]) if bench.captures else iterate, device)
+    return timed * settings.meta_batch / tasks
+
+
+def _at_once(bench: Workbench, plan: Plan) -> int:
+    """The tasks that the cores of a CPU compute side by side."""
+    return bench.machine.cores * (1 if plan.how == "loop" else plan.chunk)
 
 
 def _evaluation(bench: Workbench) -> tuple[float, int]:
@@ -91,10 +99,11 @@ def _evaluation(bench: Workbench) -> tuple[float, int]:
 
 
 def _episode(bench: Workbench, split: Split, spec: TaskSpec) -> float:
-    """Seconds of an episode among others: as many as fit on a GPU, a few on a CPU."""
+    """Seconds of an episode among others: as many as fit on a GPU, or are computed side by side on a CPU."""
     evaluation = Evaluations(bench).of(split, "standard")
     plan = evaluation.map.plan
-    at_once = min(plan.chunk, EPISODES_IN_MEMORY) if bench.device.type == "cuda" and plan.how == "vmap" else EPISODES
+    on_gpu = bench.device.type == "cuda" and plan.how == "vmap"
+    at_once = min(plan.chunk if on_gpu else _at_once(bench, plan), EPISODES_IN_MEMORY)
     tasks = bench.tasks(split.source, Part(split.classes, split.images))
     drawn = tasks.episode(tasks.draw(at_once, spec, bench.generator(split, "timing")), spec)
     drawn = drawn.to(bench.device, bench.dtype)
