@@ -72,6 +72,7 @@ def _iteration(bench: Workbench) -> float:
         outer.update(bench.training_tasks.episode(draw, bench.training_spec).to(device, bench.dtype))
 
     outer.schedule()
+    outer.map.call_workers()
     timed = _timed(Captured(iterate, [sampler]) if bench.captures else iterate, device)
     return timed * settings.meta_batch / tasks
 
@@ -107,6 +108,7 @@ def _episode(bench: Workbench, split: Split, spec: TaskSpec) -> float:
     tasks = bench.tasks(split.source, Part(split.classes, split.images))
     drawn = tasks.episode(tasks.draw(at_once, spec, bench.generator(split, "timing")), spec)
     drawn = drawn.to(bench.device, bench.dtype)
+    evaluation.map.call_workers()
     return _timed(lambda: evaluation(bench.meta, drawn), bench.device) / at_once
 
 
