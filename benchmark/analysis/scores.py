@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -61,12 +62,8 @@ def score_table(results: Results, level: float = LEVEL) -> pd.DataFrame:
         return over_open_tasks(scores.to_numpy(), statistic, level)
 
     rows = []
-    for algorithm, split, condition in grids.keys:
-        scores = grids.get(algorithm, split, condition)
-        if scores is None:
-            continue
+    for (algorithm, split, condition), scores, flags in _headlines(grids):
         values = scores.to_numpy()
-        flags = _flags(grids, scores, algorithm, split, condition)
         for statistic in grids.statistics:
             episodes = over_episodes(values, statistic, level)
             bootstrap = hierarchical_bootstrap(values, statistic, level)
@@ -98,11 +95,7 @@ def run_table(results: Results) -> pd.DataFrame:
     """
     grids = Grids(results)
     rows = []
-    for algorithm, split, condition in grids.keys:
-        scores = grids.get(algorithm, split, condition)
-        if scores is None:
-            continue
-        flags = _flags(grids, scores, algorithm, split, condition)
+    for (algorithm, split, condition), scores, flags in _headlines(grids):
         for statistic in grids.statistics:
             where = _where(grids, algorithm, split, condition, grids.headline[algorithm], statistic)
             centers = summarise(scores.to_numpy(), statistic)
@@ -139,6 +132,14 @@ def step_table(results: Results, level: float = LEVEL) -> pd.DataFrame:
 def headline_interval(values: np.ndarray, statistic: str = "mean", level: float = LEVEL) -> Interval:
     """Over seeds if there are at least two of them, else over the episodes of the one run; `values` is (S, M)."""
     return over_seeds(values, statistic, level) if len(values) > 1 else over_episodes(values, statistic, level)
+
+
+def _headlines(grids: Grids) -> Iterator[tuple[tuple[str, str, str], pd.DataFrame, np.ndarray]]:
+    """(algorithm, split, condition), its scores at the headline step and what of them diverged, where there are any."""
+    for key in grids.keys:
+        scores = grids.get(*key)
+        if scores is not None:
+            yield key, scores, _flags(grids, scores, *key)
 
 
 def _flags(grids: Grids, scores: pd.DataFrame, algorithm: str, split: str, condition: str, step=None) -> np.ndarray:

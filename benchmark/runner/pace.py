@@ -78,33 +78,31 @@ def _iteration(bench: Workbench) -> float:
 
 
 def _at_once(bench: Workbench, plan: Plan) -> int:
-    """The tasks that the cores of a CPU compute side by side."""
-    return bench.machine.cores * (1 if plan.how == "loop" else plan.chunk)
+    """The tasks that are computed side by side: in one operation, and on every core of a CPU."""
+    cores = bench.machine.cores if bench.device.type == "cpu" else 1
+    return cores * (1 if plan.how == "loop" else plan.chunk)
 
 
 def _evaluation(bench: Workbench) -> tuple[float, int]:
     """Seconds of scoring a test episode, on the average over the splits that are here, and how many are scored."""
     seconds, count = 0.0, 0
-    settings = bench.cell.evaluation
+    evaluations = Evaluations(bench)
     timed: dict[TaskSpec, float] = {}
     for split in bench.cell.suite.test_splits:
         if split.optional and missing(split):
             continue
-        spec, episodes = bench.spec(split), split.episodes or settings.episodes
+        spec = bench.spec(split)
         if spec not in timed:  # tasks of one form take equally long, whatever they show
-            timed[spec] = _episode(bench, split, spec)
-        few = min(settings.diagnostic_episodes, episodes)
-        scored = episodes + few * (len(conditions(bench, split)) - 1)
+            timed[spec] = _episode(evaluations, split)
+        scored = sum(conditions(bench, split).values())
         seconds, count = seconds + scored * timed[spec], count + scored
     return seconds / max(count, 1), count
 
 
-def _episode(bench: Workbench, split: Split, spec: TaskSpec) -> float:
-    """Seconds of an episode among others: as many as fit on a GPU, or are computed side by side on a CPU."""
-    evaluation = Evaluations(bench).of(split, "standard")
-    plan = evaluation.map.plan
-    on_gpu = bench.device.type == "cuda" and plan.how == "vmap"
-    at_once = min(plan.chunk if on_gpu else _at_once(bench, plan), EPISODES_IN_MEMORY)
+def _episode(evaluations: Evaluations, split: Split) -> float:
+    """Seconds of an episode among as many others as are computed side by side."""
+    bench, evaluation = evaluations.bench, evaluations.of(split, "standard")
+    at_once, spec = min(_at_once(bench, evaluation.map.plan), EPISODES_IN_MEMORY), evaluation.spec
     tasks = bench.tasks(split.source, Part(split.classes, split.images))
     drawn = tasks.episode(tasks.draw(at_once, spec, bench.generator(split, "timing")), spec)
     drawn = drawn.to(bench.device, bench.dtype)

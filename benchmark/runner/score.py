@@ -39,7 +39,7 @@ def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -
             continue
         tasks = bench.tasks(split.source, Part(split.classes, split.images))
         spec = bench.spec(split)
-        draw = tasks.draw(split.episodes or bench.cell.evaluation.episodes, spec, bench.generator(split, "test"))
+        draw = tasks.draw(conditions(bench, split)["standard"], spec, bench.generator(split, "test"))
         episodes[split.name] = _digest_of(draw)
         if (remark := make_source(split.source).remark()) and f"{remark}." not in notes:
             notes.append(f"{remark}.")
@@ -47,7 +47,7 @@ def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -
         path = folder / f"{stem}.parquet"
         if not path.is_file():
             results.write_arrays(path.with_suffix(".npz"), tasks.sample(draw, spec))
-            results.write_frame(path, _score_split(bench, evaluations, meta, split, tasks, draw, report))
+            results.write_frame(path, _score_split(evaluations, meta, split, tasks, draw, report))
         files[split.name] = stem
     return {"files": files, "episodes": episodes, "notes": notes}
 
@@ -78,9 +78,7 @@ class Evaluations:
         self.bench = bench
         self._episodes: Counter[_Way] = Counter()
         for split in bench.cell.suite.test_splits:
-            episodes = split.episodes or bench.cell.evaluation.episodes
-            for condition in conditions(bench, split):
-                count = episodes if condition == "standard" else _few(bench, episodes)
+            for condition, count in conditions(bench, split).items():
                 self._episodes[self._way(split, condition)] += count
         self._made: dict[_Way, Evaluation] = {}
 
@@ -107,54 +105,43 @@ class Evaluations:
         return _Way(self.bench.spec(split), inductive, last_only=condition != "standard")
 
 
-def _few(bench: Workbench, episodes: int) -> int:
-    return min(episodes, bench.cell.evaluation.diagnostic_episodes)
-
-
 def _score_split(
-    bench: Workbench,
-    evaluations: Evaluations,
-    meta: Params,
-    split: Split,
-    tasks: Tasks,
-    draw: Any,
-    report: Report,
+    evaluations: Evaluations, meta: Params, split: Split, tasks: Tasks, draw: Any, report: Report
 ) -> pd.DataFrame:
-    under, few = conditions(bench, split), _few(bench, len(draw))
-    total, done, frames = len(draw) + few * (len(under) - 1), 0, []
+    bench, under = evaluations.bench, conditions(evaluations.bench, split)
+    total, done, frames = sum(under.values()), 0, []
 
     def advance(episodes: int) -> None:
         nonlocal done
         done += episodes
         report(split.name, done, total)
 
-    for condition in under:
-        drawn = draw if condition == "standard" else draw[:few]  # the first of the same episodes
+    for condition, count in under.items():
+        drawn = draw[:count]  # the first of the same episodes
         if condition == "open":
-            drawn = tasks.draw_open(few, bench.spec(split), bench.generator(split, "test"))
+            drawn = tasks.draw_open(count, bench.spec(split), bench.generator(split, "test"))
         if drawn is not None:
-            evaluation = evaluations.of(split, condition)
-            frames.append(_score_draw(bench, evaluation, meta, split, tasks, drawn, condition, advance))
+            frames.append(_score_draw(evaluations, meta, split, tasks, drawn, condition, advance))
     return pd.concat(frames, ignore_index=True)
 
 
-def conditions(bench: Workbench, split: Split) -> list[Condition]:
-    """The conditions under which a split is scored; beside the standard one, on fewer episodes."""
+def conditions(bench: Workbench, split: Split) -> dict[Condition, int]:
+    """The conditions under which a split is scored, and on how many episodes: beside the standard one on fewer."""
     evaluation = bench.cell.evaluation
-    found: list[Condition] = ["standard"]
+    further: list[Condition] = []
     if split.role == "in-distribution":
         if "batch-norm" in evaluation.diagnostics and bench.has_batch_norm:
-            found.append("inductive" if evaluation.batch_norm == "transductive" else "transductive")
+            further.append("inductive" if evaluation.batch_norm == "transductive" else "transductive")
         if "shuffled" in evaluation.diagnostics:
-            found.append("shuffled")
+            further.append("shuffled")
     if "open" in evaluation.diagnostics:
-        found.append("open")
-    return found
+        further.append("open")
+    episodes = split.episodes or evaluation.episodes
+    return {"standard": episodes, **dict.fromkeys(further, min(episodes, evaluation.diagnostic_episodes))}
 
 
 def _score_draw(
-    bench: Workbench,
-    evaluation: Evaluation,
+    evaluations: Evaluations,
     meta: Params,
     split: Split,
     tasks: Tasks,
@@ -163,6 +150,7 @@ def _score_draw(
     advance: Callable[[int], None],
 ) -> pd.DataFrame:
     """One row per episode and inner step that is recorded."""
+    bench, evaluation = evaluations.bench, evaluations.of(split, condition)
     spec, last = evaluation.spec, evaluation.steps
     labels = bench.generator(split, "shuffled")
     frames = []
