@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from filelock import FileLock
+from rich.console import Console
 
 from benchmark import results
 from benchmark.errors import UserError
+from benchmark.launch import run_cells
 from benchmark.runner.cell import is_done, run_cell
 from benchmark.runner.score import Evaluations
 from benchmark.runner.workbench import Machine, Workbench
@@ -305,6 +308,20 @@ def test_a_cell_in_work_elsewhere_is_left_alone(cells, tmp_path):
     folder.mkdir(parents=True)
     with FileLock(folder / ".lock"), pytest.raises(UserError, match="another process is running maml seed 0"):
         run_cell(cell, tmp_path, CPU)
+
+
+def test_a_cell_that_cannot_be_run_keeps_no_other_from_being_run(cells, tmp_path):
+    more = "[algorithms.scratch]\n[algorithms.pretrain]\n"
+    first, *others = cells(WAVES + more).values()
+    folder = first.folder(tmp_path)
+    folder.mkdir(parents=True)
+    console = Console(file=io.StringIO(), width=400)
+    with FileLock(folder / ".lock"), pytest.raises(UserError, match="another process is running maml seed 0"):
+        run_cells([first, *others], tmp_path, ["cpu"], {}, console)
+    assert len(others) == 3 and all(is_done(cell, tmp_path) for cell in others)
+    assert not is_done(first, tmp_path)
+    said = console.file.getvalue()
+    assert "✗ maml seed 0: another process is running maml seed 0" in said and said.count("✓") == 3
 
 
 def test_a_damaged_checkpoint_is_named(cells, tmp_path):

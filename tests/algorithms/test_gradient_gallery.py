@@ -417,10 +417,10 @@ def test_proto_maml_says_that_it_is_for_classification():
 
 
 def test_the_implicit_gradient_is_that_of_a_long_inner_loop():
-    network, episodes, spec = point_case()
-    task = first(episodes)
-    algorithm = IMAML(inner_lr=0.1, inner_steps=400, proximity=2.0, cg_steps=60, damping=0).bind(network, spec)
-    meta = algorithm.init(network, 0, torch.Generator())
+    algorithm, meta, episodes = start(
+        IMAML(inner_lr=0.1, inner_steps=400, proximity=2.0, cg_steps=60, damping=0), point_case
+    )
+    network, task = algorithm.network, first(episodes)
     gradient, metrics = algorithm.meta_gradient(meta, task)
     weights = {name: value.clone().requires_grad_() for name, value in meta.items()}
     fast = dict(weights)
@@ -434,15 +434,16 @@ def test_the_implicit_gradient_is_that_of_a_long_inner_loop():
     torch.testing.assert_close(metrics["loss"], total.detach())
     expected = {name: value.grad for name, value in weights.items()}
     assert relative_error(gradient, expected) < 1e-6
-    at_the_end, _ = IMAML(inner_lr=0.1, inner_steps=400, cg_steps=1).bind(network, spec).meta_gradient(meta, task)
+    at_once, _, _ = start(IMAML(inner_lr=0.1, inner_steps=400, cg_steps=1), point_case)
+    at_the_end, _ = at_once.meta_gradient(meta, task)
     assert relative_error(at_the_end, expected) > 1e-2  # the curvature matters
 
 
 def test_damping_adds_to_lambda_where_the_system_is_solved():
-    network, episodes, spec = point_case()
-    task = first(episodes)
-    algorithm = IMAML(inner_lr=0.1, inner_steps=3, proximity=2.0, cg_steps=60, damping=22.0).bind(network, spec)
-    meta = algorithm.init(network, 0, torch.Generator())
+    algorithm, meta, episodes = start(
+        IMAML(inner_lr=0.1, inner_steps=3, proximity=2.0, cg_steps=60, damping=22.0), point_case
+    )
+    network, task = algorithm.network, first(episodes)
     gradient, _ = algorithm.meta_gradient(meta, task)
     fast = algorithm.adapt(meta, task.support, 3)
     sizes = [value.numel() for value in fast.values()]
