@@ -28,7 +28,7 @@ class ANIL(GradientLearner):
         features = self.features(meta, support.x)
 
         def head_loss(head: Params) -> Tensor:
-            return self.loss(self._call(self.network.head, head, "head.", features), support.y)
+            return self.loss(self.head(head, features), support.y)
 
         head = {name: value for name, value in meta.items() if name.startswith("head.")}
         path = [meta]
@@ -37,3 +37,8 @@ class ANIL(GradientLearner):
             head = {name: value - self.inner_lr * gradient[name] for name, value in head.items()}
             path.append({**meta, **head})
         return path
+
+    def predict_path(self, path: list[Params], query_x: Tensor) -> list[Tensor]:
+        """Predictions of every head, from the features that all of them share."""
+        features = self.features(path[0], query_x)
+        return [self.head(fast, features) for fast in path]

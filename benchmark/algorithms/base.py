@@ -28,9 +28,10 @@ is done, for what changes in its course."""
 class Algorithm(BaseModel):
     """A meta-learner. Its fields are its hyper-parameters, with the defaults of its paper.
 
-    A subclass implements `adapt`, and where it needs to `init`, `predict`, `meta_gradient` and `adapt_path`. Each is a
-    pure function of one task (no batch dimension, nothing kept between calls), so that the engine can map it over
-    tasks, compile it and differentiate it. Query labels reach `meta_gradient` alone.
+    A subclass implements `adapt`, and where it needs to `init`, `predict`, `meta_gradient` and, for all inner steps at
+    one go, `adapt_path` and `predict_path`. Each is a pure function of one task (no batch dimension, nothing kept
+    between calls), so that the engine can map it over tasks, compile it and differentiate it. Query labels reach
+    `meta_gradient` alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -84,6 +85,12 @@ class Algorithm(BaseModel):
         """Logits (n, ways), or regression outputs (n, 1), of adapted parameters at query_x (n, ...)."""
         return self.forward(fast, query_x)
 
+    def predict_path(self, path: list[Params], query_x: Tensor) -> list[Tensor]:
+        """Predictions of every point of a path at query_x; override it where they have something in common."""
+        points = {id(fast): fast for fast in path}  # without inner steps it is the same one, again and again
+        outputs = {key: self.predict(fast, query_x) for key, fast in points.items()}
+        return [outputs[id(fast)] for fast in path]
+
     def meta_gradient(self, meta: Params, episode: Episode) -> tuple[Params, dict[str, Tensor]]:
         """One task's gradient for the outer optimizer, and scalars to record (at least `loss` and `score`).
 
@@ -106,6 +113,10 @@ class Algorithm(BaseModel):
     def features(self, params: Params, x: Tensor) -> Tensor:
         """What the network's head is given at x: (n, width)."""
         return self._call(self.network.features, params, "features.", x)
+
+    def head(self, params: Params, z: Tensor) -> Tensor:
+        """What the network's head makes of features z (n, width)."""
+        return self._call(self.network.head, params, "head.", z)
 
     def _call(self, module: nn.Module, params: Params, prefix: str, x: Tensor) -> Tensor:
         names = {name: prefix + name for name, _ in module.named_parameters()}

@@ -60,6 +60,11 @@ class Baseline(Classifier, Pretrain):
             path.append({**meta, **head})
         return path
 
+    def predict_path(self, path: list[Params], query_x: Tensor) -> list[Tensor]:
+        """Predictions of every head, from the features that all of them share."""
+        z = self.features(path[0], query_x)
+        return [self.classify(fast, z) for fast in path]
+
 
 class BaselinePlusPlus(Baseline):
     """Baseline with a classifier of cosines, in training and on a task.

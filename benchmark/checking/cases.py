@@ -98,6 +98,11 @@ class Case:
         with torch.no_grad(), during(f"predict on {self}"):
             return self.algorithm.predict(fast, x)
 
+    def predict_path(self, path: list[Params], x: Tensor) -> list[Tensor]:
+        """Predictions of every point of a path."""
+        with torch.no_grad(), during(f"predict_path on {self}"):
+            return self.algorithm.predict_path(path, x)
+
     def outputs(self, meta: Params, task: Episode, steps: int | None = None) -> Tensor:
         """Predictions at the queries of a task after adaptation to it."""
         return self.predict(self.adapt(meta, task, steps), task.query_x)

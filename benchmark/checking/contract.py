@@ -14,6 +14,7 @@ METHODS = {
     "adapt": ("meta", "support", "steps"),
     "adapt_path": ("meta", "support", "steps"),
     "predict": ("fast", "query_x"),
+    "predict_path": ("path", "query_x"),
     "meta_gradient": ("meta", "episode"),
     "inner_step": ("fast", "support", "step"),
 }

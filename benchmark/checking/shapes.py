@@ -23,7 +23,7 @@ TESTS = {
 
 
 def shapes(subject: Subject) -> str:
-    """Whether init, adapt, adapt_path, predict and meta_gradient give what they are to give."""
+    """Whether init, adapt, adapt_path, predict, predict_path and meta_gradient give what they are to give."""
     subject.need_instance()
     faults, refusals = [], []
     for kind in KINDS:
@@ -50,16 +50,19 @@ def shapes(subject: Subject) -> str:
 
 
 def path(subject: Subject) -> str:
-    """Whether `adapt_path` goes where `adapt` goes."""
+    """Whether `adapt_path` goes where `adapt` goes, and `predict_path` says what `predict` says on its way."""
     steps = 3
     for one in subject.cases():
         task = one.task()
         points = one.adapt_path(one.meta, task, steps)
-        for step, point in enumerate(points):
-            direct = one.predict(one.adapt(one.meta, task, step), task.query_x)
-            if distance(one.predict(point, task.query_x), direct) > 1e-8:
+        outputs = one.predict_path(points, task.query_x)
+        for step, (point, output) in enumerate(zip(points, outputs, strict=True)):
+            found, direct = (one.predict(fast, task.query_x) for fast in (point, one.adapt(one.meta, task, step)))
+            if distance(found, direct) > 1e-8:
                 raise Fault(f"after {step} of {steps} steps adapt_path predicts other than adapt ({one})")
-    return f"adapt_path and adapt agree after 0 to {steps} steps"
+            if distance(output, found) > 1e-8:
+                raise Fault(f"after {step} of {steps} steps predict_path gives other than predict ({one})")
+    return f"adapt_path and adapt, predict_path and predict agree after 0 to {steps} steps"
 
 
 def _cases(algorithm: Algorithm, kind: Kind) -> Iterator[Case]:
@@ -87,11 +90,10 @@ def _adaptation(one: Case, numbers: tuple[int, ...]) -> None:
         for x, y, which in ((task.query_x, task.query_y, "queries"), (task.support_x, task.support_y, "support set")):
             _need_outputs(one.predict(fast, x), len(y), one, which)
     points = one.adapt_path(one.meta, task, 2)
-    if not isinstance(points, list) or len(points) != 3:
-        length = f" of {len(points)}" if hasattr(points, "__len__") else ""
-        raise Fault(f"adapt_path with 2 steps on {one} does not give a list of 3 but {type(points).__name__}{length}")
+    _need_three(points, f"adapt_path with 2 steps on {one}")
     for point in points:
         _need_params(point, f"adapt_path on {one}")
+    _need_three(one.predict_path(points, task.query_x), f"predict_path of 2 steps on {one}")
 
 
 def _training(one: Case) -> None:
@@ -107,6 +109,12 @@ def _training(one: Case) -> None:
     for name, value in metrics.items():
         if not isinstance(value, Tensor) or value.shape != ():
             raise Fault(f"{place}: the metric '{name}' is not a tensor of shape () but {_form(value)}")
+
+
+def _need_three(value: Any, place: str) -> None:
+    if not isinstance(value, list) or len(value) != 3:
+        length = f" of {len(value)}" if hasattr(value, "__len__") else ""
+        raise Fault(f"{place} does not give a list of 3 but {type(value).__name__}{length}")
 
 
 def _need_params(value: Any, place: str) -> None:

@@ -56,29 +56,26 @@ class Evaluation:
             path = [algorithm.adapt(meta, episode.support, self.steps)]
         else:
             path = algorithm.adapt_path(meta, episode.support, self.steps)
-        rows = []
-        for fast in path:
-            support = algorithm.predict(fast, episode.support_x)[:, :ways]
-            query = self._predict(fast, episode.support_x, episode.query_x)[:, :ways]
-            rows.append(
-                {
-                    "support_loss": algorithm.loss(support, episode.support_y),
-                    "support_score": score(support, episode.support_y),
-                    "query_loss": algorithm.loss(query, episode.query_y),
-                    "query_score": score(query, episode.query_y),
-                }
-            )
-        return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+        found = {}
+        for part, outputs, y in (
+            ("support", algorithm.predict_path(path, episode.support_x), episode.support_y),
+            ("query", self._predict(path, episode.support_x, episode.query_x), episode.query_y),
+        ):
+            outputs = [output[:, :ways] for output in outputs]
+            found[f"{part}_loss"] = torch.stack([algorithm.loss(output, y) for output in outputs])
+            found[f"{part}_score"] = torch.stack([score(output, y) for output in outputs])
+        return found
 
-    def _predict(self, fast: Params, support_x: Tensor, query_x: Tensor) -> Tensor:
+    def _predict(self, path: list[Params], support_x: Tensor, query_x: Tensor) -> list[Tensor]:
+        """The queries' predictions (n, ways) at every point of the path."""
         if not self.inductive:
-            return self.algorithm.predict(fast, query_x)
+            return self.algorithm.predict_path(path, query_x)
 
-        def predict(x: Tensor) -> Tensor:
-            return self.algorithm.predict(fast, torch.cat([support_x, x[None]]))[-1]
+        def predict(x: Tensor) -> list[Tensor]:
+            return [output[-1] for output in self.algorithm.predict_path(path, torch.cat([support_x, x[None]]))]
 
         if not self.algorithm.mappable:
-            return torch.stack([predict(x) for x in query_x])
+            return [torch.stack(outputs) for outputs in zip(*map(predict, query_x), strict=True)]
         return vmap(predict, randomness="different")(query_x)
 
 

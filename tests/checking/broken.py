@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.func import grad, grad_and_value
 
+from benchmark.algorithms.anil import ANIL
 from benchmark.algorithms.base import Algorithm, GradientLearner, score
 from benchmark.algorithms.maml import MAML
 from benchmark.errors import UserError
@@ -151,6 +152,13 @@ class AnotherPath(MAML):
 
     def adapt_path(self, meta, support, steps):
         return [self.adapt(meta, support, 2 * step) for step in range(steps + 1)]
+
+
+class AnotherPrediction(ANIL):
+    """Predicts something else, and inherits predictions of a whole path that know nothing of it."""
+
+    def predict(self, fast, query_x):
+        return 2 * super().predict(fast, query_x)
 
 
 class CannotBeSaved(MAML):

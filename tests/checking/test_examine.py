@@ -82,6 +82,7 @@ BROKEN = [
     (broken.WrongDerivative, "derivative", "meta_gradient is the default, yet is not the derivative of the query loss"),
     (broken.CannotBeMapped, "engine paths", "meta_gradient by the engine path 'vmap' on regression"),
     (broken.AnotherPath, "adaptation path", "after 1 of 3 steps adapt_path predicts other than adapt"),
+    (broken.AnotherPrediction, "adaptation path", "after 0 of 3 steps predict_path gives other than predict"),
     (broken.CannotBeSaved, "save and load", "saving and loading on"),
     (broken.Unexplained, "contract", "field 'speed' has no default; field 'speed' has no description"),
     (broken.NoAdapt, "contract", "the class does not implement adapt"),

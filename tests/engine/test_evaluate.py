@@ -8,8 +8,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from benchmark.algorithms.anil import ANIL
 from benchmark.algorithms.base import score
+from benchmark.algorithms.baseline import Baseline
 from benchmark.algorithms.maml import MAML
+from benchmark.algorithms.protonet import ProtoNet
 from benchmark.engine.evaluate import evaluate, null_loss, shuffled_support
 from benchmark.engine.plan import Plan, parse
 from benchmark.models.conv4 import Conv4
@@ -43,6 +46,16 @@ def test_scores_after_every_step(case, plan):
             assert float(scores["query_score"][i, step]) == pytest.approx(float(right))
     last = evaluate(algorithm, meta, episodes, SPEC, 2, plan, last_only=True)
     torch.testing.assert_close(last["query_loss"], scores["query_loss"][:, 2:])
+
+
+@pytest.mark.parametrize(("algorithm", "times"), [(ANIL(), 3), (Baseline(), 3), (ProtoNet(), 3), (MAML(), 4 + 2 * 5)])
+def test_features_that_a_path_shares_are_computed_once(case, algorithm, times):
+    bound, _, episodes = case
+    algorithm, calls = algorithm.bind(bound.network, SPEC), []
+    meta = algorithm.init(bound.network, 4, torch.Generator())
+    bound.network.features.register_forward_hook(lambda *_: calls.append(1))
+    evaluate(algorithm, meta, episodes.tasks(0, 1), SPEC, 4, LOOP)
+    assert len(calls) == times
 
 
 @pytest.mark.parametrize(
