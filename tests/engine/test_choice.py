@@ -33,7 +33,7 @@ def images():
 
 def test_it_is_timed_once_and_the_first_choice_stays(monkeypatch, cache):
     times = iter([3.0, 1.0, 2.0, 4.0])
-    monkeypatch.setattr(choice, "_milliseconds", lambda *_: next(times))
+    monkeypatch.setattr(choice, "_milliseconds", lambda plans, *_: {plan: next(times) for plan in plans})
     found = choose(*images())
     assert (found.how, found.form) == ("loop", "channels-last")
     assert len(list((cache / "engine").iterdir())) == 1
@@ -64,13 +64,30 @@ def test_networks_without_convolutions_need_no_timing(monkeypatch):
     assert choose(algorithm, algorithm.init(network, 0, torch.Generator()), episodes) == Plan()
 
 
+def test_a_machine_that_is_busy_for_a_while_does_not_decide(monkeypatch):
+    """Plans that take 1 to 4 seconds a task, on a machine that is ten times slower at first."""
+    now, calls = 0.0, 0
+
+    def fake(function, plan, **how):
+        def step(meta, episodes):
+            nonlocal now, calls
+            calls += 1
+            seconds = {"loop plain": 3, "loop channels-last": 1}.get(f"{plan.how} {plan.form}", 4)
+            now += seconds * len(episodes.support_x) * (10 if calls < 8 else 1)
+
+        return step
+
+    monkeypatch.setattr(choice, "TaskMap", fake)
+    monkeypatch.setattr(choice.time, "perf_counter", lambda: now)
+    assert choose(*images())[:2] == ("loop", "channels-last")
+
+
 def test_a_path_that_does_not_work_is_not_chosen(monkeypatch):
-    working = choice.TaskMap
+    class Failing(choice.TaskMap):
+        def __call__(self, *args):
+            if self.plan.how == "loop":
+                raise RuntimeError("no kernel for this")
+            return super().__call__(*args)
 
-    def failing(function, plan, **how):
-        if plan.how == "loop":
-            raise RuntimeError("no kernel for this")
-        return working(function, plan, **how)
-
-    monkeypatch.setattr(choice, "TaskMap", failing)
+    monkeypatch.setattr(choice, "TaskMap", Failing)
     assert choose(*images()).how == "vmap"
