@@ -13,8 +13,10 @@ from filelock import FileLock
 from rich.console import Console
 
 from benchmark import results
+from benchmark.engine.plan import Plan
 from benchmark.errors import UserError
 from benchmark.launch import run_cells
+from benchmark.runner import workbench
 from benchmark.runner.cell import is_done, run_cell
 from benchmark.runner.score import Evaluations
 from benchmark.runner.workbench import Machine, Workbench
@@ -157,6 +159,20 @@ def test_splits_that_are_scored_alike_share_an_evaluation(cells):
     different = [(new, "standard"), (new, "open"), (new, "inductive"), (two_ways, "standard")]
     assert len({id(made.of(*one)) for one in different}) == 4
     assert (made.of(new, "standard").steps, made.of(new, "open").steps) == (3, 2)
+
+
+@pytest.mark.parametrize(("label", "shots"), [("maml", 2), ("pretrain", 1)])
+def test_plans_are_chosen_for_tasks_that_are_mapped(cells, monkeypatch, label, shots):
+    chosen = []
+
+    def choose(algorithm, meta, episodes, **how):
+        chosen.append(episodes.support_x.shape[1])
+        return Plan()
+
+    monkeypatch.setattr(workbench, "choose", choose)
+    text = IMAGES.replace("iterations = 12", "iterations = 12\nshots = 2\nqueries = 1")
+    assert Workbench(cells(text)[label], Machine(torch.device("cpu"))).plan == Plan()
+    assert chosen == [3 * shots]
 
 
 def test_algorithms_keep_the_order_of_the_fullest_run(cells, tmp_path):

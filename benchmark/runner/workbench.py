@@ -77,8 +77,12 @@ class Workbench:
 
     @cached_property
     def plan(self) -> Plan:
-        """How tasks are mapped and layers are formed, in training and in evaluation."""
-        tasks, spec, machine = self.training_tasks, self.training_spec, self.machine
+        """How tasks are mapped and layers are formed, in training and in evaluation.
+
+        It is chosen for the tasks of training; where these are pooled and nothing is mapped, for those of the test.
+        """
+        tasks, machine = self.training_tasks, self.machine
+        spec = spec_of(self.cell.suite.task) if self.algorithm.pooled else self.training_spec
         generator = torch.Generator(self.device).manual_seed(0)
         draw = tasks.draw(self.cell.training.meta_batch, spec, generator)
         episodes = tasks.episode(draw, spec).to(self.device, self.dtype)
