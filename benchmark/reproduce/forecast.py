@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +51,15 @@ def forecast(
 def print_forecast(found: dict[str, Any], console: Console) -> None:
     """The result of `forecast`, for reading."""
     table = new_table("What there is to run")
-    for heading in ("suite", "algorithm", "done", "to run", "iterations", "a cell takes"):
-        table.add_column(heading, justify="left" if heading in ("suite", "algorithm") else "right")
-    for row in found["cells"]:
-        timed = row["seconds a cell"] is not None
-        takes = _time(row["seconds a cell"]) if timed else "not known" if row["to run"] else ""
-        counts = (str(row["done"]), str(row["to run"]), f"{row['iterations']:,}")
-        table.add_row(escape(row["suite"]), escape(row["algorithm"]), *counts, takes)
+    for heading in ("suite", "done", "iterations", "a cell takes"):
+        table.add_column(heading, justify="left" if heading == "suite" else "right", overflow="fold")
+    for suite, rows in groupby(found["cells"], key=itemgetter("suite")):
+        table.add_row(escape(suite))
+        for row in rows:
+            timed = row["seconds a cell"] is not None
+            takes = _time(row["seconds a cell"]) if timed else "not known" if row["to run"] else ""
+            counts = (f"{row['done']} of {row['done'] + row['to run']}", f"{row['iterations']:,}")
+            table.add_row(f"  {escape(row['algorithm'])}", *counts, takes)
     console.print(table)
     for row in found["missing data"]:
         if row["needed"]:
