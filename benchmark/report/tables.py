@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -37,6 +37,7 @@ class Table:
         labels: how many leading columns are row labels.
         best: (row position, column) of the cells set in bold.
         plain: columns of prose, aligned to the left.
+        notes: what a reader of the numbers should know; the page says it once for all tables.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Table:
     labels: int = 1
     best: frozenset[tuple[int, str]] = frozenset()
     plain: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
     @property
     def heads(self) -> list[tuple[str, int]]:
@@ -68,21 +70,20 @@ class Table:
         return self.flat().to_csv(index=False)
 
     def markdown(self) -> str:
-        """A pipe table with the caption below."""
+        """A pipe table with caption and notes below."""
         frame = self.flat()
         align = ["---" if self.is_left(c) else "---:" for c in self.frame.columns]
         rows = [list(frame.columns), align, *frame.itertuples(index=False)]
         lines = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
-        return "\n".join(lines) + f"\n\n{self.caption}\n"
+        return "\n\n".join(["\n".join(lines), self.caption, *self.notes]) + "\n"
 
     def latex(self) -> str:
-        """A booktabs table, with one heading row; needs the package booktabs."""
+        """A booktabs table, with one heading row, notes at the end of the caption; needs the package booktabs."""
         frame = self.frame.map(_tex)
         frame.columns = [_tex(c) for c in self.flat().columns]
         align = "".join("l" if self.is_left(c) else "r" for c in self.frame.columns)
-        return frame.to_latex(
-            index=False, escape=False, column_format=align, caption=_tex(self.caption), label=f"tab:{self.name}"
-        )
+        caption = _tex(" ".join([self.caption, *self.notes]))
+        return frame.to_latex(index=False, escape=False, column_format=align, caption=caption, label=f"tab:{self.name}")
 
     def records(self) -> list[dict]:
         """The rows for the page: cells with their role, and whether the row opens a new block of first labels."""
@@ -390,7 +391,8 @@ def all_tables(frames: Frames) -> dict[str, Table]:
         settings(frames),
         provenance(frames),
     ]
-    return {table.name: table for table in made if table is not None and len(table.frame)}
+    notes = tuple(frames.notes)
+    return {table.name: replace(table, notes=notes) for table in made if table is not None and len(table.frame)}
 
 
 def _ordered(frames: Frames, table: pd.DataFrame, algorithm: str = "algorithm") -> pd.DataFrame:

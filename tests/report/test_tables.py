@@ -51,6 +51,13 @@ def test_the_three_formats_agree(frames, kind):
         assert rows == cells
 
 
+def test_a_table_in_a_file_of_its_own_says_what_its_reader_should_know(frames):
+    one = replace(frames["classification"], notes=["Letters here are a part: 20 of 600 images a class."])
+    for table in tables.all_tables(one).values():
+        assert table.markdown().endswith(f"\n\n{one.notes[0]}\n")
+        assert one.notes[0] in " ".join(untex(table.latex()).split())
+
+
 def test_scores_are_printed_in_the_units_of_the_field(frames):
     for kind, scale in (("classification", 100), ("regression", -1)):
         one = frames[kind]
