@@ -23,6 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from benchmark import registry
+from benchmark.engine.process import set_up
 from benchmark.errors import CellError, UserError
 from benchmark.runner.cell import is_done, run_cell
 from benchmark.runner.score import missing
@@ -31,10 +32,6 @@ from benchmark.suite import Cell, make_model, make_source
 from benchmark.tasks.source import Part
 
 DEVICES = ("auto", "cpu", "cuda")
-
-ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "64000000000", "MALLOC_ARENA_MAX": "1"}
-"""For the workers, where the C library is glibc: keep freed memory, instead of asking the kernel for the pages of every
-large tensor anew, which takes longer than most operations on it. Convolutions on a CPU run up to 1.7 times as fast."""
 
 
 def devices(name: str, jobs: int | None) -> list[str]:
@@ -103,8 +100,6 @@ def run_cells(
         console.print(f"{len(cells) - len(pending)} of {len(cells)} cells are already done.")
     if not pending:
         return
-    for variable, value in ALLOCATOR.items():
-        os.environ.setdefault(variable, value)
     context = multiprocessing.get_context("spawn")
     messages: Any = context.Queue()
     free: Any = context.Queue()
@@ -131,8 +126,8 @@ def run_cells(
                     failures.append((cell, error))
                 finish(name, error, None if error else future.result())
         except BaseException:
-            for process in list((pool._processes or {}).values()):
-                process.terminate()
+            for worker in list((pool._processes or {}).values()):
+                worker.terminate()
             raise
     if failures and all(isinstance(error, UserError) for _, error in failures):
         raise UserError("\n".join(dict.fromkeys(str(error) for _, error in failures)))
@@ -155,7 +150,7 @@ _worker: dict[str, Any] = {}
 
 def _start_worker(messages: Any, free: Any, verbose: bool) -> None:
     device = free.get()
-    torch.set_num_threads(1)
+    set_up()
     if device != "cpu":
         torch.cuda.set_device(device)
     _worker.update(messages=messages, device=torch.device(device))

@@ -25,6 +25,8 @@ import torch
 from torch import Tensor, fx
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from benchmark.engine.process import set_up
+
 
 class WorkerError(Exception):
     """A worker could not compute its share; the text says why."""
@@ -231,7 +233,7 @@ def _receive(pipe: Connection) -> Any:
 
 def main(handle: int) -> None:
     """A worker's life: answers a number to everything it has done, or a text that says why it could not."""
-    torch.set_num_threads(1)
+    set_up()
     pipe, shares = Connection(handle), {}
     try:
         pipe.send(0)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from benchmark import registry
+from benchmark.engine.process import set_up
 from benchmark.errors import UserError
 from benchmark.launch import cores
 from benchmark.report.terminal import new_table
@@ -31,6 +32,7 @@ def forecast(
     other, where its data are here. Times are in seconds, sizes in bytes; what cannot be known is None.
     """
     pending = sum(len(one.lacking) for one in todo)
+    set_up()  # as for a cell
     share = max(1, cores() // max(1, min(len(workers), pending)))
     place = Machine(torch.device(workers[0]), cores=share, **machine)
     with console.status("timing each kind of cell") as status:

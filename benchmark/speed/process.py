@@ -13,11 +13,11 @@ from platformdirs import user_cache_path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from benchmark.engine.process import set_up
 from benchmark.errors import CellError, UserError
-from benchmark.launch import ALLOCATOR
 from benchmark.speed.compare import Measured, Settings, measure
 
-ENVIRONMENT = {**ALLOCATOR, "KINETO_LOG_LEVEL": "99", "TORCH_CPP_LOG_LEVEL": "ERROR"}
+ENVIRONMENT = {"KINETO_LOG_LEVEL": "99", "TORCH_CPP_LOG_LEVEL": "ERROR"}
 
 
 def measure_apart(settings: Settings, console: Console) -> Measured:
@@ -61,6 +61,7 @@ def measure_apart(settings: Settings, console: Console) -> Measured:
 
 
 def _measure(settings: Settings, to: Connection) -> None:
+    set_up()
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(user_cache_path("metagap") / "compiled"))
     logging.getLogger("metagap").addHandler(_Forward(to))
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
