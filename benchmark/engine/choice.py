@@ -65,7 +65,8 @@ def _candidates(network: nn.Module, device: torch.device, engine: str) -> Iterat
     if not convolutional(network):
         found = [Plan()]
     elif device.type == "cpu":
-        found = [Plan("loop"), Plan("loop", "channels-last"), Plan("vmap", chunk=8), Plan("vmap", chunk=32)]
+        # More at once are no faster, and a meta-batch in one piece would leave nothing for other cores.
+        found = [Plan("loop"), Plan("loop", "channels-last"), Plan("vmap", chunk=8)]
     else:
         found = [Plan("vmap"), Plan("vmap", "gemm")]
     found = [plan._replace(share=None if convolutional(network) else True) for plan in found]

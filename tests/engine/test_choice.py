@@ -32,7 +32,7 @@ def images():
 
 
 def test_it_is_timed_once_and_the_first_choice_stays(monkeypatch, cache):
-    times = iter([3.0, 1.0, 2.0, 4.0])
+    times = iter([3.0, 1.0, 2.0])
     monkeypatch.setattr(choice, "_milliseconds", lambda plans, *_: {plan: next(times) for plan in plans})
     found = choose(*images())
     assert (found.how, found.form) == ("loop", "channels-last")
@@ -73,7 +73,7 @@ def test_a_machine_that_is_busy_for_a_while_does_not_decide(monkeypatch):
             nonlocal now, calls
             calls += 1
             seconds = {"loop plain": 3, "loop channels-last": 1}.get(f"{plan.how} {plan.form}", 4)
-            now += seconds * len(episodes.support_x) * (10 if calls < 8 else 1)
+            now += seconds * len(episodes.support_x) * (10 if calls < 6 else 1)
 
         return step
 
