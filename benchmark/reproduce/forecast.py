@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmark import registry
 from benchmark.engine.process import set_up
@@ -35,8 +36,7 @@ def forecast(
     set_up()  # as for a cell
     share = max(1, cores() // max(1, min(len(workers), pending)))
     place = Machine(torch.device(workers[0]), cores=share, **machine)
-    with console.status("timing each kind of cell") as status:
-        rows = [row for one in todo for row in _rows(one, place, status.update)]
+    rows = list(_rows(todo, place, console))
     known = [row for row in rows if row["seconds a cell"] is not None]
     each = [row["seconds a cell"] for row in known for _ in range(row["to run"])]
     return {
@@ -80,27 +80,36 @@ def print_forecast(found: dict[str, Any], console: Console) -> None:
     console.print(f"Results: {_bytes(found['bytes here'])} here, about {_bytes(found['bytes to come'])} to come.")
 
 
-def _rows(one: Work, machine: Machine, tell: Any) -> Iterator[dict[str, Any]]:
-    for label in one.part.rows:
-        cells = [cell for cell in one.cells if cell.label == label]
-        lacking = [cell for cell in one.lacking if cell.label == label]
-        seconds = size = None
-        if lacking:
-            tell(f"timing {escape(label)} of {escape(one.part.suite.name)}")
-            try:
-                found = pace(lacking[0], machine)
-                seconds, size = found.seconds, found.bytes
-            except UserError:
-                pass  # its data are listed as missing
-        yield {
-            "suite": one.part.suite.name,
-            "algorithm": label,
-            "done": len(cells) - len(lacking),
-            "to run": len(lacking),
-            "iterations": cells[0].training.iterations,
-            "seconds a cell": seconds,
-            "bytes a cell": size,
-        }
+def _rows(todo: Sequence[Work], machine: Machine, console: Console) -> Iterator[dict[str, Any]]:
+    kinds = [(one, label) for one in todo for label in one.part.rows]
+    columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=len(kinds))
+        for one, label in kinds:
+            bar.update(task, description=f"timing {escape(label)} of {escape(one.part.suite.name)}")
+            yield _row(one, label, machine)
+            bar.advance(task)
+
+
+def _row(one: Work, label: str, machine: Machine) -> dict[str, Any]:
+    cells = [cell for cell in one.cells if cell.label == label]
+    lacking = [cell for cell in one.lacking if cell.label == label]
+    seconds = size = None
+    if lacking:
+        try:
+            found = pace(lacking[0], machine)
+            seconds, size = found.seconds, found.bytes
+        except UserError:
+            pass  # its data are listed as missing
+    return {
+        "suite": one.part.suite.name,
+        "algorithm": label,
+        "done": len(cells) - len(lacking),
+        "to run": len(lacking),
+        "iterations": cells[0].training.iterations,
+        "seconds a cell": seconds,
+        "bytes a cell": size,
+    }
 
 
 def _missing_data(todo: Sequence[Work]) -> list[dict[str, Any]]:
