@@ -19,12 +19,11 @@ import torch
 from platformdirs import user_cache_path
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from benchmark import registry
 from benchmark.engine.process import set_up
 from benchmark.errors import CellError, UserError
+from benchmark.progress import bars
 from benchmark.runner.cell import is_done, run_cell
 from benchmark.runner.score import missing
 from benchmark.runner.workbench import Machine, spec_of, training_part, training_spec
@@ -186,21 +185,11 @@ def _work(cell: Cell, name: str, store: Path, machine: dict[str, Any]) -> float:
 # On the terminal.
 
 
-class _Rate(ProgressColumn):
-    """Iterations or episodes per second."""
-
-    def render(self, task: Any) -> Text:
-        return Text(
-            f"{task.speed:,.0f}/s" if task.speed and task.speed >= 10 else f"{task.speed or 0:.2f}/s", style="cyan"
-        )
-
-
 @contextmanager
 def _progress(messages: Any, total: int, console: Console) -> Iterator[Any]:
     """Bars for the cells in work and one for all of them; gives the function to call for a finished cell."""
-    columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, speed_estimate_period=30) as bars:
-        overall = bars.add_task(f"{total} cells", total=total)
+    with bars(console, speed_estimate_period=30) as shown:
+        overall = shown.add_task(f"{total} cells", total=total)
         rows: dict[str, tuple[str, Any]] = {}
         stop = threading.Event()
 
@@ -211,22 +200,22 @@ def _progress(messages: Any, total: int, console: Console) -> Iterator[Any]:
                 except queue.Empty:
                     continue
                 if kind == "log":
-                    bars.console.print(phase, style="yellow")
+                    shown.console.print(phase, style="yellow")
                     continue
                 if cell not in rows or rows[cell][0] != phase:
                     if cell in rows:
-                        bars.remove_task(rows[cell][1])
-                    rows[cell] = (phase, bars.add_task(f"{cell}, {phase}", total=of))
-                bars.update(rows[cell][1], completed=done)
+                        shown.remove_task(rows[cell][1])
+                    rows[cell] = (phase, shown.add_task(f"{cell}, {phase}", total=of))
+                shown.update(rows[cell][1], completed=done)
 
         def finish(cell: str, error: BaseException | None, seconds: float | None) -> None:
             if cell in rows:
-                bars.update(rows.pop(cell)[1], visible=False)
-            bars.advance(overall)
+                shown.update(rows.pop(cell)[1], visible=False)
+            shown.advance(overall)
             if error is None:
-                bars.console.print(f"[green]✓[/] {cell} in {seconds:.0f} s")
+                shown.console.print(f"[green]✓[/] {cell} in {seconds:.0f} s")
             else:
-                bars.console.print(f"[red]✗[/] {cell}: {escape(str(error))}")
+                shown.console.print(f"[red]✗[/] {cell}: {escape(str(error))}")
 
         listener = threading.Thread(target=listen, daemon=True)
         listener.start()

@@ -28,7 +28,7 @@ TRAINING = [
     "suite",
 ]
 ANALYSIS = ["cli", "reproduce", "report", "analysis", "results"]
-ANYWHERE = {"errors", "registry", ""}
+ANYWHERE = {"errors", "progress", "registry", ""}
 
 
 def imports_of(path: Path) -> set[str]:

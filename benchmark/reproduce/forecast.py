@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmark import registry
 from benchmark.engine.process import set_up
 from benchmark.errors import UserError
 from benchmark.launch import cores
+from benchmark.progress import bars
 from benchmark.report.terminal import new_table
 from benchmark.reproduce.running import Work
 from benchmark.runner.pace import pace
@@ -82,11 +82,10 @@ def print_forecast(found: dict[str, Any], console: Console) -> None:
 
 def _rows(todo: Sequence[Work], machine: Machine, console: Console) -> Iterator[dict[str, Any]]:
     kinds = [(one, label) for one in todo for label in one.part.rows]
-    columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    with bars(console) as bar:
         task = bar.add_task("", total=len(kinds))
         for one, label in kinds:
-            bar.update(task, description=f"timing {escape(label)} of {escape(one.part.suite.name)}")
+            bar.update(task, description=f"timing {label} of {one.part.suite.name}")
             yield _row(one, label, machine)
             bar.advance(task)
 

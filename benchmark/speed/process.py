@@ -11,10 +11,11 @@ from typing import Any
 
 from platformdirs import user_cache_path
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from benchmark.engine.process import set_up
 from benchmark.errors import CellError, UserError
+from benchmark.progress import Bars
 from benchmark.speed.compare import Measured, Settings, measure
 
 ENVIRONMENT = {"KINETO_LOG_LEVEL": "99", "TORCH_CPP_LOG_LEVEL": "ERROR"}
@@ -35,9 +36,7 @@ def measure_apart(settings: Settings, console: Console) -> Measured:
     columns = (TextColumn("{task.description}"), BarColumn(24), TaskProgressColumn(), TimeRemainingColumn())
     try:
         # Drawn rarely: the bar runs on a core that is being measured.
-        with Progress(
-            *columns, console=console, transient=True, refresh_per_second=1, speed_estimate_period=300
-        ) as bar:
+        with Bars(*columns, console=console, refresh_per_second=1, speed_estimate_period=300) as bar:
             task = bar.add_task("starting", total=1.0)
             while True:
                 kind, *content = here.recv()

@@ -19,9 +19,9 @@ import torch
 from filelock import FileLock
 
 from benchmark.errors import UserError
+from benchmark.progress import progress
 from benchmark.tasks.folders import cache_folder, readable
 from benchmark.tasks.images import ImageBank, resize
-from benchmark.tasks.progress import progress
 
 FORMAT = 1
 """Changes when other pixels come of the same files."""

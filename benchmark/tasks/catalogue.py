@@ -10,10 +10,10 @@ from rich.console import Console
 
 from benchmark import registry
 from benchmark.errors import UserError
+from benchmark.progress import progress
 from benchmark.tasks.banks import Reading
 from benchmark.tasks.folders import data_folder, readable
 from benchmark.tasks.leaks import Overlap, compare
-from benchmark.tasks.progress import progress
 from benchmark.tasks.source import ImageSource, Part
 from benchmark.tasks.sources.download import md5_of
 from benchmark.tasks.sources.path import PARTS, UserImages

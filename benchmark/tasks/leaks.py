@@ -7,8 +7,8 @@ import re
 from collections import Counter
 from typing import NamedTuple
 
+from benchmark.progress import progress
 from benchmark.tasks.images import ImageBank
-from benchmark.tasks.progress import progress
 
 
 class Overlap(NamedTuple):

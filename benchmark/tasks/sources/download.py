@@ -20,8 +20,8 @@ from filelock import FileLock, Timeout
 
 from benchmark import __version__
 from benchmark.errors import UserError
+from benchmark.progress import progress
 from benchmark.tasks.folders import cache_folder, readable
-from benchmark.tasks.progress import progress
 
 BLOCK = 2**18
 PATIENCE = 30
