@@ -14,8 +14,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator, model_validator
+from annotated_types import Ge, Gt, Le
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from benchmark import registry
 from benchmark.errors import UserError
@@ -64,9 +74,23 @@ class Training(Section):
     )
     optimizer: Literal["adam", "sgd"] = Field("adam", description="outer optimizer")
     lr: Rate = Field(0.001, description="step size of the outer optimizer")
-    schedule: Literal["constant", "linear", "cosine"] = Field("constant", description="how the step size falls to zero")
+    schedule: Literal["constant", "linear", "cosine", "step"] = Field(
+        "constant",
+        description="how the step size falls: to zero, or by the factor `decay` at every step of the schedule",
+    )
+    schedule_steps: PositiveInt | None = Field(
+        None, description="in how many steps, evenly spread, the schedule falls; default: at every outer step"
+    )
+    decay: Annotated[float, Gt(0), Le(1)] | None = Field(
+        None, description="factor of the step size at each step of schedule = 'step'"
+    )
+    final_lr: Rate | None = Field(None, description="what schedule = 'linear' or 'cosine' falls to; default: zero")
+    eps: Rate | None = Field(None, description="added to the denominator of the outer Adam; default: 1e-8")
     clip: Rate | None = Field(
         None, description="outer gradients are clipped to plus and minus this, element by element"
+    )
+    clip_norm: Rate | None = Field(
+        None, description="outer gradients are scaled down to this norm, by part: network, and whatever else is learned"
     )
     precision: Literal["float32", "float64", "tf32", "bfloat16"] = Field(
         "float32", description="bfloat16: the network alone; tf32: the matrix products of a GPU"
@@ -76,6 +100,29 @@ class Training(Section):
     select: Literal["best", "last"] = Field(
         "best", description="the checkpoint that is tested: best on validation, or last"
     )
+
+    @model_validator(mode="after")
+    def _schedule(self) -> Training:
+        steps = self.schedule == "step"
+        if steps and None in (self.schedule_steps, self.decay):
+            raise ValueError("schedule = 'step' needs schedule_steps and decay")
+        if not steps and self.decay is not None:
+            raise ValueError(f"decay is for schedule = 'step', not for '{self.schedule}'")
+        if self.schedule_steps is not None and self.schedule == "constant":
+            raise ValueError("schedule_steps is for a schedule that falls: linear, cosine or step")
+        if self.final_lr is not None and self.schedule not in ("linear", "cosine"):
+            raise ValueError(f"final_lr is for schedule = 'linear' or 'cosine', not for '{self.schedule}'")
+        if self.final_lr is not None and self.final_lr > self.lr:
+            raise ValueError(f"final_lr = {self.final_lr} is more than lr = {self.lr}")
+        if self.eps is not None and self.optimizer != "adam":
+            raise ValueError(f"eps is for optimizer = 'adam', not for '{self.optimizer}'")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is not set of the keys that came later, so that digests stay what they were before."""
+        later = ("schedule_steps", "decay", "final_lr", "eps", "clip_norm")
+        return {key: value for key, value in handler(self).items() if value is not None or key not in later}
 
 
 class Evaluation(Section):

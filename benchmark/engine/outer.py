@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -31,11 +32,15 @@ class OuterLoop:
         self.map = TaskMap(in_form(algorithm, plan.form).meta_gradient, plan, mean=True, cores=cores)
         self._learned = {name: value for name, value in meta.items() if name != PROGRESS}
         parameters = list(self._learned.values())
+        # What an algorithm learns beside the network has a name with "/", such as a relation module.
+        groups = groupby(sorted(self._learned, key=_part), key=_part)
+        self._parts = [[self._learned[name] for name in names] for _, names in groups]
         cuda = parameters[0].is_cuda
         # On a GPU the step size is a tensor, so that a captured step reads the present one; it is written ahead.
         self._lr: Tensor | float = torch.tensor(training.lr, device=parameters[0].device) if cuda else training.lr
         if training.optimizer == "adam":
-            self._optimizer: Any = torch.optim.Adam(parameters, lr=self._lr, fused=True, capturable=cuda)
+            eps = 1e-8 if training.eps is None else training.eps
+            self._optimizer: Any = torch.optim.Adam(parameters, lr=self._lr, eps=eps, fused=True, capturable=cuda)
         else:
             self._optimizer = torch.optim.SGD(parameters, lr=self._lr, fused=True)
 
@@ -55,7 +60,7 @@ class OuterLoop:
         """Set what depends on how much of meta-training is done: the step size, and `PROGRESS` where it is kept."""
         if PROGRESS in self.meta:
             self.meta[PROGRESS].fill_(self.iteration / self.training.iterations)
-        lr = self.training.lr * self._schedule()
+        lr = self._scheduled_lr()
         if isinstance(self._lr, Tensor):
             self._lr.fill_(lr)
         else:
@@ -69,6 +74,9 @@ class OuterLoop:
             parameter.grad = gradient[name].to(parameter.dtype).contiguous()
         if self.training.clip is not None:
             torch.nn.utils.clip_grad_value_(self._learned.values(), self.training.clip)
+        if self.training.clip_norm is not None:
+            for part in self._parts:
+                torch.nn.utils.clip_grad_norm_(part, self.training.clip_norm)
         self._optimizer.step()
         return metrics
 
@@ -76,15 +84,21 @@ class OuterLoop:
         """The mean meta-gradient of a meta-batch and its mean metrics."""
         return self.map(self.meta, episodes.pooled() if self._pooled else episodes)
 
-    def _schedule(self) -> float:
-        done = self.iteration / self.training.iterations
-        match self.training.schedule:
+    def _scheduled_lr(self) -> float:
+        training = self.training
+        steps = training.schedule_steps or training.iterations
+        passed = self.iteration * steps // training.iterations
+        done = passed / steps
+        final = training.final_lr or 0.0
+        match training.schedule:
             case "linear":
-                return 1 - done
+                return final + (training.lr - final) * (1 - done)
             case "cosine":
-                return (1 + math.cos(math.pi * done)) / 2
+                return final + (training.lr - final) * (1 + math.cos(math.pi * done)) / 2
+            case "step":
+                return training.lr * (training.decay or 1.0) ** passed
             case _:
-                return 1.0
+                return training.lr
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
@@ -98,3 +112,7 @@ class OuterLoop:
         if isinstance(self._lr, Tensor):
             self._optimizer.param_groups[0]["lr"] = self._lr
         self.iteration = state["iteration"]
+
+
+def _part(name: str) -> str:
+    return name.partition("/")[0] if "/" in name else ""
