@@ -63,6 +63,11 @@ class Algorithm(BaseModel):
         bound.__dict__.update(network=network, spec=spec, precision=precision)
         return bound
 
+    @property
+    def joins_support(self) -> bool:
+        """Whether `predict` puts the support set into the queries' batch by itself."""
+        return False
+
     # The contract.
 
     def init(self, network: nn.Module, class_count: int, generator: Generator) -> Params:

@@ -25,6 +25,7 @@ class MatchingNet(MetricLearner):
     scale: PositiveFloat = Field(
         1.0, description="factor of the cosines: the paper has none, the code of Chen et al. (2019) has 100"
     )
+    rectify: bool = Field(False, description="whether negative cosines count as zero, as in that code")
 
     def embed(self, meta: Params, z: Tensor, y: Tensor) -> Params:
         """The support examples as directions (K, width), and whose they are (K, ways)."""
@@ -33,5 +34,5 @@ class MatchingNet(MetricLearner):
     def compare(self, fast: Params, z: Tensor) -> Tensor:
         """Log-probabilities (n, ways), summed without leaving the logarithm: the attention may be too small for it."""
         cosine = F.normalize(z, dim=-1) @ fast["support"].T
-        attention = (self.scale * cosine).log_softmax(-1)
+        attention = (self.scale * (cosine.relu() if self.rectify else cosine)).log_softmax(-1)
         return (attention[:, :, None] + fast["member"].log()).logsumexp(1)

@@ -13,6 +13,8 @@ from benchmark.algorithms.base import Algorithm, Params
 from benchmark.errors import UserError
 from benchmark.tasks.episode import Support, TaskSpec
 
+SUPPORT_X, SUPPORT_Y = "support/x", "support/y"
+
 
 class Classifier(Algorithm):
     """An algorithm for classification alone."""
@@ -28,11 +30,19 @@ class MetricLearner(Classifier):
     """Keeps the embedded support set of a task and compares queries with it.
 
     A subclass implements `embed` and `compare`. There are no inner steps: after any number of them, and after none, the
-    result is the same. Batch norm normalises the support set with its own statistics and the queries with theirs. The
-    network's head is not used, and its gradient is zero.
+    result is the same. Batch norm normalises the support set with its own statistics and the queries with theirs, or
+    all of them together. The network's head is not used, and its gradient is zero.
     """
 
     inner_steps: NonNegativeInt = Field(0, description="of no effect: there are no inner steps")
+    joint_batch: bool = Field(
+        False, description="whether batch norm takes support set and queries as one batch, as much of the field's code"
+    )
+
+    @property
+    def joins_support(self) -> bool:
+        """Whether queries are normalised together with the support set."""
+        return self.joint_batch
 
     @abstractmethod
     def embed(self, meta: Params, z: Tensor, y: Tensor) -> Params:
@@ -43,7 +53,9 @@ class MetricLearner(Classifier):
         """Logits (n, ways) of queries with features z (n, width)."""
 
     def adapt(self, meta: Params, support: Support, steps: int) -> Params:
-        """The meta-parameters and the embedded support set."""
+        """The meta-parameters and the support set: embedded, or as it is where the queries join it."""
+        if self.joint_batch:
+            return {**meta, SUPPORT_X: support.x, SUPPORT_Y: support.y}
         return {**meta, **self.embed(meta, self.features(meta, support.x), support.y)}
 
     def adapt_path(self, meta: Params, support: Support, steps: int) -> list[Params]:
@@ -52,6 +64,10 @@ class MetricLearner(Classifier):
 
     def predict(self, fast: Params, query_x: Tensor) -> Tensor:
         """Logits (n, ways) at query_x (n, ...)."""
+        if self.joint_batch:
+            support_x, support_y = fast[SUPPORT_X], fast[SUPPORT_Y]
+            z = self.features(fast, torch.cat([support_x, query_x]))
+            return self.compare({**fast, **self.embed(fast, z[: len(support_x)], support_y)}, z[len(support_x) :])
         return self.compare(fast, self.features(fast, query_x))
 
     def one_hot(self, y: Tensor, dtype: torch.dtype) -> Tensor:

@@ -72,7 +72,8 @@ class Evaluation:
             return self.algorithm.predict_path(path, query_x)
 
         def predict(x: Tensor) -> list[Tensor]:
-            return [output[-1] for output in self.algorithm.predict_path(path, torch.cat([support_x, x[None]]))]
+            batch = x[None] if self.algorithm.joins_support else torch.cat([support_x, x[None]])
+            return [output[-1] for output in self.algorithm.predict_path(path, batch)]
 
         if not self.algorithm.mappable:
             return [torch.stack(outputs) for outputs in zip(*map(predict, query_x), strict=True)]

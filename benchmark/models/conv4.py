@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from annotated_types import Gt
+from annotated_types import Ge, Gt, Len, Lt
 from torch import Tensor, nn
 
 from benchmark.errors import UserError
@@ -19,15 +19,17 @@ class Conv4(nn.Module):
     Convolutions have no bias: batch norm takes it away again, and an adaptive inner optimizer would blow up the
     rounding noise of its gradient, which is zero.
 
-    x_shape: (channels, height, width) of one input. outputs: number of classes. filters: channels of every module.
+    x_shape: (channels, height, width) of one input. outputs: number of classes. filters: channels of every module, or
+    of each of the four. slope: that of a leaky ReLU below zero; 0 is ReLU.
     """
 
     def __init__(
         self,
         x_shape: tuple[int, ...],
         outputs: int,
-        filters: Annotated[int, Gt(0)] = 64,
+        filters: Annotated[int, Gt(0)] | Annotated[list[Annotated[int, Gt(0)]], Len(4, 4)] = 64,
         pooling: Literal["stride", "max"] = "stride",
+        slope: Annotated[float, Ge(0), Lt(1)] = 0.0,
     ):
         super().__init__()
         channels, height, width = image_shape("conv4", x_shape)
@@ -36,18 +38,19 @@ class Conv4(nn.Module):
                 f"model conv4 with pooling = 'max' needs images of 16 pixels or more, not {height} x {width}"
             )
         modules: list[nn.Module] = []
-        for _ in range(4):
+        for after in [filters] * 4 if isinstance(filters, int) else filters:
             modules += [
-                convolution(channels, filters, stride=2 if pooling == "stride" else 1),
-                batch_norm(filters),
+                convolution(channels, after, stride=2 if pooling == "stride" else 1),
+                batch_norm(after),
             ]
-            # ReLU after the pooling is the same as before it, on a quarter of the values.
-            modules += [nn.MaxPool2d(2), nn.ReLU()] if pooling == "max" else [nn.ReLU()]
-            channels = filters
+            # ReLU after the pooling is the same as before it, on a quarter of the values; leaky ReLU too.
+            activation = nn.LeakyReLU(slope) if slope else nn.ReLU()
+            modules += [nn.MaxPool2d(2), activation] if pooling == "max" else [activation]
+            channels = after
         if pooling == "stride":
             modules.append(nn.AdaptiveAvgPool2d(1))
         self.features = nn.Sequential(*modules, nn.Flatten())
-        self.head = nn.Linear(filters * (1 if pooling == "stride" else (height // 16) * (width // 16)), outputs)
+        self.head = nn.Linear(channels * (1 if pooling == "stride" else (height // 16) * (width // 16)), outputs)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.xavier_uniform_(module.weight)

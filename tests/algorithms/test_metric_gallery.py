@@ -31,10 +31,14 @@ IMAGES = TaskSpec("classification", 3, 2, 2)
 CLASSES = 5
 METRIC = {
     "protonet": ProtoNet(),
+    "protonet, one batch": ProtoNet(joint_batch=True),
     "matching": MatchingNet(scale=3.0),
+    "matching of positive cosines": MatchingNet(scale=3.0, rectify=True),
     "relation": RelationNet(hidden=[6, 4]),
     "relation, mean and cross-entropy": RelationNet(hidden=[6], pooling="mean", objective="cross-entropy"),
-    "r2d2": R2D2(ridge=0.7, scale=3.0),
+    "r2d2": R2D2(ridge=0.2, scale=3.0),
+    "r2d2 of the paper's equations": R2D2(ridge=0.7, scale=3.0, learn_ridge=True, per_example=False, intercept=False),
+    "r2d2, one batch": R2D2(ridge=0.2, scale=3.0, joint_batch=True),
 }
 HEADS = {"baseline": Baseline(inner_lr=0.1), "baseline++": BaselinePlusPlus(inner_lr=0.1, scale=3.0)}
 ALL = METRIC | HEADS
@@ -66,6 +70,9 @@ def ready(algorithm, spec=IMAGES, model="conv4"):
 
 
 def numpy_features(bound, meta, task):
+    if bound.joins_support:
+        both = bound.features(meta, torch.cat([task.support_x, task.query_x])).numpy()
+        return np.split(both, [len(task.support_x)])
     return bound.features(meta, task.support_x).numpy(), bound.features(meta, task.query_x).numpy()
 
 
@@ -74,8 +81,9 @@ def predictions(bound, meta, task, steps=1):
 
 
 @pytest.mark.parametrize("model", ["conv4", "mlp"])
-def test_protonet_is_the_nearest_class_mean(model):
-    bound, meta = ready(METRIC["protonet"], model=model)
+@pytest.mark.parametrize("name", ["protonet", "protonet, one batch"])
+def test_protonet_is_the_nearest_class_mean(name, model):
+    bound, meta = ready(METRIC[name], model=model)
     task = one_task()
     support, query = numpy_features(bound, meta, task)
     expected = np.empty((len(query), 3))
@@ -86,14 +94,15 @@ def test_protonet_is_the_nearest_class_mean(model):
 
 
 @pytest.mark.parametrize("model", ["conv4", "mlp"])
-@pytest.mark.parametrize("scale", [1.0, 30.0])
-def test_matching_sums_the_attention_to_a_class(scale, model):
-    bound, meta = ready(MatchingNet(scale=scale), model=model)
+@pytest.mark.parametrize(("scale", "rectify"), [(1.0, False), (30.0, False), (1.0, True), (100.0, True)])
+def test_matching_sums_the_attention_to_a_class(scale, rectify, model):
+    bound, meta = ready(MatchingNet(scale=scale, rectify=rectify), model=model)
     task = one_task()
     support, query = numpy_features(bound, meta, task)
     expected = np.zeros((len(query), 3))
     for i, q in enumerate(query):
         cosine = np.array([q @ s / max(np.linalg.norm(q) * np.linalg.norm(s), 1e-12) for s in support])  # 0 for zeros
+        cosine = np.maximum(cosine, 0) if rectify else cosine
         attention = np.exp(scale * cosine) / np.exp(scale * cosine).sum()
         np.add.at(expected[i], task.support_y.numpy(), attention)
     np.testing.assert_allclose(predictions(bound, meta, task).exp(), expected, rtol=1e-10)
@@ -106,11 +115,10 @@ def test_matching_stays_finite_where_attention_vanishes():
     assert all(value.isfinite().all() for value in gradient.values())
 
 
-@pytest.mark.parametrize("model", ["conv4", "mlp"])
 @pytest.mark.parametrize("shots", [1, 4])
-def test_r2d2_solves_the_normal_equations(shots, model):
+def test_r2d2_of_the_papers_equations(shots):
     spec = IMAGES._replace(shots=shots)  # fewer examples than features, and more
-    bound, meta = ready(METRIC["r2d2"], spec, model)
+    bound, meta = ready(METRIC["r2d2 of the paper's equations"], spec)
     task = one_task(spec)
     support, query = numpy_features(bound, meta, task)
     ridge = meta["ridge/log_lambda"].exp().item() * np.eye(support.shape[1])
@@ -119,11 +127,32 @@ def test_r2d2_solves_the_normal_equations(shots, model):
     np.testing.assert_allclose(predictions(bound, meta, task), expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("model", ["conv4", "mlp"])
+@pytest.mark.parametrize("shots", [1, 4])
+@pytest.mark.parametrize("name", ["r2d2", "r2d2, one batch"])
+def test_r2d2_of_the_authors_code(name, shots, model):
+    """A column of ones; features and labels divided by the root of their number; lambda as it is written."""
+    spec = IMAGES._replace(shots=shots)
+    bound, meta = ready(METRIC[name], spec, model)
+    task = one_task(spec)
+    support, query = numpy_features(bound, meta, task)
+    root = np.sqrt(3 * shots)
+    x, y = np.hstack([support, np.ones((3 * shots, 1))]) / root, np.eye(3)[task.support_y] / root
+    # Least squares with a row of root lambda for every weight: minimises |x w - y|^2 + lambda |w|^2.
+    penalty = np.sqrt(0.2) * np.eye(x.shape[1])
+    weight = np.linalg.lstsq(np.vstack([x, penalty]), np.vstack([y, np.zeros((len(penalty), 3))]), rcond=None)[0]
+    expected = meta["ridge/scale"].item() * (query @ weight[:-1] + weight[-1]) + meta["ridge/bias"].item()
+    np.testing.assert_allclose(predictions(bound, meta, task), expected, rtol=1e-9, atol=1e-12)
+
+
 def test_r2d2_starts_where_its_fields_say():
-    bound, _ = ready(R2D2())
+    bound, _ = ready(R2D2(learn_ridge=True))
     meta = bound.init(bound.network, CLASSES, torch.Generator())
     values = [meta["ridge/log_lambda"].exp(), meta["ridge/scale"], meta["ridge/bias"]]
     torch.testing.assert_close(torch.stack(values), torch.tensor([50.0, 10.0, 0.0]))
+    bound, _ = ready(R2D2())
+    learned = set(bound.init(bound.network, CLASSES, torch.Generator())) - set(dict(bound.network.named_parameters()))
+    assert learned == {"ridge/scale", "ridge/bias"}
 
 
 @pytest.mark.parametrize("pooling", ["sum", "mean"])
@@ -293,7 +322,8 @@ def test_inductive_evaluation_sees_one_query_at_a_time(name):
     batch = Episode(*(field[None] for field in task))
     scores = evaluate(bound, meta, batch, IMAGES, 1, Plan("vmap"), inductive=True, last_only=True)
     fast = bound.adapt(meta, task.support, 1)
-    output = torch.stack([bound.predict(fast, torch.cat([task.support_x, x[None]]))[-1] for x in task.query_x])
+    before = task.support_x[:0] if bound.joins_support else task.support_x  # which it joins by itself
+    output = torch.stack([bound.predict(fast, torch.cat([before, x[None]]))[-1] for x in task.query_x])
     torch.testing.assert_close(scores["query_loss"][0, 0], bound.loss(output, task.query_y))
 
 

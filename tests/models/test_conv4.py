@@ -11,25 +11,27 @@ from benchmark.errors import UserError
 from benchmark.models.conv4 import Conv4
 
 
-def as_published(network: Conv4, x: torch.Tensor, pooling: str) -> torch.Tensor:
-    """Convolution, batch norm, ReLU, then pooling; or strided convolutions and the mean over what remains."""
+def as_published(network: Conv4, x: torch.Tensor, pooling: str, slope: float = 0.0) -> torch.Tensor:
+    """Convolution, batch norm, (leaky) ReLU, then pooling; or strided convolutions and the mean over what remains."""
     weights = dict(network.named_parameters())
     norms = [name.removesuffix(".bias") for name in weights if name.startswith("features") and name.endswith(".bias")]
     convolutions = [name for name in weights if weights[name].ndim == 4]
     for convolution, norm in zip(convolutions, norms, strict=True):
         x = F.conv2d(x, weights[convolution], stride=2 if pooling == "stride" else 1, padding=1)
         x = F.batch_norm(x, None, None, weights[f"{norm}.weight"], weights[f"{norm}.bias"], training=True)
-        x = F.max_pool2d(F.relu(x), 2) if pooling == "max" else F.relu(x)
+        x = F.leaky_relu(x, slope)
+        x = F.max_pool2d(x, 2) if pooling == "max" else x
     x = x.mean((2, 3)) if pooling == "stride" else x.flatten(1)
     return F.linear(x, weights["head.weight"], weights["head.bias"])
 
 
 @pytest.mark.parametrize("pooling", ["stride", "max"])
-def test_it_is_the_published_network(pooling):
+@pytest.mark.parametrize(("filters", "slope"), [(8, 0.0), (8, 0.01), ([3, 5, 7, 6], 0.1)])
+def test_it_is_the_published_network(pooling, filters, slope):
     torch.manual_seed(0)
-    network = Conv4((3, 20, 20), 5, filters=8, pooling=pooling).double()
+    network = Conv4((3, 20, 20), 5, filters=filters, pooling=pooling, slope=slope).double()
     x, y = torch.randn(6, 3, 20, 20, dtype=torch.float64), torch.arange(6) % 5
-    outputs = network(x), as_published(network, x, pooling)
+    outputs = network(x), as_published(network, x, pooling, slope)
     torch.testing.assert_close(*outputs, rtol=1e-12, atol=1e-13)
     ours, published = (torch.autograd.grad(F.cross_entropy(o, y), list(network.parameters())) for o in outputs)
     for a, b in zip(ours, published, strict=True):
