@@ -150,6 +150,42 @@ def test_records_of_a_cell(cells, tmp_path):
     assert not any(path.name.startswith(".tiny") or ".tmp" in path.name for path in tmp_path.rglob("*"))
 
 
+PLUGIN = '''"""Knows the order in which sources give their queries, and predicts by it."""
+
+import torch
+from pydantic import Field
+
+from benchmark.algorithms.maml import FOMAML
+
+
+class KnowsTheOrder(FOMAML):
+    """The class by the place of a query alone: in turn, or in blocks."""
+
+    blocks: bool = Field(False, description="class by class")
+
+    def predict(self, fast, query_x):
+        n, ways = len(query_x), self.spec.ways
+        place = torch.arange(n, device=query_x.device)
+        guess = place * ways // n if self.blocks else place % ways
+        return 9 * torch.nn.functional.one_hot(guess, 3).to(query_x.dtype) + 1e-9 * self.forward(fast, query_x)
+'''
+
+
+@pytest.mark.parametrize("blocks", ["true", "false"])
+def test_the_place_of_a_query_says_nothing_in_training_validation_and_test(cells, tmp_path, blocks):
+    (tmp_path / "plugin.py").write_text(PLUGIN)
+    before, _, after = IMAGES.partition("[algorithms.maml]")
+    table = f'[algorithms.placed]\nalgorithm = "{tmp_path}/plugin.py:KnowsTheOrder"\nblocks = {blocks}\n'
+    cell = cells(before + table + after[after.index("[[splits]]") :])["placed"]
+    run_cell(cell, tmp_path, dataclasses.replace(CPU, engine="loop plain eager"))
+    found = results.read(tmp_path, "tiny")
+    scores = found.episodes.groupby(["split", "condition"]).query_score.mean()
+    assert len(scores) == 12
+    # one of three, or one of two; the inductive condition shows a query after the support set, which is always the last
+    assert (scores < 0.65).all(), scores
+    assert (found.curves[["score", "val_score"]].mean() < 0.6).all()
+
+
 def test_splits_that_are_scored_alike_share_an_evaluation(cells):
     bench = Workbench(cells(IMAGES)["maml"], CPU)
     splits, made = {split.name: split for split in bench.cell.suite.splits}, Evaluations(bench)

@@ -16,6 +16,7 @@ from benchmark.models.mlp import MLP
 from benchmark.tasks.episode import Episode, TaskSpec
 from benchmark.tasks.functions import Sinusoid
 from benchmark.tasks.glyphs import Glyphs
+from benchmark.tasks.sampling import Sampler
 from benchmark.tasks.source import Part
 
 Kind = Literal["regression", "classification"]
@@ -67,8 +68,7 @@ class Case:
 
     def episodes(self, count: int, seed: int = 0) -> Episode:
         """A batch of tasks; the same ones for the same seed."""
-        draw = self.tasks.draw(count, self.spec, torch.Generator().manual_seed(seed))
-        return self.tasks.episode(draw, self.spec).to("cpu", self.dtype)
+        return Sampler(self.tasks, self.spec, seed).episodes(count).to("cpu", self.dtype)
 
     def task(self, seed: int = 0) -> Episode:
         """One task."""

@@ -17,7 +17,7 @@ from benchmark.runner.score import EPISODES_IN_MEMORY, Evaluations, conditions, 
 from benchmark.runner.workbench import Machine, Workbench, seed_of
 from benchmark.suite import Cell, Split
 from benchmark.tasks.episode import TaskSpec
-from benchmark.tasks.source import Part
+from benchmark.tasks.sampling import Sampler
 
 TIMED = 5
 """Iterations or batches of episodes that are timed, fewer where they take long."""
@@ -63,17 +63,16 @@ def _iteration(bench: Workbench) -> float:
     """Seconds of an outer step; on a CPU from as many tasks as are computed at once, for the others take as long."""
     settings, device, plan = bench.cell.training, bench.device, bench.training_plan
     outer = OuterLoop(bench.bind(bench.training_spec), bench.meta, settings, plan, bench.machine.cores)
-    sampler = torch.Generator(device).manual_seed(seed_of("timing", 0))
+    sampler = Sampler(bench.training_tasks, bench.training_spec, seed_of("timing", 0), device)
     whole = device.type != "cpu" or bench.algorithm.pooled
     tasks = settings.meta_batch if whole else min(settings.meta_batch, _at_once(bench, plan))
 
     def iterate() -> None:
-        draw = bench.training_tasks.draw(tasks, bench.training_spec, sampler)
-        outer.update(bench.training_tasks.episode(draw, bench.training_spec).to(device, bench.dtype))
+        outer.update(sampler.episodes(tasks).to(device, bench.dtype))
 
     outer.schedule()
     outer.map.call_workers()
-    timed = _timed(Captured(iterate, [sampler]) if bench.captures else iterate, device)
+    timed = _timed(Captured(iterate, sampler.generators) if bench.captures else iterate, device)
     return timed * settings.meta_batch / tasks
 
 
@@ -102,10 +101,8 @@ def _evaluation(bench: Workbench) -> tuple[float, int]:
 def _episode(evaluations: Evaluations, split: Split) -> float:
     """Seconds of an episode among as many others as are computed side by side."""
     bench, evaluation = evaluations.bench, evaluations.of(split, "standard")
-    at_once, spec = min(_at_once(bench, evaluation.map.plan), EPISODES_IN_MEMORY), evaluation.spec
-    tasks = bench.tasks(split.source, Part(split.classes, split.images))
-    drawn = tasks.episode(tasks.draw(at_once, spec, bench.generator(split, "timing")), spec)
-    drawn = drawn.to(bench.device, bench.dtype)
+    at_once = min(_at_once(bench, evaluation.map.plan), EPISODES_IN_MEMORY)
+    drawn = bench.sampler(split, "timing").episodes(at_once).to(bench.device, bench.dtype)
     evaluation.map.call_workers()
     return _timed(lambda: evaluation(bench.meta, drawn), bench.device) / at_once
 

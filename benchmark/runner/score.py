@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 
 from benchmark import results
 from benchmark.algorithms.base import Params
@@ -18,8 +19,9 @@ from benchmark.engine.evaluate import Evaluation, null_loss, shuffled_support
 from benchmark.errors import UserError
 from benchmark.runner.workbench import Report, Workbench
 from benchmark.suite import Condition, Split, digest, make_source
-from benchmark.tasks.episode import Tasks, TaskSpec
-from benchmark.tasks.source import ImageSource, Part
+from benchmark.tasks.episode import TaskSpec
+from benchmark.tasks.sampling import Drawn, Sampler
+from benchmark.tasks.source import ImageSource
 
 EPISODES_IN_MEMORY = 200
 
@@ -37,17 +39,16 @@ def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -
         if split.optional and (fault := missing(split)):
             notes.append(f"Split '{split.name}' was left out: {fault}.")
             continue
-        tasks = bench.tasks(split.source, Part(split.classes, split.images))
-        spec = bench.spec(split)
-        draw = tasks.draw(conditions(bench, split)["standard"], spec, bench.generator(split, "test"))
-        episodes[split.name] = _digest_of(draw)
+        sampler = bench.sampler(split, "test")
+        drawn = sampler.draw(conditions(bench, split)["standard"])
+        episodes[split.name] = _digest_of(drawn)
         if (remark := make_source(split.source).remark()) and f"{remark}." not in notes:
             notes.append(f"{remark}.")
         stem = _stem(bench, split, episodes[split.name])
         path = folder / f"{stem}.parquet"
         if not path.is_file():
-            results.write_arrays(path.with_suffix(".npz"), tasks.sample(draw, spec))
-            results.write_frame(path, _score_split(evaluations, meta, split, tasks, draw, report))
+            results.write_arrays(path.with_suffix(".npz"), sampler.sample(drawn))
+            results.write_frame(path, _score_split(evaluations, meta, split, sampler, drawn, report))
         files[split.name] = stem
     return {"files": files, "episodes": episodes, "notes": notes}
 
@@ -106,7 +107,7 @@ class Evaluations:
 
 
 def _score_split(
-    evaluations: Evaluations, meta: Params, split: Split, tasks: Tasks, draw: Any, report: Report
+    evaluations: Evaluations, meta: Params, split: Split, sampler: Sampler, drawn: Drawn, report: Report
 ) -> pd.DataFrame:
     bench, under = evaluations.bench, conditions(evaluations.bench, split)
     total, done, frames = sum(under.values()), 0, []
@@ -117,11 +118,10 @@ def _score_split(
         report(split.name, done, total)
 
     for condition, count in under.items():
-        drawn = draw[:count]  # the first of the same episodes
-        if condition == "open":
-            drawn = tasks.draw_open(count, bench.spec(split), bench.generator(split, "test"))
-        if drawn is not None:
-            frames.append(_score_draw(evaluations, meta, split, tasks, drawn, condition, advance))
+        # the first of the same episodes, or others from the same random numbers
+        part = bench.sampler(split, "test").draw_open(count) if condition == "open" else drawn[:count]
+        if part is not None:
+            frames.append(_score_draw(evaluations, meta, split, sampler, part, condition, advance))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -144,19 +144,19 @@ def _score_draw(
     evaluations: Evaluations,
     meta: Params,
     split: Split,
-    tasks: Tasks,
-    draw: Any,
+    sampler: Sampler,
+    drawn: Drawn,
     condition: Condition,
     advance: Callable[[int], None],
 ) -> pd.DataFrame:
     """One row per episode and inner step that is recorded."""
     bench, evaluation = evaluations.bench, evaluations.of(split, condition)
     spec, last = evaluation.spec, evaluation.steps
-    labels = bench.generator(split, "shuffled")
+    labels = torch.Generator().manual_seed(bench.seed(split, "shuffled"))
     frames = []
-    for start in range(0, len(draw), EPISODES_IN_MEMORY):
-        part = draw[start : start + EPISODES_IN_MEMORY]
-        episodes = tasks.episode(part, spec).to(bench.device, bench.dtype)
+    for start in range(0, len(drawn), EPISODES_IN_MEMORY):
+        part = drawn[start : start + EPISODES_IN_MEMORY]
+        episodes = sampler.episode(part).to(bench.device, bench.dtype)
         if condition == "shuffled":
             episodes = shuffled_support(episodes, labels)
         scores = evaluation(meta, episodes, advance)
@@ -172,10 +172,15 @@ def _score_draw(
     return pd.concat(frames, ignore_index=True).assign(**about)
 
 
-def _digest_of(draw: Any) -> str:
+def _digest_of(drawn: Drawn) -> str:
     """What identifies drawn episodes: changed data or another way of drawing give another digest."""
-    fields = (getattr(draw, field.name) for field in dataclasses.fields(draw))
-    return hashlib.sha256(b"".join(field.contiguous().numpy().tobytes() for field in fields)).hexdigest()[:10]
+    return hashlib.sha256(b"".join(map(_bytes, (drawn.draw, drawn.order)))).hexdigest()[:10]
+
+
+def _bytes(value: Any) -> bytes:
+    if dataclasses.is_dataclass(value):
+        return b"".join(_bytes(getattr(value, field.name)) for field in dataclasses.fields(value))
+    return b"" if value is None else value.cpu().contiguous().numpy().tobytes()
 
 
 def _stem(bench: Workbench, split: Split, episodes: str) -> str:

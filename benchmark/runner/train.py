@@ -18,7 +18,7 @@ from benchmark.engine.outer import OuterLoop
 from benchmark.engine.plan import Plan
 from benchmark.errors import UserError
 from benchmark.runner.workbench import Report, Workbench, log, seed_of
-from benchmark.tasks.source import Part
+from benchmark.tasks.sampling import Sampler
 
 CURVE_POINTS = 1000
 
@@ -53,17 +53,19 @@ class _Training:
         plan = bench.training_plan if state is None else Plan(*state["plan"])
         self.outer = OuterLoop(bench.bind(bench.training_spec), bench.meta, self.settings, plan, bench.machine.cores)
         # Training episodes are drawn on the device; a generator's stream depends on where it runs.
-        self.sampler = torch.Generator(bench.device).manual_seed(seed_of("training", bench.cell.seed))
+        seed = seed_of("training", bench.cell.seed)
+        self.sampler = Sampler(bench.training_tasks, bench.training_spec, seed, bench.device)
         self.curve: list[dict[str, float]] = []
         self.sums: dict[str, torch.Tensor] = {}
         self.best: dict[str, Any] = {"score": -float("inf"), "iteration": 0, "meta": _copy(bench.meta)}
         self.started = time.monotonic()
         if state is not None:
             self.outer.load_state_dict(state["outer"])
-            self.sampler.set_state(state["sampler"].cpu())
+            for generator, stream in zip(self.sampler.generators, state["sampler"], strict=True):
+                generator.set_state(stream.cpu())
             self.curve, self.sums, self.best = state["curve"], state["sums"], state["best"]
             self.started -= state["seconds"]
-        self.iterate = Captured(self._iterate, [self.sampler]) if bench.captures else self._iterate
+        self.iterate = Captured(self._iterate, self.sampler.generators) if bench.captures else self._iterate
 
     def run(self) -> dict[str, Any]:
         """Train to the end; returns the selected meta-parameters, the record and the curve."""
@@ -98,8 +100,7 @@ class _Training:
     def _iterate(self) -> None:
         """What an iteration does on the device: draw a meta-batch, step, and add the metrics up."""
         bench = self.bench
-        draw = bench.training_tasks.draw(self.settings.meta_batch, bench.training_spec, self.sampler)
-        episodes = bench.training_tasks.episode(draw, bench.training_spec).to(bench.device, bench.dtype)
+        episodes = self.sampler.episodes(self.settings.meta_batch).to(bench.device, bench.dtype)
         for name, value in self.outer.update(episodes).items():
             if name not in self.sums:
                 self.sums[name] = torch.zeros_like(value)
@@ -123,7 +124,7 @@ class _Training:
         return {
             "finished": False,
             "outer": self.outer.state_dict(),
-            "sampler": self.sampler.get_state(),
+            "sampler": [generator.get_state() for generator in self.sampler.generators],
             "curve": self.curve,
             "sums": self.sums,
             "best": self.best,
@@ -155,14 +156,12 @@ class _Validation:
     """The episodes on which checkpoints are compared: the same ones every time."""
 
     def __init__(self, bench: Workbench, split: Any):
-        self.bench, self.spec = bench, bench.spec(split)
-        tasks = bench.tasks(split.source, Part(split.classes, split.images))
-        draw = tasks.draw(bench.cell.training.validation_episodes, self.spec, bench.generator(split, "validation"))
-        self.episodes = tasks.episode(draw, self.spec).to(bench.device, bench.dtype)
-        plan = bench.evaluation_plan(len(draw) * bench.cell.training.validations)
+        sampler, count = bench.sampler(split, "validation"), bench.cell.training.validation_episodes
+        self.episodes = sampler.episodes(count).to(bench.device, bench.dtype)
+        plan = bench.evaluation_plan(count * bench.cell.training.validations)
         steps, cores = bench.cell.evaluation.steps, bench.machine.cores
-        algorithm = bench.bind(self.spec, test=True)
-        self.evaluation = Evaluation(algorithm, self.spec, steps, plan, last_only=True, cores=cores)
+        algorithm = bench.bind(sampler.spec, test=True)
+        self.evaluation = Evaluation(algorithm, sampler.spec, steps, plan, last_only=True, cores=cores)
 
     @classmethod
     def of(cls, bench: Workbench) -> _Validation | None:

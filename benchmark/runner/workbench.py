@@ -20,6 +20,7 @@ from benchmark.engine.plan import Plan, parse
 from benchmark.suite import Cell, Split, Suite, Task, Training, make_model, make_source
 from benchmark.tasks.episode import TaskSpec
 from benchmark.tasks.images import ImageBank, pixel_statistics
+from benchmark.tasks.sampling import Sampler
 from benchmark.tasks.source import Part
 
 log = logging.getLogger("metagap")
@@ -81,11 +82,10 @@ class Workbench:
 
         It is chosen for the tasks of training; where these are pooled and nothing is mapped, for those of the test.
         """
-        tasks, machine = self.training_tasks, self.machine
+        machine = self.machine
         spec = spec_of(self.cell.suite.task) if self.algorithm.pooled else self.training_spec
-        generator = torch.Generator(self.device).manual_seed(0)
-        draw = tasks.draw(self.cell.training.meta_batch, spec, generator)
-        episodes = tasks.episode(draw, spec).to(self.device, self.dtype)
+        episodes = Sampler(self.training_tasks, spec, 0, self.device).episodes(self.cell.training.meta_batch)
+        episodes = episodes.to(self.device, self.dtype)
         algorithm = self.bind(spec)
         plan = choose(algorithm, self.meta, episodes, engine=machine.engine)
         if machine.memory is not None and algorithm.mappable:
@@ -130,9 +130,14 @@ class Workbench:
         """The form of a split's tasks."""
         return spec_of(self.cell.suite.split_task(split))
 
-    def generator(self, split: Split, purpose: str) -> torch.Generator:
-        """The random numbers of a split's episodes. They belong to the split: all algorithms and seeds get the same."""
-        return torch.Generator().manual_seed(seed_of(f"{purpose} {self.cell.suite.task.model_dump_json()}", split.name))
+    def sampler(self, split: Split, purpose: str) -> Sampler:
+        """The episodes of a split, drawn on the CPU: the same ones on every device."""
+        tasks = self.tasks(split.source, Part(split.classes, split.images))
+        return Sampler(tasks, self.spec(split), self.seed(split, purpose))
+
+    def seed(self, split: Split, purpose: str) -> int:
+        """What a split's episodes are drawn from. It belongs to the split: all algorithms and seeds get the same."""
+        return seed_of(f"{purpose} {self.cell.suite.task.model_dump_json()}", split.name)
 
     @property
     def has_batch_norm(self) -> bool:

@@ -31,9 +31,9 @@ class Episode(NamedTuple):
     """One task, or a batch of tasks with a leading task dimension on every field.
 
     Classification: x is (ways * shots, C, H, W) in float, y is (ways * shots,) class indices 0..ways-1, and `classes`
-    is (ways,): which class of the split each index stands for. Examples are ordered shot by shot (0..ways-1, 0..ways-1,
-    ...), so that any run of consecutive examples is as balanced over classes as it can be. Regression: x and y are
-    (shots, 1), and `classes` is empty (0,).
+    is (ways,): which class of the split each index stands for. The support set is ordered shot by shot (0..ways-1,
+    0..ways-1, ...), so that any run of consecutive examples is as balanced over classes as it can be; a `Sampler` gives
+    the queries in random order. Regression: x and y are (shots, 1), and `classes` is empty (0,).
     """
 
     support_x: Tensor
@@ -76,7 +76,8 @@ class Tasks(Protocol):
     """A distribution of tasks: what a source gives for one split.
 
     Drawing is apart from looking up, so that thousands of test episodes can be drawn at once on the CPU, the same ones
-    on every device, and looked up chunk by chunk.
+    on every device, and looked up chunk by chunk. Queries may come in any order: a `Sampler` puts them in another one,
+    unless the tasks say `independent = True`, that examples are drawn independently and their order is random already.
     """
 
     @property

@@ -82,6 +82,7 @@ class Waves:
     device: torch.device
     x_shape = (1,)
     class_count = 0
+    independent = True
 
     def draw(self, count: int, spec: TaskSpec, generator: Generator) -> FunctionDraw:
         """Draw `count` waves and the inputs of their support and query points, on the generator's device."""
