@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
@@ -13,7 +13,7 @@ from torch.func import grad
 from benchmark.algorithms.base import GradientLearner, Params
 from benchmark.tasks.episode import Support
 
-CONTEXT, MAP = "context", "context map"
+CONTEXT, MAP, BIAS = "context", "context map", "context map bias"
 
 
 class CAVIA(GradientLearner):
@@ -23,6 +23,9 @@ class CAVIA(GradientLearner):
     the inner gradients (Zintgraf et al. 2019, algorithm 1). In a network with batch norm it scales and shifts the
     channels after the third one, by FiLM: h becomes (1 + gamma) * h + beta, with (gamma, beta) = map @ context. In one
     without, it is a further input of the first linear layer, whose bias becomes bias + map @ context.
+
+    In the authors' code h becomes gamma * h + beta, and the map has a bias, as here with film = "plain"; but theirs
+    follows the max-pooling, which is the same where gamma is positive.
     """
 
     paper: ClassVar[str] = "Zintgraf, Shiarlis, Kurin, Hofmann, Whiteson (2019), Fast Context Adaptation, ICML"
@@ -30,15 +33,24 @@ class CAVIA(GradientLearner):
     inner_lr: PositiveFloat = Field(1.0, description="step size of the inner loop")
     inner_steps: NonNegativeInt = Field(2, description="inner steps in meta-training; the paper takes 1 in regression")
     context_size: PositiveInt | None = Field(None, description="default: 100 in classification, 5 in regression")
+    film: Literal["residual", "plain"] = Field(
+        "residual", description="residual: channels are scaled by 1 + gamma; plain: by gamma, and the map has a bias"
+    )
 
     def init(self, network: nn.Module, class_count: int, generator: Generator) -> Params:
-        """The weights of the network, and the map (2 * channels or width, context_size)."""
+        """The weights of the network, the map (2 * channels or width, context_size), and its bias where it has one.
+
+        A plain map starts as in the authors' code: He et al. (2015) for a linear layer, and the bias as torch has it.
+        """
         meta = super().init(network, class_count, generator)
         layer, is_norm = modulated_layer(network)
         rows = meta[f"{layer}.bias"].numel() * (2 if is_norm else 1)
         size = self.context_size or (100 if class_count else 5)
         draw = torch.rand(rows, size, generator=generator)
-        return {**meta, MAP: (2 * draw - 1) / math.sqrt(size)}
+        if not (is_norm and self.film == "plain"):
+            return {**meta, MAP: (2 * draw - 1) / math.sqrt(size)}
+        bias = (2 * torch.rand(rows, generator=generator) - 1) / math.sqrt(size)
+        return {**meta, MAP: (2 * draw - 1) * math.sqrt(3 / size), BIAS: bias}
 
     def adapt_path(self, meta: Params, support: Support, steps: int) -> list[Params]:
         """Gradient descent on the context, from zero."""
@@ -54,8 +66,9 @@ class CAVIA(GradientLearner):
         layer, is_norm = modulated_layer(self.network)
         weight, bias, change = params[f"{layer}.weight"], params[f"{layer}.bias"], params[MAP] @ params[CONTEXT]
         if is_norm:
-            gamma, change = change.chunk(2)
-            weight, bias = weight * (1 + gamma), bias * (1 + gamma)
+            scale, change = (change + params[BIAS]).chunk(2) if self.film == "plain" else change.chunk(2)
+            scale = scale if self.film == "plain" else 1 + scale
+            weight, bias = weight * scale, bias * scale
         return super().forward({**params, f"{layer}.weight": weight, f"{layer}.bias": bias + change}, x)
 
 

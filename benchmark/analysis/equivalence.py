@@ -11,6 +11,7 @@ the paper says what its ± is.
 | differs | it is not shown to be smaller than the margin, and its 95% interval excludes zero |
 | undecided | neither: what it would take to decide is said |
 | cannot tell | the mean is ruined by diverged episodes, whose number no test can plan with |
+| not judged | nothing: the published value is recalled from memory, and who knows what it was |
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from benchmark.analysis.intervals import LEVEL, Estimate
 ALPHA = 0.05
 POWER = 0.8
 AGREES, DIFFERS, UNDECIDED, CANNOT_TELL = "agrees", "differs", "undecided", "cannot tell"
-NOT_RUN, NOT_PUBLISHED = "not run", "not published"
+NOT_RUN, NOT_PUBLISHED, NOT_JUDGED = "not run", "not published", "not judged"
 
 MOST = 10**7
 """More units than this are called none: nobody runs them."""

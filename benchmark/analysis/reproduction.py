@@ -11,6 +11,7 @@ import pandas as pd
 from benchmark.analysis.equivalence import (
     CANNOT_TELL,
     MARGINS,
+    NOT_JUDGED,
     NOT_PUBLISHED,
     NOT_RUN,
     UNDECIDED,
@@ -39,6 +40,8 @@ COLUMNS = [
     "ours", "ours_interval", "ours_kind", "median", "iqm", "diverged",
     "difference", "low", "high", "margin", "p", "seeds", "n_episodes", "verdict", "remark",
 ]  # fmt: skip
+RECALLED = "R"
+"""The mark of a published value that nobody has looked up."""
 DEFAULT = Spread("95% CI", None, EPISODES)
 """What ours is shown with where the published kind is not known, or is one that ours cannot have: the convention."""
 
@@ -64,6 +67,7 @@ def beside(published: Iterable[Mapping[str, Any]], grids: Grids | None, margin: 
       run again elsewhere), or with new episodes where there is one seed.
     - p: of "the true difference is `margin` or more"; verdict and remark: see `benchmark.analysis.equivalence`. A mean
       that diverged episodes leave undecided has the verdict "cannot tell": their number is no sample size to plan with.
+      A value that is recalled and has yet to be looked up (mark R) has no p, and the verdict "not judged".
     """
     rows = [entry | _ours(grids, entry, margin) for entry in map(_entry, published)]
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -104,9 +108,11 @@ def _ours(grids: Grids | None, entry: dict, margin: Margin) -> dict:
     diverged = grids.get(algorithm, split, STANDARD, step, "diverged").to_numpy().mean()
     center, sources = _sampled(values)
     found = compare(center, sources, entry["published"], _part(entry["kind"], entry["published_interval"]), size)
-    verdict, remark = found.verdict, found.remark
+    verdict, remark, p = found.verdict, found.remark, found.p
     if np.isnan(entry["published"]):
         verdict, remark = NOT_PUBLISHED, ""
+    elif entry["mark"] == RECALLED:
+        verdict, remark, p = NOT_JUDGED, "a recalled value", np.nan
     elif grids.kind == "regression" and diverged > 0 and verdict in (UNDECIDED, CANNOT_TELL):
         verdict, remark = CANNOT_TELL, "diverged episodes decide the mean"
     half, kind = _same_kind(values, Spread.of(entry["kind"]))
@@ -122,7 +128,7 @@ def _ours(grids: Grids | None, entry: dict, margin: Margin) -> dict:
         "low": found.low,
         "high": found.high,
         "margin": size,
-        "p": found.p,
+        "p": p,
         "seeds": values.shape[0],
         "n_episodes": values.shape[1],
     } | _verdict(verdict, remark)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from benchmark.algorithms.anil import ANIL
 from benchmark.algorithms.base import PROGRESS
 from benchmark.algorithms.boil import BOIL
-from benchmark.algorithms.cavia import CAVIA, CONTEXT, MAP, modulated_layer
+from benchmark.algorithms.cavia import BIAS, CAVIA, CONTEXT, MAP, modulated_layer
 from benchmark.algorithms.imaml import IMAML, conjugate_gradient
 from benchmark.algorithms.maml import FOMAML, MAML
 from benchmark.algorithms.maml_plus_plus import MAMLPlusPlus
@@ -328,22 +328,27 @@ def test_maml_plus_plus_has_a_rate_for_every_layer_and_step():
 # CAVIA.
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_cavia_agrees_with_a_plain_loop(case):
-    algorithm, meta, episodes = start(GALLERY["cavia"], case)
+@pytest.mark.parametrize(
+    ("case", "film"), [(image_case, "residual"), (image_case, "plain"), (point_case, "residual"), (point_case, "plain")]
+)
+def test_cavia_agrees_with_a_plain_loop(case, film):
+    algorithm, meta, episodes = start(CAVIA(inner_lr=0.5, context_size=6, film=film), case)
     gradient, _ = mean_gradient(algorithm)(meta, episodes)
     weights = {name: value.clone().requires_grad_() for name, value in meta.items()}
     network, loss, total = algorithm.network, loss_of(episodes), 0.0
 
     def output(context, x):
         """Written for the two networks layer by layer: FiLM after the last batch norm; a wider first layer."""
-        own = {name: value for name, value in weights.items() if name != MAP}
+        own = {name: value for name, value in weights.items() if name not in (MAP, BIAS)}
         change = weights[MAP] @ context
         for name, module in network.features.named_children():
             x = functional_call(module, {k.split(".")[2]: v for k, v in own.items() if f"features.{name}." in k}, x)
             if case is image_case and name == "4":
                 gamma, beta = change[:4, None, None], change[4:, None, None]
-                x = (1 + gamma) * x + beta
+                if film == "plain":
+                    x = (gamma + weights[BIAS][:4, None, None]) * x + beta + weights[BIAS][4:, None, None]
+                else:
+                    x = (1 + gamma) * x + beta
             if case is point_case and name == "1":
                 x = x + change
         return F.linear(x, own["head.weight"], own["head.bias"])
@@ -356,6 +361,20 @@ def test_cavia_agrees_with_a_plain_loop(case):
         total = total + loss(output(context, task.query_x), task.query_y) / len(episodes.support_x)
     total.backward()
     assert relative_error(gradient, {name: value.grad for name, value in weights.items()}) < 1e-9
+
+
+def test_a_plain_map_starts_as_in_the_authors_code():
+    network, _, spec = image_case()
+    meta = CAVIA(film="plain").bind(network, spec).init(network, 3, torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    theirs = nn.Linear(100, 8)
+    nn.init.kaiming_uniform_(theirs.weight, nonlinearity="linear")
+    for ours, published, bound in ((meta[MAP], theirs.weight, 3**0.5 / 10), (meta[BIAS], theirs.bias, 0.1)):
+        assert ours.shape == published.shape
+        for values in (ours, published):
+            assert 0.5 * bound < values.abs().max() <= bound
+    network, _, spec = point_case()  # without batch norm there is nothing to scale
+    assert BIAS not in CAVIA(film="plain").bind(network, spec).init(network, 0, torch.Generator())
 
 
 def test_cavia_adapts_the_context_and_nothing_else():

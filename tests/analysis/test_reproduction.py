@@ -165,3 +165,16 @@ def test_nothing_published(bench):
     made = bench().split("home", "in-distribution").add("home", [[0.7, 0.8]])
     found = table(made)
     assert found.empty and list(found.columns) == COLUMNS
+
+
+@pytest.mark.parametrize("value", [0.8, 0.3])  # which would agree, and differ
+def test_a_recalled_value_gets_no_verdict(home, value):
+    _, made = home
+    recalled, quoted, absent = table(
+        made, entry(value=value, mark="R"), entry(value=value, mark="S"), entry(mark="R", step=9)
+    ).to_dict("records")
+    assert (recalled["verdict"], recalled["remark"]) == ("not judged", "a recalled value")
+    assert np.isnan(recalled["p"]) and not np.isnan(quoted["p"])
+    assert recalled["difference"] == quoted["difference"]
+    assert quoted["verdict"] in ("agrees", "differs")
+    assert absent["verdict"] == "not run"
