@@ -332,22 +332,22 @@ def list_(
     json: Json = False,
 ) -> None:
     """List suites, tables of papers, algorithms, sources or models, each with a line of explanation."""
-    from benchmark import inspection
+    from benchmark.listing import KINDS, listing, print_listing
 
-    rows = inspection.listing(what)
-    _warn_of_clashes(inspection.KINDS.get(what))
+    rows = listing(what)
+    _warn_of_clashes(KINDS.get(what))
     if json:
         _print_json(rows)
     else:
-        inspection.print_listing(rows, _console())
+        print_listing(rows, _console())
 
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="SUITE|ALGORITHM|SOURCE|MODEL")],
+    name: Annotated[str, typer.Argument(metavar="SUITE|TABLE|ALGORITHM|SOURCE|MODEL")],
     json: Json = False,
 ) -> None:
-    """Explain a suite, an algorithm, a source or a model: what it is, its settings, their meaning and defaults."""
+    """Explain a suite, a table, an algorithm, a source or a model: its settings, their meaning and defaults."""
     from benchmark import inspection
 
     description = inspection.describe(name)
@@ -360,7 +360,7 @@ def show(
 @data_app.command(name="list")
 def data_list(data: DataFolder = None, json: Json = False) -> None:
     """List the data sets, and which are on this machine."""
-    from benchmark import inspection
+    from benchmark.listing import print_listing
     from benchmark.tasks import catalogue
 
     _use_data(data)
@@ -368,7 +368,7 @@ def data_list(data: DataFolder = None, json: Json = False) -> None:
     if json:
         _print_json(rows)
         return
-    inspection.print_listing([{key: row[key] for key in catalogue.BRIEFLY} for row in rows], _console())
+    print_listing([{key: row[key] for key in catalogue.BRIEFLY} for row in rows], _console())
     for remark in (row["remark"] for row in rows if row["remark"]):
         print(f"Note: {remark}.")
     print(f"Data folder: {catalogue.data_folder()}; who made a data set: metagap show NAME")
@@ -395,7 +395,7 @@ def verify(
     json: Json = False,
 ) -> None:
     """Read data sets whole and compare them with what their publishers say; all that are here by default."""
-    from benchmark import inspection
+    from benchmark.listing import print_listing
     from benchmark.tasks import catalogue
 
     _use_data(data)
@@ -403,7 +403,7 @@ def verify(
     if json:
         _print_json(rows)
     else:
-        inspection.print_listing(rows, _console())
+        print_listing(rows, _console())
     if any(row["state"] == "damaged" for row in rows):
         raise typer.Exit(1)
 

@@ -39,7 +39,8 @@ def devices(name: str, jobs: int | None) -> list[str]:
     Raises UserError for `cuda` where there is none.
     """
     if name not in DEVICES:
-        raise UserError(f"--device '{name}'{registry.suggest(name, list(DEVICES))}")
+        meant = "cuda" if name.lower().startswith(("cuda", "gpu", "nvidia")) else name
+        raise UserError(f"--device '{name}'{registry.suggest(meant, list(DEVICES))}")
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: torch finds no CUDA device here; allowed: auto, cpu")
     if name == "cpu" or not torch.cuda.is_available():

@@ -113,10 +113,21 @@ def only_class(kind: Kind, path: str) -> str:
     return f"{path}:{found[0]}"
 
 
-def suggest(name: str, allowed: list[str]) -> str:
-    """The end of an error message: the closest allowed name, and all of them."""
+FEW = 12
+"""Names that a message lists; of more it shows some."""
+
+
+def suggest(name: str, allowed: list[str], listed: str = "") -> str:
+    """The end of an error message: the closest allowed name, and all of them where these are few.
+
+    listed: the command that prints them all.
+    """
     close = difflib.get_close_matches(name, allowed, n=1)
-    return (f"; did you mean '{close[0]}'?" if close else ";") + f" allowed: {', '.join(allowed)}"
+    meant = f"; did you mean '{close[0]}'?" if close else ";"
+    if len(allowed) <= FEW:
+        return f"{meant} allowed: {', '.join(allowed)}"
+    all_of_them = f"`{listed}` has all {len(allowed)}" if listed else f"there are {len(allowed)}"
+    return f"{meant} {all_of_them}" if close else f"; allowed: {', '.join(allowed[:FEW])}, ...; {all_of_them}"
 
 
 def summary(thing: Any) -> str:
@@ -170,7 +181,8 @@ def _entry(kind: Kind, name: str) -> EntryPoint:
     """The entry point that a name stands for: ours, or the only one. Raises UserError for none or several."""
     claims = _claims(kind).get(name)
     if not claims:
-        raise UserError(f"unknown {kind} '{name}'{suggest(name, names(kind))}")
+        hint = suggest(name, names(kind), f"metagap list {kind}s")
+        raise UserError(f"unknown {kind} '{name}'{hint}")
     chosen = [entry for entry in claims if _owner(entry) == OURS] or claims
     if len(chosen) > 1:
         raise UserError(

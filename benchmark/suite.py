@@ -8,14 +8,15 @@ import inspect
 import json
 import tomllib
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -29,11 +30,31 @@ from pydantic import (
 
 from benchmark import registry
 from benchmark.errors import UserError
+from benchmark.files import SUITES
 
-PositiveInt = Annotated[int, Gt(0)]
-Count = Annotated[int, Ge(0)]
+MOST = 10**9
+"""What anything that is counted may be at most: beyond it lie typing errors."""
+
+
+def _name(value: str) -> str:
+    if value != value.strip() or value.startswith(".") or any(c in "/\\" or not c.isprintable() for c in value):
+        raise ValueError("a name has no slash, no control character, no dot at its start and no space around it")
+    return value
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    if twice := next((value for i, value in enumerate(values) if value in values[:i]), None):
+        raise ValueError(f"{twice!r} is listed twice")
+    return values
+
+
+PositiveInt = Annotated[int, Gt(0), Le(MOST)]
+Count = Annotated[int, Ge(0), Le(MOST)]
+Seed = Annotated[int, Ge(0), Lt(2**63)]
 Rate = Annotated[float, Gt(0)]
 Text = Annotated[str, Field(pattern=r"\S")]
+Name = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_name)]
+"""Of a split or an algorithm's entry: it stands in tables, and in the names of files."""
 Role = Literal["meta-train", "meta-val", "recurring-task", "in-distribution", "cross-domain"]
 Condition = Literal["standard", "transductive", "inductive", "shuffled", "open"]
 
@@ -41,7 +62,7 @@ Condition = Literal["standard", "transductive", "inductive", "shuffled", "open"]
 class Section(BaseModel):
     """A table of a suite file: no unknown keys, never changed after it was read."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Task(Section):
@@ -134,7 +155,7 @@ class Evaluation(Section):
     batch_norm: Literal["transductive", "inductive"] = Field(
         "transductive", description="query statistics: of the whole query set, or of the support set and one query"
     )
-    diagnostics: list[Literal["batch-norm", "shuffled", "open"]] = Field(
+    diagnostics: Annotated[list[Literal["batch-norm", "shuffled", "open"]], AfterValidator(_distinct)] = Field(
         ["batch-norm", "shuffled", "open"], description="further conditions: for which gap or interval see the README"
     )
     diagnostic_episodes: PositiveInt = Field(200, description="at most so many episodes of each further condition")
@@ -160,7 +181,7 @@ class OwnEvaluation(Evaluation):
 class Split(Section):
     """A set of evaluation tasks."""
 
-    name: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^/\\\n]+$")]
+    name: Name
     role: Role
     source: dict[str, Any] = Field({}, description="name or table; default: the suite's source")
     classes: str = Field("all", description="which classes of the source: train, val, test or all")
@@ -183,8 +204,8 @@ class Published(Section):
     algorithm: str
     split: str
     step: Count | None = Field(None, description="inner steps; default: the headline step")
-    value: float = Field(description="accuracy as a fraction, or mean squared error")
-    interval: float | None = Field(None, description="half width of the published interval")
+    value: Annotated[float, Ge(0)] = Field(description="accuracy as a fraction, or mean squared error")
+    interval: Annotated[float, Ge(0)] | None = Field(None, description="half width of the published interval")
     kind: str | None = Field(None, description="what the published interval is; needed where there is one")
     source: Text = Field(description="citation")
     mark: Literal["V", "S", "R"] = Field(description="V read at the source, S quoted elsewhere, R recalled")
@@ -201,7 +222,7 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    algorithm: str
+    algorithm: Text
     on_request: bool = False
     """Run only where it is named, as with --algorithm."""
     training: dict[str, Any] = {}
@@ -217,7 +238,7 @@ class Suite(Section):
     """A suite file."""
 
     name: str
-    title: str
+    title: Text
     description: str = ""
     deviations: list[Text] = Field([], description="in what the suite differs from the published protocol")
     task: Task
@@ -226,8 +247,8 @@ class Suite(Section):
     training_classes: Literal["train", "all"] = Field("train", description="which classes of the source are trained on")
     training: Training
     evaluation: Evaluation
-    algorithms: dict[str, Entry] = Field(min_length=1)
-    seeds: list[Count] = Field([0], min_length=1)
+    algorithms: dict[Name, Entry] = Field(min_length=1)
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)] = [0]
     splits: list[Split] = Field(min_length=1)
     published: list[Published] = []
 
@@ -246,25 +267,53 @@ class Suite(Section):
             }
         return value
 
+    @field_validator("algorithms")
+    @classmethod
+    def _folders_of_their_own(cls, value: dict[str, Entry]) -> dict[str, Entry]:
+        folders: dict[str, str] = {}
+        for label in value:
+            if (other := folders.setdefault(label.casefold(), label)) != label:
+                raise ValueError(f"'{other}' and '{label}' differ in capitals only, which some file systems ignore")
+        return value
+
+    @field_validator("splits")
+    @classmethod
+    def _different(cls, value: list[Split]) -> list[Split]:
+        names = [split.name for split in value]
+        if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+            raise ValueError(f"two splits are called '{twice[0]}'")
+        if len([split for split in value if split.role == "meta-val"]) > 1:
+            raise ValueError("more than one split has the role meta-val; allowed: none or one")
+        if all(split.role == "meta-val" for split in value):
+            raise ValueError("none is for the test: every split has the role meta-val")
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> Suite:
-        names = [split.name for split in self.splits]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"two splits are called '{twice.pop()}'")
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("the same seed is listed twice")
+        if faults := [*self._faults_of_ways(), *self._faults_of_published()]:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _faults_of_ways(self) -> Iterator[str]:
         for split in self.splits:
             if split.ways is not None and split.ways > self.task.ways:
-                raise ValueError(
+                yield (
                     f"split '{split.name}' has ways = {split.ways}, but the networks have {self.task.ways} outputs "
                     f"(task.ways); allowed: 1 to {self.task.ways}"
                 )
-        if len([split for split in self.splits if split.role == "meta-val"]) > 1:
-            raise ValueError("more than one split has the role meta-val; allowed: none or one")
-        for published in self.published:
-            if published.split not in names:
-                raise ValueError(f"a published value is for split '{published.split}'; allowed: {', '.join(names)}")
-        return self
+            if split.ways == 1 and self.task.kind == "classification":
+                yield f"split '{split.name}' has ways = 1; allowed: 2 to {self.task.ways}"
+
+    def _faults_of_published(self) -> Iterator[str]:
+        splits = [split.name for split in self.splits]
+        for i, published in enumerate(self.published):
+            if published.split not in splits:
+                yield f"published.{i}: a published value is for split '{published.split}'; allowed: {', '.join(splits)}"
+            if published.algorithm not in self.algorithms:
+                allowed = ", ".join(self.algorithms)
+                yield f"published.{i}: no algorithm '{published.algorithm}' in this suite; allowed: {allowed}"
+            if published.value > 1 and self.task.kind == "classification":
+                yield f"published.{i}: value = {published.value}; an accuracy is a fraction: allowed: 0 to 1"
 
     @property
     def variant(self) -> str:
@@ -347,24 +396,13 @@ def digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:10]
 
 
-def suites_folder() -> Path:
-    """Where the built-in suites lie: in the installed package, or at the top of a checkout."""
-    package = Path(__file__).parent
-    return package / "suites" if (package / "suites").is_dir() else package.parent / "suites"
-
-
-def suite_names() -> list[str]:
-    """The built-in suites."""
-    return sorted(path.stem for path in suites_folder().glob("*.toml"))
-
-
 def load_suite(name_or_path: str, changes: Sequence[str] = ()) -> Suite:
     """Read a suite by built-in name or by path, with changes `key.key=value` made first.
 
     Raises UserError with the file, the key, what was found and what is allowed.
     """
-    path = _suite_path(name_or_path)
-    table = read_toml(path, "suite", suite_names())
+    path = SUITES.path(name_or_path)
+    table = SUITES.read(path)
     for change in changes:
         _change(table, change)
     return resolve(table, path)
@@ -372,45 +410,82 @@ def load_suite(name_or_path: str, changes: Sequence[str] = ()) -> Suite:
 
 def written_suite(name_or_path: str) -> Suite:
     """The suite as its file has it, without the defaults of model, source and algorithms: needs no torch."""
-    path = _suite_path(name_or_path)
-    suite = _checked(read_toml(path, "suite", suite_names()), path)
+    path = SUITES.path(name_or_path)
+    suite = _checked(SUITES.read(path), path)
     splits = [split.model_copy(update={"source": split.source or suite.source}) for split in suite.splits]
     return suite.model_copy(update={"splits": splits})
 
 
-def read_toml(path: Path, what: str, built_in: Sequence[str]) -> dict[str, Any]:
-    """The table of a file; what: the kind of file, for the messages. Raises UserError where it cannot be read."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"no {what} file '{path}'; built-in {what}s: {', '.join(built_in)}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{what} file '{path}' cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{what} file '{path}' is not valid TOML: {error}") from None
-
-
 def resolve(table: Mapping[str, Any], path: Path) -> Suite:
     """The suite of a table read from `path`: checked, and with every default of model and sources filled in."""
-    suite = _checked(table, path)
-    source = _resolve_source(suite.source, suite.task.kind, f"{path}: source")
-    splits = [
-        split.model_copy(
-            update={
-                "source": _resolve_source(split.source, suite.task.kind, f"{path}: splits.{split.name}.source")
-                if split.source
-                else source
-            }
-        )
-        for split in suite.splits
-    ]
-    for split in splits:
-        _refuse_leak(split, source, suite, f"{path}: splits.{split.name}")
-    model = _resolve_model(suite.model, f"{path}: model")
-    resolved = suite.model_copy(update={"model": model, "source": source, "splits": splits})
-    for label, entry in resolved.algorithms.items():
-        _resolve_entry(resolved, label, entry, f"{path}: algorithms.{label}")
-    return resolved
+    try:
+        suite = _checked(table, path)
+    except UserError as error:  # the rest is looked at as it is written, so that all faults are told at once
+        raise UserError("\n".join(dict.fromkeys([str(error), *_faults_of_parts(table, path)]))) from None
+    faults = Faults()
+    source: dict[str, Any] = {}
+    splits = []
+    with faults:
+        source = _resolve_source(suite.source, suite.task.kind, f"{path}: source")
+    for split in suite.splits:
+        with faults:
+            place = f"{path}: splits.{split.name}"
+            own = _resolve_source(split.source, suite.task.kind, f"{place}.source") if split.source else source
+            splits.append(split.model_copy(update={"source": own}))
+            _refuse_leak(splits[-1], source, suite, place)
+    model: dict[str, Any] = {}
+    with faults:
+        model = _resolve_model(suite.model, f"{path}: model")
+    for label, entry in suite.algorithms.items():
+        with faults:
+            _resolve_entry(suite, label, entry, f"{path}: algorithms.{label}")
+    faults.close()
+    return suite.model_copy(update={"model": model, "source": source, "splits": splits})
+
+
+class Faults:
+    """Collects the messages of UserErrors: each ends the `with` block that it is raised in, and no more than that."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
+        if isinstance(error, UserError):
+            self.told.append(str(error))
+        return isinstance(error, UserError)
+
+    def close(self) -> None:
+        """Raise one UserError with all of them, if there are any."""
+        if self.told:
+            raise UserError("\n".join(dict.fromkeys(self.told)))
+
+
+def _faults_of_parts(table: Mapping[str, Any], path: Path) -> list[str]:
+    """What is wrong with the sources, the model and the algorithms of a table that is not a valid suite."""
+    task, splits, entries = (table.get(key) for key in ("task", "splits", "algorithms"))
+    kind = task.get("kind", "classification") if isinstance(task, dict) else "classification"
+    sources = {"source": table.get("source")}
+    for i, split in enumerate(splits if isinstance(splits, list) else ()):
+        if isinstance(split, dict):
+            sources[f"splits.{split.get('name', i)}.source"] = split.get("source")
+    faults = Faults()
+    for place, part in [*sources.items(), ("model", table.get("model"))]:
+        named = {"name": part} if isinstance(part, str) else part
+        if isinstance(named, dict):
+            with faults:
+                if place == "model":
+                    _resolve_model(named, f"{path}: {place}")
+                else:
+                    _resolve_source(named, kind, f"{path}: {place}")
+    for label, entry in entries.items() if isinstance(entries, dict) else ():
+        if isinstance(entry, dict) and isinstance(name := entry.get("algorithm", label), str):
+            own = {key: value for key, value in entry.items() if key not in Entry.model_fields}
+            with faults:
+                validated(registry.load("algorithm", name), own, f"{path}: algorithms.{label}")
+    return faults.told
 
 
 def with_algorithms(suite: Suite, wanted: Iterable[str]) -> Suite:
@@ -426,7 +501,7 @@ def with_algorithms(suite: Suite, wanted: Iterable[str]) -> Suite:
         else:
             if ".py:" not in name and name not in registry.names("algorithm"):
                 allowed = list(dict.fromkeys([*suite.algorithms, *registry.names("algorithm")]))
-                hint = f"{registry.suggest(name, allowed)}, or path/to/file.py:ClassName"
+                hint = f"{registry.suggest(name, allowed, 'metagap list algorithms')}, or path/to/file.py:ClassName"
                 raise UserError(f"--algorithm: unknown algorithm '{name}'{hint}")
             chosen[name.rpartition(":")[2].lower()] = Entry(algorithm=name)
     changed = suite.model_copy(update={"algorithms": chosen})
@@ -508,18 +583,6 @@ def as_json(cell: Cell) -> dict[str, Any]:
     return {**plain, "hash": cell.hash, "variant": cell.suite.variant, "suite": cell.suite.model_dump()}
 
 
-def _suite_path(name_or_path: str) -> Path:
-    """Where the file of a suite lies; raises UserError for a name that is not built in."""
-    path = Path(name_or_path)
-    if path.suffix == ".toml":
-        return path
-    if name_or_path not in suite_names():
-        raise UserError(
-            f"no suite '{name_or_path}'{registry.suggest(name_or_path, suite_names())}, or the path of a .toml file"
-        )
-    return suites_folder() / f"{name_or_path}.toml"
-
-
 def _checked(table: Mapping[str, Any], path: Path) -> Suite:
     """The suite of a table, as it is written."""
     if "name" in table:
@@ -553,13 +616,19 @@ def _source_class(table: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def _resolve_source(table: dict[str, Any], kind: str, place: str) -> dict[str, Any]:
-    if not isinstance(table.get("name"), str):
-        raise UserError(f"{place}: key 'name' is missing; allowed: {', '.join(registry.names('source'))}, path:...")
+    _named_table(table, "source", place)
     source_class, options = _source_class(table)
     source = validated(source_class, options, place)
     if source.kind != kind:
         raise UserError(f"{place}: '{table['name']}' gives {source.kind} tasks, but task.kind is '{kind}'")
     return {"name": table["name"], **source.model_dump(mode="json", exclude={"kind", "path"})}
+
+
+def _named_table(table: Mapping[str, Any], kind: registry.Kind, place: str) -> None:
+    name, more = table.get("name"), ", path:..." if kind == "source" else ""
+    if not isinstance(name, str):
+        fault = "is missing" if name is None else f"= {name!r} is no text"
+        raise UserError(f"{place}: key 'name' {fault}; allowed: {', '.join(registry.names(kind))}{more}")
 
 
 def _refuse_leak(split: Split, training: dict[str, Any], suite: Suite, place: str) -> None:
@@ -589,8 +658,7 @@ def _plugin_files(suite: Suite) -> dict[str, str]:
 
 
 def _resolve_model(table: dict[str, Any], place: str) -> dict[str, Any]:
-    if not isinstance(table.get("name"), str):
-        raise UserError(f"{place}: key 'name' is missing; allowed: {', '.join(registry.names('model'))}")
+    _named_table(table, "model", place)
     model = registry.load("model", table["name"])
     fields: dict[str, Any] = registry.options(model, given=2)  # x_shape and outputs
     options = create_model(table["name"], __base__=Section, **fields)
@@ -601,15 +669,34 @@ def _resolve_model(table: dict[str, Any], place: str) -> dict[str, Any]:
 def validated(model: Any, table: Mapping[str, Any], place: str) -> Any:
     """The model made from a table; raises UserError with the place, the key, what was found and what is allowed."""
     try:
-        return model(**table)
+        # As JSON, whose types are TOML's: nothing is converted, but a list may be a tuple and a whole number a float.
+        return model.model_validate_json(json.dumps(table, default=str), strict=True)
     except ValidationError as error:
-        problems = [_explain(model, problem, place) for problem in error.errors()]
-        raise UserError("\n".join(problems)) from None
+        problems: dict[tuple[Any, ...], list[Any]] = {}
+        for problem in error.errors():
+            problems.setdefault(_keys(problem, table), []).append(problem)
+        told = [_explain(model, keys, several, place) for keys, several in problems.items()]
+        raise UserError("\n".join(told)) from None
 
 
-def _explain(model: Any, problem: Any, place: str) -> str:
-    *parents, key = problem["loc"] or ("",)
-    inside = ".".join(str(part) for part in problem["loc"])
+def _keys(problem: Any, table: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Where in the table a problem is, without the name of the alternative that pydantic adds for a union's types."""
+    keys: list[Any] = []
+    value: Any = table
+    for key in problem["loc"]:
+        there = isinstance(value, Mapping) and key in value
+        if there or (isinstance(value, list | tuple) and isinstance(key, int) and key < len(value)):
+            value = value[key]
+        elif not (problem["type"] == "missing" and isinstance(value, Mapping)):
+            continue
+        keys.append(key)
+    return tuple(keys)
+
+
+def _explain(model: Any, keys: tuple[Any, ...], problems: list[Any], place: str) -> str:
+    """One message for what is wrong at a place: of a union's types, any would do."""
+    *parents, key = keys or ("",)
+    inside, problem = ".".join(map(str, keys)), problems[0]
     match problem["type"]:
         case "extra_forbidden":
             owner = model
@@ -620,9 +707,19 @@ def _explain(model: Any, problem: Any, place: str) -> str:
         case "missing":
             return f"{place}: key '{inside}' is missing"
         case _:
-            message = problem["msg"].removeprefix("Value error, ")
-            where = f"key '{inside}' = {problem['input']!r}: " if inside else ""
-            return f"{place}: {where}{message[0].lower()}{message[1:]}"
+            where = f"key '{inside}' = {_briefly(problem['input'])}: " if inside else ""
+            told = [one["msg"].removeprefix("Value error, ") for one in problems]
+            lines = (
+                told[0].splitlines()
+                if len(told) == 1
+                else [" or ".join(dict.fromkeys(told)).replace(" or Input should be", " or")]
+            )
+            return "\n".join(f"{place}: {where}{line[0].lower()}{line[1:]}" for line in lines)
+
+
+def _briefly(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:160]} ... ({len(text):,} characters)"
 
 
 def _field_model(owner: Any, key: Any) -> Any:

@@ -154,8 +154,8 @@ def test_only_some_cells_and_a_plugin(metagap, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "quikstart"], "no suite 'quikstart'; did you mean 'quickstart'? allowed: "),
-        (["run", "gone.toml"], "no suite file 'gone.toml'; built-in suites: "),
+        (["run", "quikstart"], "no suite 'quikstart'; did you mean 'quickstart'? `metagap list suites` has all"),
+        (["run", "gone.toml"], "no suite file 'gone.toml'; `metagap list suites` has the built-in ones"),
         (["run", "tiny.toml", "--set", "training.itrations=5"], "unknown key 'training.itrations'; did you mean"),
         (
             ["run", "tiny.toml", "--set", "task.ways=50"],

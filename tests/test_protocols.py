@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from benchmark import results
+from benchmark.files import SUITES
 from benchmark.launch import check
 from benchmark.report import tables
 from benchmark.report.frames import Frames
 from benchmark.runner.cell import run_cell
 from benchmark.runner.workbench import Machine
-from benchmark.suite import Cell, expand, load_suite, resolve, suite_names, suites_folder
+from benchmark.suite import Cell, expand, load_suite, resolve
 
 NOISE = '''"""A hundred classes of noise, in parts like those of mini-ImageNet."""
 import numpy as np
@@ -65,7 +66,7 @@ def tiny(tmp_path: Path):
         return table | {key: min(table[key], limit) for key, limit in limits.items() if key in table}
 
     def tiny(name: str) -> list[Cell]:
-        path = suites_folder() / f"{name}.toml"
+        path = SUITES.folder / f"{name}.toml"
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         table["seeds"] = [0]
         table["task"] = reduced(table["task"], ways=3)
@@ -92,7 +93,7 @@ def tiny(tmp_path: Path):
     return tiny
 
 
-PROTOCOLS = [name for name in suite_names() if "deviations" in (suites_folder() / f"{name}.toml").read_text("utf-8")]
+PROTOCOLS = [name for name in SUITES.names() if "deviations" in (SUITES.folder / f"{name}.toml").read_text("utf-8")]
 
 
 def test_there_are_protocols():
@@ -133,7 +134,7 @@ def test_there_are_images_enough(real_data, name):
 
 def shortened(name: str, steps: int, episodes: int) -> list[Cell]:
     """The cells of a suite as they are, but with two small iterations and few tests, on the training source alone."""
-    path = suites_folder() / f"{name}.toml"
+    path = SUITES.folder / f"{name}.toml"
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     table |= {"seeds": [0], "splits": [split for split in table["splits"] if "source" not in split]}
     table["training"] |= {"meta_batch": 2, "validations": 1, "validation_episodes": 2}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 
 from benchmark.errors import UserError
+from benchmark.files import SUITES
 from benchmark.suite import (
     expand,
     load_suite,
-    suite_names,
     with_algorithms,
     with_budget,
     with_iterations,
@@ -67,7 +68,7 @@ def write(tmp_path: Path):
     return write
 
 
-@pytest.mark.parametrize("name", suite_names())
+@pytest.mark.parametrize("name", SUITES.names())
 def test_built_in_suites_are_valid(name):
     cells = expand(load_suite(name))
     assert len({(cell.hash, cell.evaluation.batch_norm) for cell in cells}) == len(cells)
@@ -77,7 +78,7 @@ def test_built_in_suites_are_valid(name):
     assert {"in-distribution", "cross-domain"} & set(roles)
 
 
-@pytest.mark.parametrize("name", suite_names())
+@pytest.mark.parametrize("name", SUITES.names())
 def test_published_values_of_built_in_suites_say_where_they_are_from(name):
     suite = load_suite(name)
     cells = {cell.label: cell for cell in expand(suite)}
@@ -132,7 +133,7 @@ def test_cells_are_resolved(write):
         ('classes = "train"', 'classes = "test"', r"old: key 'classes' = 'test': role meta-train is about"),
         ("steps = 1", "steps = 3\ncurve_steps = 2", r"curve_steps = 2 is less than steps = 3"),
         ("lr = 1.0", "lr = 0", r"algorithms\.slow\.training: key 'lr' = 0"),
-        ("seeds = [0, 1]", "seeds = [1, 1]", r"the same seed is listed twice"),
+        ("seeds = [0, 1]", "seeds = [1, 1]", r"key 'seeds' = \[1, 1\]: 1 is listed twice"),
         ("seeds = [0, 1]", "seeds = []", r"key 'seeds' = \[\]"),
         ('title = "Small"', 'title = "Small"\nname = "x"', r"unknown key 'name'"),
         ('title = "Small"', 'title = "Small"\ndeviations = [" "]', r"key 'deviations\.0' = ' '"),
@@ -155,6 +156,72 @@ def test_cells_are_resolved(write):
 def test_bad_input_is_refused_with_its_place(write, old, new, message):
     with pytest.raises(UserError, match=message):
         expand(load_suite(write(SMALL, (old, new))))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("inner_lr = 0.1", "inner_lr = inf", r"algorithms\.maml: key 'inner_lr' = .*finite"),
+        ("inner_lr = 0.1", "inner_lr = nan", r"algorithms\.maml: key 'inner_lr'"),
+        (
+            "inner_lr = 0.1",
+            "inner_lr = true",
+            r"algorithms\.maml: key 'inner_lr' = True: input should be a valid number",
+        ),
+        ("lr = 1.0", "lr = inf", r"algorithms\.slow\.training: key 'lr' = inf: .*finite"),
+        ("alphabets = 5", "alphabets = 5\nnoise = inf", r"source: key 'noise' = inf"),
+        ("alphabets = 5", "alphabets = 5\nimage_size = 1000000", r"source: key 'image_size' = 1000000.*4096"),
+        ("ways = 3", 'ways = "3"', r"key 'task\.ways' = '3': input should be a valid integer"),
+        ("ways = 3", "ways = true", r"key 'task\.ways' = True: input should be a valid integer"),
+        ("ways = 3", "ways = 1000000000000", r"key 'task\.ways' = 1000000000000: .*1000000000"),
+        ("seeds = [0, 1]", "seeds = [-1]", r"key 'seeds\.0' = -1"),
+        ("seeds = [0, 1]", f"seeds = [{2**63 - 1}, {2**63}]", r"toml' is not valid|seeds\.1"),
+        ('"new"', '"  "', r"key 'splits\.1\.name' = '  ': a name has no slash"),
+        ('"new"', '".."', r"key 'splits\.1\.name' = '\.\.': a name has"),
+        ('"new"', '"a/b"', r"key 'splits\.1\.name' = 'a/b': a name has"),
+        ('"new"', '"a\\u0000b"', r"key 'splits\.1\.name'.*no control character"),
+        ("[algorithms.slow]", '[algorithms."../slow"]', r"'\.\./slow.*a name has no slash"),
+        ("[algorithms.slow]", "[algorithms.MAML]", r"'maml' and 'MAML' differ in capitals only"),
+        ('title = "Small"', 'title = " "', r"key 'title' = ' '"),
+        ('name = "new"', 'name = "new"\nways = 1', r"split 'new' has ways = 1; allowed: 2 to 3"),
+        ('name = "conv4"', "name = 4", r"model: key 'name' = 4 is no text; allowed: conv4"),
+        ("steps = 1", 'steps = 1\ndiagnostics = ["open", "open"]', r"'open' is listed twice"),
+    ],
+)
+def test_values_that_no_run_can_mean_are_refused(write, old, new, message):
+    with pytest.raises(UserError, match=message):
+        expand(load_suite(write(SMALL, (old, new))))
+
+
+def test_mistakes_of_different_kinds_are_told_together(write):
+    changes = [("ways = 3", "woys = 3"), ("filters = 4", "filter = 4"), ("alphabets = 5", "alphabet = 5")]
+    with pytest.raises(UserError) as error:
+        load_suite(write(SMALL, *changes, ("inner_lr = 0.1", "iner_lr = 1"), ('"reptile"', '"reptil"')))
+    for told in ("'task.woys'", "'filter'", "'alphabet'", "'iner_lr'", "'reptil'"):
+        assert told in str(error.value)
+    with pytest.raises(UserError) as error:
+        load_suite(write(SMALL, *changes[1:], ("inner_lr = 0.1", "inner_lr = -1"), ("lr = 1.0", "lr = -2")))
+    assert len(str(error.value).splitlines()) == 4
+    with pytest.raises(UserError) as error:
+        load_suite(write(SMALL + PUBLISHED, ('name = "new"', 'name = "new"\nways = 7'), ("value = 0.9", "value = 90")))
+    assert len(str(error.value).splitlines()) == 2 and str(error.value).count("small.toml: ") == 2
+
+
+def test_files_that_are_no_suites(tmp_path):
+    (tmp_path / "deep.toml").write_text("a = " + "[" * 100_000)
+    (tmp_path / "folder.toml").mkdir()
+    (tmp_path / "latin.toml").write_bytes(b'title = "\xe9"')
+    os.mkfifo(tmp_path / "pipe.toml")
+    for name, message in {
+        "deep": r"deep\.toml' is nested too deeply|not valid TOML",
+        "folder": r"folder\.toml' is not a file",
+        "latin": r"latin\.toml' cannot be read",
+        "pipe": r"pipe\.toml' is not a file",
+        "nul\0": r"nul\\x00\.toml' cannot be read",
+        "long" * 100: r"cannot be read",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            load_suite(f"{tmp_path}/{name}.toml")
 
 
 def test_unknown_suites_and_files():
@@ -203,6 +270,10 @@ mark = "V"
         ('mark = "V"', "", r"key 'published\.0\.mark' is missing"),
         ('mark = "V"', 'mark = "X"', r"key 'published\.0\.mark' = 'X': input should be 'V', 'S' or 'R'"),
         ('split = "new"', 'split = "newer"', r"a published value is for split 'newer'; allowed: old, new"),
+        ('"maml"\nsplit', '"mamml"\nsplit', r"published\.0: no algorithm 'mamml' in this suite; allowed: maml, slow"),
+        ("value = 0.9", "value = nan", r"key 'published\.0\.value' = nan"),
+        ("value = 0.9", "value = 90.0", r"published\.0: value = 90\.0; an accuracy is a fraction"),
+        ("value = 0.9", "value = 0.9\ninterval = -0.1\nkind = 'std'", r"key 'published\.0\.interval' = -0\.1"),
     ],
 )
 def test_a_published_value_says_where_it_is_from(write, old, new, message):

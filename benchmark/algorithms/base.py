@@ -34,7 +34,7 @@ class Algorithm(BaseModel):
     `meta_gradient` alone.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     paper: ClassVar[str] = ""
     """Citation of the source."""

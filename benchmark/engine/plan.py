@@ -47,7 +47,13 @@ def permitted(plan: Plan, algorithm: Algorithm) -> Plan:
 
 def parse(text: str, plan: Plan) -> Plan:
     """`plan` with the choices that `text` names, such as `vmap traced` or `loop channels-last`; raises UserError."""
-    for word in text.replace(",", " ").split():
+    words = text.replace(",", " ").split()
+    for choices in (get_args(How), FORMS, get_args(Run), ("share", "recompute")):
+        if len(chosen := list(dict.fromkeys(word for word in words if word in choices))) > 1:
+            raise UserError(f"--engine '{text}': {' and '.join(chosen)} exclude each other")
+    if "loop" in words and any(word.startswith("chunk=") for word in words):
+        raise UserError(f"--engine '{text}': a loop takes one task at a time, so it has no chunk")
+    for word in words:
         if word in get_args(How):
             plan = plan._replace(how=word)
         elif word in FORMS:

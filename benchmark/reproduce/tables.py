@@ -7,23 +7,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
 
 from benchmark import registry
-from benchmark.analysis.equivalence import MARGINS, Margin
 from benchmark.errors import UserError
+from benchmark.files import TABLES
 from benchmark.suite import (
     Published,
     Rate,
     Section,
     Suite,
-    read_toml,
-    suites_folder,
     validated,
     with_budget,
     written_suite,
 )
+
+if TYPE_CHECKING:
+    from benchmark.analysis.equivalence import Margin
 
 
 class Column(Section):
@@ -98,28 +100,15 @@ class PaperTable:
         return self.parts[0].suite.task.kind
 
 
-def table_names() -> list[str]:
-    """The built-in tables."""
-    return sorted(path.stem for path in _folder().glob("*.toml"))
-
-
-def table_title(name: str) -> str:
-    """What a built-in table is."""
-    return _read(_folder() / f"{name}.toml").title
-
-
 def load_table(name_or_path: str) -> PaperTable:
     """Read a table by built-in name or by path, with the suites it consists of; needs no torch.
 
     Raises UserError with the file and the place where something is missing or wrong, a suite or a value among it.
     """
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
-        if name_or_path not in table_names():
-            hint = registry.suggest(name_or_path, table_names())
-            raise UserError(f"no table '{name_or_path}'{hint}, or the path of a .toml file")
-        path = _folder() / f"{name_or_path}.toml"
-    table = _read(path)
+    from benchmark.analysis.equivalence import MARGINS, Margin  # scipy takes seconds, which a list of tables need not
+
+    path = TABLES.path(name_or_path)
+    table = validated(TableFile, TABLES.read(path), str(path))
     parts = [_part(column, table, path) for column in table.columns]
     kinds = list(dict.fromkeys(part.suite.task.kind for part in parts))
     if len(kinds) > 1:
@@ -173,14 +162,6 @@ def at_budget(table: PaperTable, budget: str | None) -> PaperTable:
     return replace(table, parts=parts, budget=share)
 
 
-def _folder() -> Path:
-    return suites_folder() / "tables"
-
-
-def _read(path: Path) -> TableFile:
-    return validated(TableFile, read_toml(path, "table", table_names()), str(path))
-
-
 def _part(column: Column, table: TableFile, path: Path) -> Part:
     place = f"{path}: columns.{column.label}"
     file = str(path.parent / column.suite) if column.suite.endswith(".toml") else column.suite
@@ -222,7 +203,8 @@ def _part(column: Column, table: TableFile, path: Path) -> Part:
 
 def _nothing(label: str, split: str) -> Published:
     """What stands for a value that a paper does not print."""
-    return Published(algorithm=label, split=split, value=math.nan, source="no value is printed", mark="V")
+    nothing = Published(algorithm=label, split=split, value=0, source="no value is printed", mark="V")
+    return nothing.model_copy(update={"value": math.nan})
 
 
 def _matches(pattern: str, part: Part, label: str) -> bool:

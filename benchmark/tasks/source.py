@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import abstractmethod
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from annotated_types import Ge, Le
+from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.errors import UserError
 from benchmark.tasks import banks
 from benchmark.tasks.banks import Reading
 from benchmark.tasks.episode import Tasks
 from benchmark.tasks.images import ImageBank
+
+ImageSize = Annotated[int, Ge(1), Le(4096)]
+"""Pixels a side."""
 
 
 class Part(NamedTuple):
@@ -30,7 +34,7 @@ class Source(BaseModel):
     A subclass says what it is (docstring, `licence`, `citation`), declares its options as fields and gives its tasks.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["classification", "regression"]
     licence: ClassVar[str]
@@ -57,7 +61,7 @@ class ImageSource(Source):
     """A source of images: a subclass reads them and says which classes each part has."""
 
     kind: Literal["classification"] = "classification"
-    image_size: PositiveInt = Field(28, description="images are resized to this many pixels a side")
+    image_size: ImageSize = Field(28, description="images are resized to this many pixels a side")
     channels: Literal[1, 3] = Field(1, description="1 for grey, 3 for colour")
     rotations: bool = Field(False, description="add every class turned by 90, 180 and 270 degrees as new classes")
     normalise: bool = Field(

@@ -10,7 +10,8 @@ import torch
 from benchmark.algorithms.maml import MAML
 from benchmark.engine import choice
 from benchmark.engine.choice import choose
-from benchmark.engine.plan import Plan
+from benchmark.engine.plan import Plan, parse
+from benchmark.errors import UserError
 from benchmark.models.conv4 import Conv4
 from benchmark.models.mlp import MLP
 from benchmark.tasks.episode import Episode, TaskSpec
@@ -91,3 +92,19 @@ def test_a_path_that_does_not_work_is_not_chosen(monkeypatch):
 
     monkeypatch.setattr(choice, "TaskMap", Failing)
     assert choose(*images()).how == "vmap"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("vmap loop", "vmap and loop exclude each other"),
+        ("eager, compiled", "eager and compiled exclude each other"),
+        ("plain gemm", "plain and gemm exclude each other"),
+        ("loop chunk=4", "takes one task at a time"),
+        ("chunk=0", "'chunk=0' is not allowed"),
+        ("fast", "'fast' is not allowed"),
+    ],
+)
+def test_words_that_contradict_each_other_are_refused(words, message):
+    with pytest.raises(UserError, match=message):
+        parse(words, Plan())

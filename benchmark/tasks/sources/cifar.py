@@ -7,10 +7,11 @@ from pathlib import PurePosixPath
 from typing import ClassVar
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from benchmark.errors import UserError
 from benchmark.tasks.banks import Reading
+from benchmark.tasks.source import ImageSize
 from benchmark.tasks.sources import pickles
 from benchmark.tasks.sources.archives import opened
 from benchmark.tasks.sources.download import Remote
@@ -37,7 +38,7 @@ class CIFARFS(Pictures):
     per_class = 600
     related: ClassVar[dict[str, str]] = {"fc100": "the same images of the same classes, split otherwise"}
 
-    image_size: PositiveInt = Field(32, description="images are squeezed to this many pixels a side")
+    image_size: ImageSize = Field(32, description="images are squeezed to this many pixels a side")
 
     @classmethod
     def addresses(cls) -> Sequence[Remote]:

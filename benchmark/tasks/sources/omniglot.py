@@ -8,11 +8,12 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from benchmark.errors import UserError
 from benchmark.tasks.banks import Reading
 from benchmark.tasks.images import ImageBank
+from benchmark.tasks.source import ImageSize
 from benchmark.tasks.sources.download import Remote
 from benchmark.tasks.sources.pictures import Pictures
 
@@ -42,7 +43,7 @@ class Omniglot(Pictures):
         "from Omniglot to EMNIST are without it"
     }
 
-    image_size: PositiveInt = Field(28, description="images are resized to this many pixels a side")
+    image_size: ImageSize = Field(28, description="images are resized to this many pixels a side")
     channels: Literal[1, 3] = Field(1, description="1 for grey, 3 for colour")
     split: Literal["vinyals", "random", "no-latin"] = Field("vinyals", description="which characters are for training")
     split_seed: int = Field(0, description="seed of the random split")

@@ -7,12 +7,13 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from benchmark.errors import UserError
 from benchmark.tasks.banks import Reading
 from benchmark.tasks.folders import data_folder
 from benchmark.tasks.images import ImageBank
+from benchmark.tasks.source import ImageSize
 from benchmark.tasks.sources.archives import opened
 from benchmark.tasks.sources.pictures import SUFFIXES, Pictures, images
 
@@ -35,7 +36,7 @@ class UserImages(Pictures):
     about_parts = Pictures.about_parts | {"shares", "split_seed"}
 
     path: str = Field(description="folder, archive (zip or tar) or .npz file")
-    image_size: PositiveInt = Field(28, description="images are resized to this many pixels a side")
+    image_size: ImageSize = Field(28, description="images are resized to this many pixels a side")
     channels: Literal[1, 3] = Field(1, description="1 for grey, 3 for colour")
     invert: bool = Field(False, description="turn dark on light into light on dark")
     shares: tuple[float, float, float] = Field((0.6, 0.2, 0.2), description="shares of train, val and test classes")

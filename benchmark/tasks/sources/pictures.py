@@ -12,10 +12,11 @@ from typing import ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
 from benchmark.errors import UserError
 from benchmark.tasks.banks import Reading
+from benchmark.tasks.source import ImageSize
 from benchmark.tasks.sources.archives import Archive, opened
 from benchmark.tasks.sources.stored import StoredSource
 
@@ -53,7 +54,7 @@ class Pictures(StoredSource):
     places: ClassVar[Sequence[Sequence[str]]]
     """For each archive, where in the data folder it may lie, packed or as a folder; the first that is there is read."""
 
-    image_size: PositiveInt = Field(84, description="images are squeezed to this many pixels a side")
+    image_size: ImageSize = Field(84, description="images are squeezed to this many pixels a side")
     channels: Literal[1, 3] = Field(3, description="1 for grey, 3 for colour")
 
     def paths(self) -> list[Path]:

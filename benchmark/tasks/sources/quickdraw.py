@@ -12,6 +12,7 @@ from pydantic import Field, PositiveInt
 
 from benchmark.errors import UserError
 from benchmark.tasks.banks import Reading
+from benchmark.tasks.source import ImageSize
 from benchmark.tasks.sources.download import Remote
 from benchmark.tasks.sources.stored import StoredSource, pinned
 
@@ -32,7 +33,7 @@ class QuickDraw(StoredSource):
     download_size = "about 40 GB"
     split_file = "quickdraw"
 
-    image_size: PositiveInt = Field(28, description="images are resized to this many pixels a side")
+    image_size: ImageSize = Field(28, description="images are resized to this many pixels a side")
     channels: Literal[1, 3] = Field(1, description="1 for grey, 3 for colour")
     images_per_class: PositiveInt = Field(1000, description="how many drawings of each class are used")
 
