@@ -112,7 +112,7 @@ def _ours(grids: Grids | None, entry: dict, margin: Margin) -> dict:
     if np.isnan(entry["published"]):
         verdict, remark = NOT_PUBLISHED, ""
     elif entry["mark"] == RECALLED:
-        verdict, remark, p = NOT_JUDGED, "a recalled value", np.nan
+        verdict, remark, p = NOT_JUDGED, "only recalled", np.nan
     elif grids.kind == "regression" and diverged > 0 and verdict in (UNDECIDED, CANNOT_TELL):
         verdict, remark = CANNOT_TELL, "diverged episodes decide the mean"
     half, kind = _same_kind(values, Spread.of(entry["kind"]))

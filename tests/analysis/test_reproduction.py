@@ -173,7 +173,7 @@ def test_a_recalled_value_gets_no_verdict(home, value):
     recalled, quoted, absent = table(
         made, entry(value=value, mark="R"), entry(value=value, mark="S"), entry(mark="R", step=9)
     ).to_dict("records")
-    assert (recalled["verdict"], recalled["remark"]) == ("not judged", "a recalled value")
+    assert (recalled["verdict"], recalled["remark"]) == ("not judged", "only recalled")
     assert np.isnan(recalled["p"]) and not np.isnan(quoted["p"])
     assert recalled["difference"] == quoted["difference"]
     assert quoted["verdict"] in ("agrees", "differs")
