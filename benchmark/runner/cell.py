@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import subprocess
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 
@@ -16,14 +19,28 @@ from benchmark import __version__, results
 from benchmark.errors import UserError
 from benchmark.runner.score import missing, score_splits
 from benchmark.runner.train import train
-from benchmark.runner.workbench import Machine, Report, Workbench
+from benchmark.runner.workbench import Machine, Report, Workbench, log
 from benchmark.suite import Cell, as_json
 
 
 def is_done(cell: Cell, store: Path) -> bool:
-    """Whether the cell is trained and scored on every split of its suite whose data are here."""
-    marker = results.read_marker(_marker(cell, store))
-    if marker is None:
+    """Whether the cell is trained and scored on every split of its suite whose data are here, and its files are whole.
+
+    Weights are not looked at, for nothing is left to be done with them.
+    """
+    folder = cell.folder(store)
+    try:
+        marker = results.read_marker(_marker(cell, store))
+        if marker is None or marker["format"] != results.FORMAT:
+            return False
+        results.read_config(folder, marker)
+        for name in ("environment.json", "curve.parquet"):
+            results.read_file(folder, marker, name)
+        for stem in marker["files"].values():
+            results.read_file(folder, marker, f"evaluation/{stem}.parquet")
+            if (folder / f"evaluation/{stem}.npz").is_file():
+                results.read_file(folder, marker, f"evaluation/{stem}.npz")
+    except results.DamagedError:
         return False
     rest = [split for split in cell.suite.test_splits if split.name not in marker["files"]]
     return all(split.optional and missing(split) for split in rest)
@@ -46,17 +63,48 @@ def run_cell(cell: Cell, store: Path, machine: Machine, report: Report = lambda 
 
 def _run(cell: Cell, store: Path, machine: Machine, report: Report) -> None:
     folder, bench = cell.folder(store), Workbench(cell, machine)
-    results.write_json(folder / "config.json", cell.identity)
-    results.write_json(folder / "environment.json", environment(machine.device))
-    meta, record = train(bench, folder, report)
+    _set_marker_aside(_marker(cell, store))
+    sha256 = {"config.json": _kept(folder / "config.json", json.loads(json.dumps(cell.identity)))}
+    trained = train(bench, folder, report, environment(machine.device))
+    sha256["environment.json"] = _kept(folder / "environment.json", trained.environment)
+    sha256["curve.parquet"] = _kept(folder / "curve.parquet", trained.curve)
+    sha256["checkpoint.pt"] = results.sha256((folder / "checkpoint.pt").read_bytes())
     started = time.monotonic()
-    scored = score_splits(bench, meta, folder / "evaluation", report)
+    scored = score_splits(bench, trained.meta, folder / "evaluation", report)
+    sha256 |= {f"evaluation/{name}": digest for name, digest in scored.pop("sha256").items()}
     record = {
-        **record,
+        **trained.record,
         "eval_seconds": time.monotonic() - started,
         "parameters": sum(parameter.numel() for parameter in bench.network.parameters()),
     }
-    results.write_json(_marker(cell, store), {"format": results.FORMAT, **as_json(cell), **scored, "record": record})
+    finished = datetime.now(UTC).isoformat()
+    results.write_marker(folder, {**as_json(cell), **scored, "record": record, "sha256": sha256, "finished": finished})
+
+
+def _set_marker_aside(path: Path) -> None:
+    """Make room for a new marker where there is one that is damaged or of another format."""
+    try:
+        marker = results.read_marker(path)
+        problem = "" if marker is not None and marker["format"] == results.FORMAT else f"'{path}' has another format"
+    except results.DamagedError as error:
+        problem = str(error)
+    if problem and path.is_file():
+        log.warning("%s; it is kept as '%s'", problem, results.set_aside(path).name)
+
+
+def _kept(path: Path, value: Any) -> str:
+    """Write a file unless it is there and says just this; returns its digest. Another one is set aside, and logged."""
+    table = isinstance(value, pd.DataFrame)
+    if path.is_file():
+        try:
+            there = results.read_frame(path) if table else results.read_json(path)
+            if there.equals(value) if table else there == value:
+                return results.sha256(path.read_bytes())
+            problem = f"'{path}' is not that of this training"
+        except results.DamagedError as error:
+            problem = str(error)
+        log.warning("%s; it is written again, and kept as '%s'", problem, results.set_aside(path).name)
+    return results.write_frame(path, value) if table else results.write_json(path, value)
 
 
 def _marker(cell: Cell, store: Path) -> Path:
@@ -70,7 +118,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "metagap": __version__,
         "commit": _commit(),
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "numpy": np.__version__,
         "platform": platform.platform(),
         "device": f"{device.type}: {name}",

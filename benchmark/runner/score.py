@@ -17,6 +17,7 @@ from benchmark import results
 from benchmark.algorithms.base import Params
 from benchmark.engine.evaluate import Evaluation, null_loss, shuffled_support
 from benchmark.errors import UserError
+from benchmark.runner.receipts import digest_of, intact, write_receipt
 from benchmark.runner.workbench import Report, Workbench
 from benchmark.suite import Condition, Split, digest, make_source
 from benchmark.tasks.episode import TaskSpec
@@ -27,14 +28,14 @@ EPISODES_IN_MEMORY = 200
 
 
 def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -> dict[str, Any]:
-    """Score every split that has no file in `folder` yet.
+    """Score every split that these weights have no intact files of in `folder` yet.
 
-    Returns `files`, the stem of each split's files; `episodes`, a digest of each split's test episodes, which is the
-    same for every cell that met the same ones; and `notes` on optional splits that were left out for want of data, and
-    on data of which only a part is here.
+    Returns `files`, the stem of each split's files; `sha256`, the digests of these files; `episodes`, a digest of each
+    split's test episodes, which is the same for every cell that met the same ones; and `notes` on optional splits that
+    were left out for want of data, and on data of which only a part is here.
     """
-    files, episodes, notes = {}, {}, []
-    evaluations = Evaluations(bench)
+    files, sha256, episodes, notes = {}, {}, {}, []
+    evaluations, weights = Evaluations(bench), digest_of(meta)
     for split in bench.cell.suite.test_splits:
         if split.optional and (fault := missing(split)):
             notes.append(f"Split '{split.name}' was left out: {fault}.")
@@ -45,12 +46,18 @@ def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -
         if (remark := make_source(split.source).remark()) and f"{remark}." not in notes:
             notes.append(f"{remark}.")
         stem = _stem(bench, split, episodes[split.name])
-        path = folder / f"{stem}.parquet"
-        if not path.is_file():
-            results.write_arrays(path.with_suffix(".npz"), sampler.sample(drawn))
-            results.write_frame(path, _score_split(evaluations, meta, split, sampler, drawn, report))
+        known = intact(folder, stem, weights)
+        sample, scores = f"{stem}.npz", f"{stem}.parquet"
+        if len(known) < 2:
+            if sample not in known:
+                known[sample] = results.write_arrays(folder / sample, sampler.sample(drawn))
+            if scores not in known:
+                scored = _score_split(evaluations, meta, split, sampler, drawn, report)
+                known[scores] = results.write_frame(folder / scores, scored)
+            write_receipt(folder, stem, weights, known)
         files[split.name] = stem
-    return {"files": files, "episodes": episodes, "notes": notes}
+        sha256 |= known
+    return {"files": files, "sha256": sha256, "episodes": episodes, "notes": notes}
 
 
 def missing(split: Split) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,17 +17,26 @@ from benchmark.engine.capture import Captured
 from benchmark.engine.evaluate import Evaluation
 from benchmark.engine.outer import OuterLoop
 from benchmark.engine.plan import Plan
-from benchmark.errors import UserError
 from benchmark.runner.workbench import Report, Workbench, log, seed_of
 from benchmark.tasks.sampling import Sampler
 
 CURVE_POINTS = 1000
 
 
-def train(bench: Workbench, folder: Path, report: Report) -> tuple[Params, dict[str, Any]]:
+class Trained(NamedTuple):
+    """The end of a meta-training: the selected meta-parameters, what the record says, the curve, and where it ran."""
+
+    meta: Params
+    record: dict[str, Any]
+    curve: pd.DataFrame
+    environment: dict[str, Any]
+
+
+def train(bench: Workbench, folder: Path, report: Report, environment: dict[str, Any]) -> Trained:
     """Meta-train, or go on where a checkpoint in `folder` ends; a finished one is only read.
 
-    Returns the selected meta-parameters and what the record says about the training.
+    environment: what is recorded of the machine if this is where the training ends. A checkpoint that is damaged is set
+    aside, which is logged, and the training begins again.
     """
     path = folder / "checkpoint.pt"
     state = _load(path, bench)
@@ -36,10 +46,9 @@ def train(bench: Workbench, folder: Path, report: Report) -> tuple[Params, dict[
         else:
             record = {"iterations": 0, "selected_iteration": 0, "selection": "none", "train_seconds": 0.0}
             finished = {"selected": bench.meta, "record": record, "curve": []}
-        results.write_frame(folder / "curve.parquet", _curve_frame(finished.pop("curve")))
-        state = {"finished": True, **finished}
-        _save(path, state)
-    return state["selected"], state["record"]
+        state = {"finished": True, **finished, "environment": environment}
+        _save(path, state, bench)
+    return Trained(state["selected"], state["record"], _curve_frame(state["curve"]), state["environment"])
 
 
 class _Training:
@@ -88,7 +97,7 @@ class _Training:
                 self._validate()
             if time.monotonic() - saved > bench.machine.checkpoint_seconds or done == total:
                 saved = time.monotonic()
-                _save(self.path, self._state())
+                _save(self.path, self._state(), bench)
         return self._selected()
 
     def _is_lost(self) -> bool:
@@ -180,14 +189,25 @@ def _load(path: Path, bench: Workbench) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        return torch.load(path, map_location=bench.device, weights_only=True)
-    except Exception as error:
-        raise UserError(f"'{path}' cannot be read ({error}); remove it to train {bench.cell} from the start") from None
+        content = results.read_sealed(path)
+        try:
+            state = torch.load(io.BytesIO(content), map_location=bench.device, weights_only=True)
+        except Exception as error:  # as from a torch that writes otherwise
+            raise results.DamagedError(f"'{path}' cannot be read: {error}") from None
+        if state["cell"] != bench.cell.hash:
+            raise results.DamagedError(f"'{path}' is the checkpoint of another cell")
+    except results.DamagedError as error:
+        log.warning(
+            "%s; it is kept as '%s', and %s is trained from the start", error, results.set_aside(path).name, bench.cell
+        )
+        return None
+    return state
 
 
-def _save(path: Path, state: dict[str, Any]) -> None:
-    with results.atomic(path) as temporary:
-        torch.save(state, temporary)
+def _save(path: Path, state: dict[str, Any], bench: Workbench) -> None:
+    content = io.BytesIO()
+    torch.save({"cell": bench.cell.hash, **state}, content)
+    results.write_sealed(path, content.getvalue())
 
 
 def _copy(params: Params) -> Params:
