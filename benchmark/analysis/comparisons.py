@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.special import nctdtrinc, ndtr
 from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
-from benchmark.analysis.grids import Grids, pair
+from benchmark.analysis.grids import AVERAGE, Grids, pair
 from benchmark.analysis.intervals import (
     EPISODES,
     HIERARCHICAL,
@@ -36,23 +36,15 @@ COLUMNS = [
     "a", "b", "split", "role", "statistic",
     "score_a", "score_b", "difference", "low", "high", "interval", "p",
     "improvement", "improvement_low", "improvement_high", "episode_wins",
-    "seeds", "n_episodes", "verdict",
+    "seeds", "n_episodes", "p_holm", "family", "verdict",
 ]  # fmt: skip
 
 
 def compare(results: Results, a: str, b: str, split: str | None = None, level: float = LEVEL) -> pd.DataFrame:
-    """Algorithm `a` against `b`, paired on the same episodes and seeds, each at its headline step.
+    """Algorithm `a` against `b`: their rows of `all_pairs`, with `a` first.
 
-    One row per split (or only `split`) and statistic:
-
-    - difference, low, high, interval, p: score of a - score of b, over new seeds and new episodes (the hierarchical
-      bootstrap; claimed from three seeds on). With one seed: over the episodes, "seeds not sampled".
-    - improvement, improvement_low/high: P(a > b), the probability that one new training run of a beats one of b
-      (Bouthillier et al. 2021, arXiv 2103.03098), see `probability_of_improvement`. NaN with one seed.
-    - episode_wins: share of (seed, episode) pairs in which a scores higher, ties counted half.
-    - verdict: "<a> better" or "<b> better" if p < 1 - level and P(winner better) may exceed 0.75; "no meaningful
-      difference" if p < 1 - level but it may not; else "cannot tell". With one seed the winner is only
-      "<a> better in this one run".
+    One row per split (or only `split`) and statistic. The correction is that of the report page, over all pairs of
+    algorithms in these results, so that both always come to the same verdict.
 
     Raises:
         UserError: for an unknown algorithm or split, or algorithms that share no seed and episode.
@@ -61,10 +53,13 @@ def compare(results: Results, a: str, b: str, split: str | None = None, level: f
     for name in (a, b):
         if name not in grids.algorithms:
             raise UserError(f"unknown algorithm {name!r}: these results have {_listed(grids.algorithms)}")
-    if split is not None and split not in grids.splits.index:
-        raise UserError(f"unknown split {split!r}: these results have {_listed(grids.splits.index)}")
-    splits = [split] if split is not None else list(grids.splits.index)
-    table = _compared(grids, a, b, splits, level)
+    splits = [*grids.splits.index, *([AVERAGE] if len(grids.domains) > 1 else [])]
+    if split is not None and split not in splits:
+        raise UserError(f"unknown split {split!r}: these results have {_listed(splits)}")
+    splits = [split] if split is not None else splits
+    others = [name for name in grids.algorithms if name not in (a, b)]
+    table = _family(grids, [a, b, *others], splits, level)
+    table = table[(table["a"] == a) & (table["b"] == b)].reset_index(drop=True)
     if table.empty:
         seeds = {
             name: sorted(set(results.episodes.loc[results.episodes["algorithm"] == name, "seed"])) for name in (a, b)
@@ -77,27 +72,33 @@ def compare(results: Results, a: str, b: str, split: str | None = None, level: f
 
 
 def all_pairs(results: Results, level: float = LEVEL) -> pd.DataFrame:
-    """`compare` for every pair of algorithms, with p corrected by Holm.
+    """Every pair of algorithms, paired on the same episodes and seeds, each at its headline step.
 
-    The family of a correction is all pairs on the same split with the same statistic: on each split, the probability of
-    any false "better" is at most 1 - level. Adds the columns p_holm and family (number of pairs in it); the verdict
-    follows p_holm. Pairs that share no seed are left out, and the table is empty for a single algorithm.
+    One row per pair, split and statistic; with several cross-domain splits of the suite's ways and shots also one for
+    their mean, whose split is "average":
+
+    - difference, low, high, interval, p: score of a - score of b, over new seeds and new episodes (the hierarchical
+      bootstrap; claimed from three seeds on). With one seed: over the episodes, "seeds not sampled".
+    - improvement, improvement_low/high: P(a > b), the probability that one new training run of a beats one of b
+      (Bouthillier et al. 2021, arXiv 2103.03098), see `probability_of_improvement`. NaN with one seed.
+    - episode_wins: share of (seed, episode) pairs in which a scores higher, ties counted half; NaN for the average.
+    - p_holm, family: p corrected by Holm over the `family` pairs on the same split with the same statistic: on each
+      split, the probability of any false "better" is at most 1 - level.
+    - verdict: "<a> better" or "<b> better" if p_holm < 1 - level and P(winner better) may exceed 0.75; "no meaningful
+      difference" if p_holm < 1 - level but it may not; else "cannot tell". With one seed the winner is only
+      "<a> better in this one run".
+
+    Pairs that share no seed are left out, and the table is empty for a single algorithm.
     """
     grids = Grids(results)
-    pairs = list(combinations(grids.algorithms, 2))
-    tables = [_compared(grids, a, b, list(grids.splits.index), level) for a, b in pairs]
-    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COLUMNS)
-    family = table.groupby(["split", "statistic"], sort=False)["p"]
-    table["p_holm"] = family.transform(lambda p: holm(p.to_numpy())).astype(float)
-    table["family"] = family.transform("size").astype(int)
-    table["verdict"] = [_verdict(row, row["p_holm"], level) for row in table.to_dict("records")]
-    return table
+    splits = [*grids.splits.index, *([AVERAGE] if len(grids.domains) > 1 else [])]
+    return _family(grids, grids.algorithms, splits, level)
 
 
 def difference(a: np.ndarray, b: np.ndarray, statistic: str = "mean") -> Estimate:
     """The estimate of statistic(a) - statistic(b), paired; `a` and `b` are (S, M) on the same seeds and episodes."""
-    term = Term(a, b)
-    return crossed_estimate(term, statistic) if len(a) > 1 else episodes_estimate([term], statistic)
+    terms = [Term(a, b)]
+    return crossed_estimate(terms, statistic) if len(a) > 1 else episodes_estimate(terms, statistic)
 
 
 def probability_of_improvement(differences: np.ndarray, level: float = LEVEL) -> Interval:
@@ -202,29 +203,55 @@ def _power_warning(n: int, k: int, critical: float, left_out: int) -> str:
     return " ".join(sentences)
 
 
-def _compared(grids: Grids, a: str, b: str, splits: list[str], level: float) -> pd.DataFrame:
-    rows = []
-    for split in splits:
-        paired = pair(grids.get(a, split), grids.get(b, split))
-        if paired is None:
-            continue
-        for statistic in grids.statistics:
-            rows.append(
-                {"a": a, "b": b, "split": split, "role": grids.splits.at[split, "role"], "statistic": statistic}
-                | _row(*paired, a, b, statistic, level)
-            )
-    return pd.DataFrame(rows, columns=COLUMNS)
+def _family(grids: Grids, algorithms: list[str], splits: list[str], level: float) -> pd.DataFrame:
+    """Every pair of `algorithms`, the earlier one first, with p corrected over the pairs of a split and statistic."""
+    rows = [
+        {"a": a, "b": b, "split": split, "role": grids.role(split), "statistic": statistic}
+        | _row(paired, statistic, level)
+        for a, b in combinations(algorithms, 2)
+        for split in splits
+        if (paired := _paired(grids, a, b, split))
+        for statistic in grids.statistics
+    ]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    family = table.groupby(["split", "statistic"], sort=False)["p"]
+    table["p_holm"] = family.transform(lambda p: holm(p.to_numpy())).astype(float)
+    table["family"] = family.transform("size").astype(int)
+    table["verdict"] = [_verdict(row, row["p_holm"], level) for row in table.to_dict("records")]
+    return table
 
 
-def _row(left: np.ndarray, right: np.ndarray, a: str, b: str, statistic: str, level: float) -> dict:
-    seeds, episodes = left.shape
-    estimate = difference(left, right, statistic)
+def _paired(grids: Grids, a: str, b: str, split: str) -> list[Term]:
+    """The difference of a and b on a split as one term, their average difference over the domains as several; or []."""
+    domains = grids.domains if split == AVERAGE else [split]
+    grids_of = [(grids.get(a, domain), grids.get(b, domain)) for domain in domains]
+    if any(grid is None for sides in grids_of for grid in sides):
+        return []
+    seeds = sorted(set.intersection(*(set(grid.index) for sides in grids_of for grid in sides)))
+    pairs = [pair(left.loc[seeds], right.loc[seeds]) for left, right in grids_of]
+    if any(paired is None for paired in pairs):
+        return []
+    return [Term(*paired, weight=1 / len(domains)) for paired in pairs]
+
+
+def _row(terms: list[Term], statistic: str, level: float) -> dict:
+    seeds, episodes = len(terms[0].values), min(term.n_episodes for term in terms)
+    estimate = crossed_estimate(terms, statistic) if seeds > 1 else episodes_estimate(terms, statistic)
     kind = HIERARCHICAL if seeds > 1 else f"{EPISODES}, {NOT_SAMPLED}"
     interval = estimate.interval(kind, seeds if seeds > 1 else episodes, level)
-    improvement = probability_of_improvement(Term(left, right).per_seed(statistic), level)
-    row = {
-        "score_a": Term(left).per_seed(statistic).mean(),
-        "score_b": Term(right).per_seed(statistic).mean(),
+    with np.errstate(invalid="ignore"):
+        left, right, differences = (
+            np.sum([term.per_seed(statistic) for term in part], axis=0)
+            for part in (
+                [t._replace(minus=None) for t in terms],
+                [Term(t.minus, weight=t.weight) for t in terms],
+                terms,
+            )
+        )
+    improvement = probability_of_improvement(differences, level)
+    return {
+        "score_a": left.mean(),
+        "score_b": right.mean(),
         "difference": interval.center,
         "low": interval.low,
         "high": interval.high,
@@ -233,11 +260,14 @@ def _row(left: np.ndarray, right: np.ndarray, a: str, b: str, statistic: str, le
         "improvement": improvement.center,
         "improvement_low": improvement.low,
         "improvement_high": improvement.high,
-        "episode_wins": np.mean(left > right) + np.mean(left == right) / 2,
+        "episode_wins": _wins(terms[0]) if len(terms) == 1 else np.nan,
         "seeds": seeds,
         "n_episodes": episodes,
     }
-    return row | {"verdict": _verdict(row | {"a": a, "b": b}, row["p"], level)}
+
+
+def _wins(term: Term) -> float:
+    return float(np.mean(term.values > term.minus) + np.mean(term.values == term.minus) / 2)
 
 
 def _verdict(row: dict, p: float, level: float) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis.grids import Grids, pair
+from benchmark.analysis.grids import AVERAGE, Grids, pair
 from benchmark.analysis.intervals import (
     EPISODES,
     LEVEL,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from benchmark.results import Results
 
 COLUMNS = ["algorithm", "gap", "split", "statistic", "value", "low", "high", "interval", "seeds", "formula"]
-AVERAGE = "average"
 
 
 class Gap(NamedTuple):
@@ -95,8 +94,8 @@ def _gaps(grids: Grids, algorithm: str, suite: dict) -> Iterator[Gap]:
 
 def _between_splits(grids: Grids, algorithm: str) -> Iterator[Gap]:
     """Gaps between two splits: their episodes are independent."""
-    train, recurring = _home(grids, "meta-train"), _home(grids, "recurring-task")
-    new, domains = _home(grids, "in-distribution"), _home(grids, "cross-domain")
+    train, recurring = grids.home("meta-train"), grids.home("recurring-task")
+    new, domains = grids.home("in-distribution"), grids.home("cross-domain")
 
     def score(split: str) -> pd.DataFrame | None:
         return grids.get(algorithm, split)
@@ -154,7 +153,7 @@ def _shifts(grids: Grids, algorithm: str, suite: dict) -> Iterator[Gap]:
     """The same tasks at other ways and shots; a split without a home counterpart of its role and source is left out."""
     sources = {split["name"]: split.get("source") for split in suite["splits"]}
     for split, about in grids.splits[~grids.splits["home"]].iterrows():
-        peers = _home(grids, about["role"])
+        peers = grids.home(about["role"])
         same_source = [peer for peer in peers if sources.get(peer) == sources.get(split)]
         if about["role"] == "in-distribution":
             same_source += peers
@@ -169,11 +168,6 @@ def _shifts(grids: Grids, algorithm: str, suite: dict) -> Iterator[Gap]:
                 "the suite's ways and shots − other ways and shots",
                 _terms(sides, [1.0, -1.0]),
             )
-
-
-def _home(grids: Grids, role: str) -> list[str]:
-    splits = grids.splits
-    return list(splits.index[splits["home"] & (splits["role"] == role)])
 
 
 def _terms(sides: list[pd.DataFrame], weights: list[float]) -> list[Term]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 STANDARD = "standard"
 KEY = ["algorithm", "split", "condition"]
+AVERAGE = "average"
+"""The name of the mean over the cross-domain splits, where a split's name stands otherwise."""
 
 
 class Grids:
@@ -36,12 +38,26 @@ class Grids:
         self.headline = {name: suite["algorithms"][name]["evaluation"]["steps"] for name in self.algorithms}
         self.splits = _splits(episodes, suite, self.kind)
         self._groups = _grouped(episodes, self.kind)
+        self._grids: dict[tuple, pd.DataFrame | None] = {}
 
     @property
     def keys(self) -> list[tuple[str, str, str]]:
         """Every (algorithm, split, condition) that has episodes, in the order of the suite; "standard" comes first."""
         algorithms, splits = self.algorithms, list(self.splits.index)
         return sorted(self._groups, key=lambda k: (algorithms.index(k[0]), splits.index(k[1]), k[2] != STANDARD, k[2]))
+
+    def home(self, role: str) -> list[str]:
+        """The splits of a role with the ways and shots of the suite's own task."""
+        return list(self.splits.index[self.splits["home"] & (self.splits["role"] == role)])
+
+    @property
+    def domains(self) -> list[str]:
+        """The cross-domain splits with the ways and shots of the suite's own task: those that are averaged over."""
+        return self.home("cross-domain")
+
+    def role(self, split: str) -> str:
+        """The role of a split; that of the average is cross-domain."""
+        return "cross-domain" if split == AVERAGE else self.splits.at[split, "role"]
 
     def steps(self, algorithm: str, split: str) -> list[int]:
         """The recorded inner steps of condition "standard"."""
@@ -61,8 +77,14 @@ class Grids:
         Columns: query_score, support_score, query_loss, diverged. NaN scores are -inf and NaN losses inf. `step` is the
         algorithm's headline step if not given. An episode that some seed lacks is left out, for the grid is crossed.
         """
-        group = self._groups.get((algorithm, split, condition))
         step = self.headline[algorithm] if step is None else step
+        key = (algorithm, split, condition, step, column)
+        if key not in self._grids:  # every pair of algorithms asks for the same ones
+            self._grids[key] = self._made(*key)
+        return self._grids[key]
+
+    def _made(self, algorithm: str, split: str, condition: str, step: int, column: str) -> pd.DataFrame | None:
+        group = self._groups.get((algorithm, split, condition))
         if group is None or step not in group.index.unique("step"):
             return None
         grid = group.loc[step][column].astype(float).unstack("episode").dropna(axis="columns")

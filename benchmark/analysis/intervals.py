@@ -203,7 +203,7 @@ def hierarchical_bootstrap(
     """
     grid = _grid(values)
     kind = HIERARCHICAL if len(grid) > 1 else f"{HIERARCHICAL}, {NOT_SAMPLED}"
-    return crossed_estimate(Term(grid), statistic, resamples, seed).interval(kind, len(grid), level)
+    return crossed_estimate([Term(grid)], statistic, resamples, seed).interval(kind, len(grid), level)
 
 
 def seeds_estimate(terms: Sequence[Term], statistic: str = "mean") -> Estimate:
@@ -224,26 +224,29 @@ def episodes_estimate(terms: Sequence[Term], statistic: str = "mean") -> Estimat
     return Estimate(float(center), parts)
 
 
-def crossed_estimate(term: Term, statistic: str = "mean", resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
-    """The mean over seeds, with the variance of new seeds AND new episodes in the crossed design.
+def crossed_estimate(
+    terms: Sequence[Term], statistic: str = "mean", resamples: int = RESAMPLES, seed: int = 0
+) -> Estimate:
+    """The sum of `terms` averaged over the seeds, with the variance of new seeds AND new episodes, crossed.
 
     With value(s, m) = mu + a_s + b_m + e_sm, the mean has variance A/S + B/M + E/(S M). Two parts add up to it without
     counting E twice:
 
-    - seeds: var(per-seed statistics) / S, with S - 1 in the denominator. This is the variance of a bootstrap over the
+    - seeds: var(per-seed sums) / S, with S - 1 in the denominator. This is the variance of a bootstrap over the
       seeds times S / (S - 1), and estimates A/S + E/(S M).
-    - episodes: what the seeds cannot show, the luck of the episodes that they share. It is the covariance between two
-      seeds when the episodes are resampled jointly, averaged over the pairs of seeds, and estimates B/M.
+    - episodes, one part for each term, whose episodes are independent of the others': what the seeds cannot show, the
+      luck of the episodes that they share. It is the covariance between two seeds when the episodes are resampled
+      jointly, averaged over the pairs of seeds, and estimates B/M.
     """
-    per_seed = term.per_seed(statistic)
-    n = len(per_seed)
-    seeds = (_variance_of_mean(per_seed), n - 1)
-    if n < 2:
-        return Estimate(float(per_seed.mean()), (seeds,))
-    covariance = term.episode_covariance(statistic, resamples, seed)
-    shared = (covariance.sum() - np.trace(covariance)) / (n * (n - 1))
     with np.errstate(invalid="ignore"):
-        return Estimate(float(per_seed.mean()), (seeds, (float(np.maximum(shared, 0)), term.n_episodes - 1)))
+        per_seed = np.sum([term.per_seed(statistic) for term in terms], axis=0)
+        n = len(per_seed)
+        parts = [(_variance_of_mean(per_seed), n - 1)]
+        for term in terms if n > 1 else ():
+            covariance = term.episode_covariance(statistic, resamples, seed)
+            shared = (covariance.sum() - np.trace(covariance)) / (n * (n - 1))
+            parts.append((float(np.maximum(shared, 0)), term.n_episodes - 1))
+        return Estimate(float(per_seed.mean()), tuple(parts))
 
 
 def summarise(values: ArrayLike, statistic: str) -> Array:

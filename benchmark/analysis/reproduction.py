@@ -145,7 +145,7 @@ def _sampled(values: np.ndarray) -> tuple[float, list[Source]]:
         estimate = episodes_estimate([Term(values)])
         units = [(EPISODES, n_episodes)]
     else:
-        estimate = crossed_estimate(Term(values))
+        estimate = crossed_estimate([Term(values)])
         units = [(SEEDS, n_seeds), (EPISODES, n_episodes)]
     sources = [Source(name, n, part[0]) for (name, n), part in zip(units, estimate.parts, strict=True)]
     return estimate.center, sources

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.analysis import comparisons, gaps, reproduction, scores
+from benchmark.analysis.grids import AVERAGE
 from benchmark.report.measure import Measure
 
 ROLE_ORDER = ("meta-train", "recurring-task", "meta-val", "in-distribution", "cross-domain")
@@ -120,12 +121,16 @@ class Frames:
         """The splits of a role with the suite's own ways and shots."""
         return [name for name in self.plain_splits() if self.splits[name]["role"] == role]
 
-    def split_groups(self) -> list[tuple[str, list[str]]]:
-        """(role, splits) in the order training to cross-domain; splits of another shape come last, as one group."""
+    def split_groups(self, average: bool = False) -> list[tuple[str, list[str]]]:
+        """(role, splits) in the order training to cross-domain; splits of another shape come last, as one group.
+
+        With `average`, the mean over the cross-domain splits follows them.
+        """
         roles = {name: split["role"] for name, split in self.splits.items()}
         plain = self.plain_splits()
         others = [role for role in dict.fromkeys(roles.values()) if role not in ROLE_ORDER]
         groups = [(role, [name for name in plain if roles[name] == role]) for role in (*ROLE_ORDER, *others)]
+        groups = [(role, [*names, AVERAGE] if average and role == "cross-domain" else names) for role, names in groups]
         groups.append((SHIFT_GROUP, [name for name in self.splits if self.is_shifted(name)]))
         return [(role, names) for role, names in groups if names]
 
@@ -175,6 +180,17 @@ class Frames:
         return self.pairs[self.pairs["statistic"] == self.measure.statistic]
 
     @property
+    def correction(self) -> str:
+        """What the p-values and verdicts of the comparisons are corrected for."""
+        return correction(self.headline_pairs())
+
+    def best(self, split: str, statistic: str | None = None) -> list[str]:
+        """The algorithms with the best finite score of a split (several if equal); none if there is only one score."""
+        table = self.headline_scores(statistic)
+        table = table[(table["split"] == split) & np.isfinite(table["score"])]
+        return list(table.loc[table["score"] == table["score"].max(), "algorithm"]) if len(table) > 1 else []
+
+    @property
     def statistics(self) -> list[str]:
         """The statistics that are there, mean first."""
         return [name for name in STATISTICS if name in set(self.scores["statistic"])]
@@ -187,6 +203,18 @@ class Frames:
     def has_divergence(self) -> bool:
         """Whether the share of diverged episodes is worth a table: regression, or any episode that diverged."""
         return self.measure.log or bool((self.scores["diverged"] > 0).any())
+
+
+def correction(pairs: pd.DataFrame) -> str:
+    """What the verdicts of these comparisons follow, the same words on the page and in the terminal."""
+    families = sorted(set(pairs["family"]))
+    count = f"{families[0]} to {families[-1]}" if len(families) > 1 else f"{families[0]}" if families else "no"
+    pairs_of = "only pair" if count == "1" else f"{count} pairs"
+    runs = " in this one run" if len(pairs) and pairs["seeds"].max() == 1 else ""
+    return (
+        f"The verdict is “better{runs}” at p < 0.05 after Holm's correction over the {pairs_of} of each split; the "
+        "intervals are not corrected."
+    )
 
 
 def is_shifted(suite: dict[str, Any], name: str) -> bool:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
@@ -14,6 +17,7 @@ from benchmark.report.measure import MISSING, probability, share, uncertain
 
 SCORE = "score"
 ZERO_STEP = "zero-step score"
+WRAP = 16  # characters of a line in the headings of a LaTeX table
 LATEX = str.maketrans(
     {
         **{character: "\\" + character for character in "&%$#_{}"},
@@ -21,6 +25,8 @@ LATEX = str.maketrans(
         **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"},
         **{"±": r"$\pm$", "∞": r"$\infty$", "−": "$-$", "–": "--", "→": r"$\to$", "“": "``", "”": "''"},
         **{"√": r"$\surd$", "²": r"$^2$", "·": r"$\cdot$", "×": r"$\times$", "≈": r"$\approx$", "Δ": r"$\Delta$"},
+        **{"…": r"\dots{}", "—": "---", "’": "'", "‘": "`", "≤": r"$\leq$", "≥": r"$\geq$", "`": r"\textasciigrave{}"},
+        **{"α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "λ": r"$\lambda$", "σ": r"$\sigma$"},
     }
 )
 
@@ -61,29 +67,51 @@ class Table:
                 spans.append((group, 1))
         return spans
 
-    def flat(self) -> pd.DataFrame:
-        """The frame with one heading row: a group is written before its columns."""
-        return self.frame.rename(columns={c: f"{group}: {c}" for c, group in self.groups.items() if group})
-
     def csv(self) -> str:
-        """Comma-separated, as displayed."""
-        return self.flat().to_csv(index=False)
+        """Comma-separated, as displayed, with one heading row: a group is written before its columns."""
+        names = {c: f"{group}: {c}" for c, group in self.groups.items() if group}
+        return self.frame.rename(columns=names).to_csv(index=False)
 
     def markdown(self) -> str:
         """A pipe table with caption and notes below."""
-        frame = self.flat()
         align = ["---" if self.is_left(c) else "---:" for c in self.frame.columns]
-        rows = [list(frame.columns), align, *frame.itertuples(index=False)]
-        lines = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
-        return "\n\n".join(["\n".join(lines), self.caption, *self.notes]) + "\n"
+        groups = [self.groups.get(c, "") for c in self.frame.columns]
+        heads = [
+            f"{_md(group)}:<br>{_md(c)}" if group else _md(c)
+            for group, c in zip(groups, self.frame.columns, strict=True)
+        ]
+        rows = [heads, align, *self._set(_md, "**{}**").itertuples(index=False)]
+        lines = ["| " + " | ".join(row) + " |" for row in rows]
+        return "\n\n".join(["\n".join(lines), *map(_md, (self.caption, *self.notes))]) + "\n"
 
     def latex(self) -> str:
-        """A booktabs table, with one heading row, notes at the end of the caption; needs the package booktabs."""
-        frame = self.frame.map(_tex)
-        frame.columns = [_tex(c) for c in self.flat().columns]
-        align = "".join("l" if self.is_left(c) else "r" for c in self.frame.columns)
+        """A booktabs table, notes at the end of the caption, never wider than a line; needs booktabs and graphicx."""
+        frame = self._set(_tex, r"\textbf{{{}}}")
+        align = "".join("l" if self.is_left(c) else "r" for c in frame.columns)
+        heads = [_stacked(c, "l" if self.is_left(c) else "r") for c in frame.columns]
+        groups = [_tex(self.groups.get(c, "")) for c in frame.columns]
+        frame.columns = pd.MultiIndex.from_arrays([groups, heads]) if self.groups else heads
         caption = _tex(" ".join([self.caption, *self.notes]))
-        return frame.to_latex(index=False, escape=False, column_format=align, caption=caption, label=f"tab:{self.name}")
+        text = frame.to_latex(
+            index=False, escape=False, column_format=align, multicolumn_format="c", caption=caption,
+            label=f"tab:{self.name}", position="htbp",
+        )  # fmt: skip
+        fit = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%" + "\n"
+        text = text.replace(r"\caption", "\\centering\n\\caption", 1).replace(
+            r"\begin{tabular}", fit + r"\begin{tabular}"
+        )
+        return text.replace(r"\end{tabular}", "\\end{tabular}}")
+
+    def _set(self, escape: Callable[[str], str], bold: str) -> pd.DataFrame:
+        """The frame as escaped text, the best cells in bold."""
+        columns = {
+            column: [
+                bold.format(escape(text)) if (row, column) in self.best else escape(text)
+                for row, text in enumerate(self.frame[column])
+            ]
+            for column in self.frame.columns
+        }
+        return pd.DataFrame(columns, columns=self.frame.columns, dtype=str)
 
     def records(self) -> list[dict]:
         """The rows for the page: cells with their role, and whether the row opens a new block of first labels."""
@@ -130,10 +158,7 @@ def scores(frames: Frames, condition: str = "standard", statistic: str | None = 
     labels = {name: frames.split_label(name) for name in groups}
     best = set()
     for name in groups:
-        ranked = table[(table["split"] == name) & table["score"].map(math.isfinite)]
-        if len(ranked) > 1:
-            winner = ranked.loc[ranked["score"].idxmax(), "algorithm"]
-            best.add((frames.algorithms.index(winner), labels[name]))
+        best |= {(frames.algorithms.index(winner), labels[name]) for winner in frames.best(name, statistic)}
     return Table(
         name=f"scores-{statistic}" if frames.measure.log else "scores",
         caption=f"{frames.measure.heading}: {STATISTICS[statistic]} at the headline inner step, "
@@ -238,8 +263,9 @@ def comparisons(frames: Frames) -> Table | None:
     table = table[table["role"].isin(("in-distribution", "cross-domain"))]
     if table.empty:
         return None
-    groups = {name: role for role, names in frames.split_groups() for name in names if name in set(table["split"])}
-    labels = {name: frames.split_label(name) for name in groups}
+    groups = {name: role for role, names in frames.split_groups(average=True) for name in names}
+    groups = {name: role for name, role in groups.items() if name in set(table["split"])}
+    labels = {name: frames.gap_row(name) for name in groups}
     rows, best = [], set()
     for position, ((a, b), part) in enumerate(table.groupby(["a", "b"], sort=False)):
         row = {"first": a, "second": b}
@@ -253,8 +279,7 @@ def comparisons(frames: Frames) -> Table | None:
         name="comparisons",
         caption=f"First minus second in {frames.measure.gap_unit}, positive where the first is better, paired on the "
         f"same episodes and seeds; 95% interval: {' or '.join(dict.fromkeys(table['interval']))}. "
-        "Bold: one of the two is better at p < 0.05 after Holm's correction over the pairs of the split"
-        + (" (in this one run)." if frames.seeds == 1 else "."),
+        f"Bold: one of the two is better. {frames.correction}",
         frame=pd.DataFrame(rows, columns=columns).fillna(MISSING),
         groups={labels[name]: role for name, role in groups.items()},
         labels=2,
@@ -269,7 +294,7 @@ def all_comparisons(frames: Frames) -> Table | None:
         return None
     rows = [
         {
-            "split": frames.split_label(pair["split"]),
+            "split": frames.gap_row(pair["split"]),
             "first": pair["a"],
             "second": pair["b"],
             "difference": frames.measure.gap(pair["difference"], pair["low"], pair["high"]),
@@ -284,8 +309,9 @@ def all_comparisons(frames: Frames) -> Table | None:
     return Table(
         name="comparisons-all",
         caption=f"Differences in {frames.measure.gap_unit}, first minus second, paired; 95% interval: "
-        f"{' or '.join(dict.fromkeys(table['interval']))}. P(first > second): the probability that one new training "
-        "run of the first beats one of the second, with its 95% interval. Episodes won: ties count half.",
+        f"{' or '.join(dict.fromkeys(table['interval']))}. {frames.correction} P(first > second): the probability that "
+        "one new training run of the first beats one of the second, with its 95% interval. Episodes won: ties count "
+        "half.",
         frame=pd.DataFrame(rows),
         labels=3,
         plain=frozenset({"verdict"}),
@@ -396,7 +422,7 @@ def all_tables(frames: Frames) -> dict[str, Table]:
 
 
 def _ordered(frames: Frames, table: pd.DataFrame, algorithm: str = "algorithm") -> pd.DataFrame:
-    splits = [name for _, names in frames.split_groups() for name in names]
+    splits = [name for _, names in frames.split_groups(average=True) for name in names]
     keys = {"_split": table["split"].map(splits.index), "_algorithm": table[algorithm].map(frames.algorithms.index)}
     return table.assign(**keys).sort_values(["_split", "_algorithm"], kind="stable")
 
@@ -420,4 +446,18 @@ def _seconds(value: float) -> str:
 
 
 def _tex(text: str) -> str:
-    return str(text).translate(LATEX)
+    """Text as LaTeX; a cell that begins like an argument of the line break before it is protected from that."""
+    escaped = "-{}-".join(part.translate(LATEX) for part in " ".join(str(text).split()).split("--"))
+    return f"{{{escaped[0]}}}{escaped[1:]}" if escaped[:1] in ("[", "*") else escaped
+
+
+def _stacked(heading: str, align: str) -> str:
+    """A heading in lines of about `WRAP` characters."""
+    lines = [_tex(line) for line in textwrap.wrap(str(heading), WRAP, break_long_words=False)]
+    return rf"\shortstack[{align}]{{" + r" \\ ".join(lines) + "}" if len(lines) > 1 else "".join(lines)
+
+
+def _md(text: str) -> str:
+    """Text as Markdown, so that nothing in it is read as markup."""
+    escaped = re.sub(r"[\\`*|\[\]]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", " ".join(str(text).split()))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,9 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from benchmark.report import published as beside
-from benchmark.report.frames import ROLE_ORDER, SHIFT_GROUP, Frames, is_shifted, split_label
+from benchmark.report.frames import ROLE_ORDER, SHIFT_GROUP, Frames, correction, is_shifted, split_label
 from benchmark.report.measure import MISSING, Measure, number, probability, share
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ def print_scores(frames: Frames, console: Console) -> None:
     }
     mean = "interquartile mean over the episodes" if measure.log else "mean over the episodes"
     title = f"{measure.heading} ({mean}; {_interval(table)})"
-    _grid(console, title, _score_rows(frames.suite, table), text, list(table["algorithm"].unique()))
+    best = {(split, algorithm) for split in table["split"].unique() for algorithm in frames.best(split)}
+    _grid(console, title, _score_rows(frames.suite, table), text, list(table["algorithm"].unique()), best)
     if measure.log or (table["diverged"] > 0).any():
         shares = {(row["split"], row["algorithm"]): share(row["diverged"]) for row in table.to_dict("records")}
         rows = _score_rows(frames.suite, table)
@@ -87,18 +90,20 @@ def print_comparison(frame: pd.DataFrame, a: str, b: str, results: Results, cons
     frame = frame[frame["statistic"] == measure.statistic]
     kinds = ", ".join(dict.fromkeys(frame["interval"]))
     out = new_table(f"{a} − {b} in {measure.gap_unit}, positive: {a} is better (95% interval: {kinds})")
-    for heading in ("split", "role", "difference", "p", f"P({a} better)", "verdict"):
+    for heading in ("split", "role", "difference", "p", "p (Holm)", "P(first > second)", "verdict"):
         out.add_column(escape(heading), justify="left" if heading in ("split", "role", "verdict") else "right")
     for row in frame.to_dict("records"):
         out.add_row(
-            escape(row["split"]),
+            escape(split_label(results.suite, row["split"])),
             row["role"],
             measure.gap(row["difference"], row["low"], row["high"]),
             probability(row["p"]),
+            probability(row["p_holm"]),
             number(row["improvement"], 2),
             coloured(row["verdict"]),
         )
     console.print(out)
+    console.print(f"[dim]{escape(correction(frame))}[/]")
 
 
 def as_json(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -121,7 +126,10 @@ def _score_rows(suite: dict[str, Any], table: pd.DataFrame) -> list[tuple[str, s
     return sorted(rows, key=lambda row: order.index(row[0]))
 
 
-def _grid(console: Console, title: str, rows: list[tuple[str, str, str]], text: dict, algorithms: list[str]) -> None:
+def _grid(
+    console: Console, title: str, rows: list[tuple[str, str, str]], text: dict, algorithms: list[str],
+    best: Container[tuple[str, str]] = (),
+) -> None:  # fmt: skip
     """Rows of (group, label, key) by algorithms; algorithms that do not fit beside each other follow below."""
     widest = max(len(value) for value in [*text.values(), *algorithms]) + 3
     label = min(LABEL, max(max(len(name) + 2, len(group)) for group, name, _ in rows))
@@ -138,7 +146,8 @@ def _grid(console: Console, title: str, rows: list[tuple[str, str, str]], text: 
         for group, name, key in rows:
             if group != before:
                 out.add_row(f"[dim]{escape(group)}[/]")
-            out.add_row(Padding(escape(name), (0, 0, 0, 2)), *[text.get((key, a), MISSING) for a in shown])
+            cells = [Text(text.get((key, a), MISSING), style="bold" if (key, a) in best else "") for a in shown]
+            out.add_row(Padding(escape(name), (0, 0, 0, 2)), *cells)
             before = group
         console.print(out)
 

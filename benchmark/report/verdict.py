@@ -109,8 +109,7 @@ def _few_seeds(frames: Frames) -> list[str]:
         return []
     return [
         f"Corrected for {count} pairs, a difference has to reach p < {0.05 / count:.1g} to be told, which "
-        f"{frames.seeds} seeds can hardly give: more seeds or fewer algorithms tell more, and `metagap compare` looks "
-        "at one pair."
+        f"{frames.seeds} seeds can hardly give: more seeds or fewer algorithms tell more."
     ]
 
 

@@ -60,6 +60,11 @@ class Bench:
         )
         return self
 
+    def only(self, *algorithms):
+        """The same without the other algorithms."""
+        self.frames = [frame for frame in self.frames if frame["algorithm"].iloc[0] in algorithms]
+        return self
+
     def results(self):
         # Shuffled rows: nothing may depend on their order.
         episodes = pd.concat(self.frames, ignore_index=True).sample(frac=1, random_state=0).reset_index(drop=True)

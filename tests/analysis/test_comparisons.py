@@ -1,3 +1,5 @@
+from itertools import permutations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,7 @@ from benchmark.analysis.comparisons import (
     over_suites,
     probability_of_improvement,
 )
-from benchmark.analysis.intervals import hierarchical_bootstrap
+from benchmark.analysis.intervals import Estimate, hierarchical_bootstrap
 from benchmark.errors import UserError
 
 
@@ -133,13 +135,52 @@ def test_all_pairs_correct_over_the_pairs_of_a_split(bench, only, rng):
     assert len(table) == 2 * 6 and (table["family"] == 6).all()
     for _, family in table.groupby("split"):
         assert family["p_holm"].to_numpy() == pytest.approx(holm(family["p"].to_numpy()))
-    plain = only(compare(results, "a", "d", "away"))
     row = only(table, a="a", b="d", split="away")
-    assert row["difference"] == plain["difference"] and row["p"] == plain["p"]
+    plain = only(all_pairs(made.only("a", "d").results()), split="away")  # two algorithms: nothing to correct
+    assert row["difference"] == plain["difference"] and row["p"] == plain["p"] == plain["p_holm"]
     strict = table["p_holm"] > 0.05
     assert (table.loc[strict, "verdict"] == "cannot tell").all()
     assert (table.loc[~strict, "verdict"] == table.loc[~strict, "b"] + " better").all() and (~strict).any()
     assert ((table["p"] < 0.05) & strict).any()  # the correction changes a verdict here
+
+
+def test_compare_says_what_all_pairs_say_whichever_is_named_first(bench, only, rng):
+    made = bench(steps=dict.fromkeys("abcd", 5)).split("home", "in-distribution")
+    made.split("away", "cross-domain").split("far", "cross-domain")
+    for name, level in zip("abcd", (0.5, 0.5, 0.53, 0.7), strict=True):
+        for split in ("home", "away", "far"):
+            made.add(split, level + rng.normal(0, 0.02, (4, 1)) + rng.normal(0, 0.05, (4, 30)), algorithm=name)
+    results = made.results()
+    table = all_pairs(results)
+    for a, b in permutations("abcd", 2):
+        found = compare(results, a, b)
+        assert found["split"].tolist() == ["home", "away", "far", "average"]
+        for row in found.to_dict("records"):
+            same = only(table, a=min(a, b), b=max(a, b), split=row["split"])
+            assert (row["verdict"], row["family"]) == (same["verdict"], same["family"])
+            assert (row["p"], row["p_holm"]) == pytest.approx((same["p"], same["p_holm"]), rel=1e-9)
+    changed = (table["p"] < 0.05) & (table["verdict"] == "cannot tell")
+    assert changed.any()  # without the correction these would be "better"
+
+
+def test_the_mean_over_the_domains_is_compared_as_well(bench, only, rng):
+    """By hand: the per-seed means over the domains; the luck of the episodes of every domain is its own."""
+    made = bench(steps={"maml": 5, "reptile": 5}).split("home", "in-distribution")
+    made.split("near", "cross-domain").split("far", "cross-domain").split("other", "cross-domain", ways=10)
+    scores = {split: rng.uniform(size=(2, 3, 40)) for split in ("home", "near", "far", "other")}
+    for split, (a, b) in scores.items():
+        made.add(split, a).add(split, b, algorithm="reptile")
+    row = only(compare(made.results(), "maml", "reptile", "average"))
+    near, far = (a - b for a, b in (scores["near"], scores["far"]))  # of 10 ways: not averaged
+    per_seed = (near.mean(axis=1) + far.mean(axis=1)) / 2
+    assert row["difference"] == pytest.approx(per_seed.mean()) and row["role"] == "cross-domain"
+    shared = [(np.cov(d).sum() - np.trace(np.cov(d))) / 6 / 40 / 4 for d in (near, far)]
+    parts = ((per_seed.var(ddof=1) / 3, 2), *((max(part, 0), 39) for part in shared))
+    assert row["p"] == pytest.approx(Estimate(per_seed.mean(), parts).p_value())
+    assert np.isnan(row["episode_wins"])
+    one = bench(steps={"maml": 5, "reptile": 5}).split("near", "cross-domain")
+    one.add("near", scores["near"][0]).add("near", scores["near"][1], algorithm="reptile")
+    assert compare(one.results(), "maml", "reptile")["split"].tolist() == ["near"]
 
 
 def test_a_single_algorithm_has_no_pairs(bench):

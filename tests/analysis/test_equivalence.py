@@ -154,7 +154,7 @@ def simulate(rng, truth, seeds, published_sd, published_n, seed_sd=0.3, episode_
         if seeds == 1:
             estimate, units = episodes_estimate([Term(grid)]), [("episodes", m)]
         else:
-            estimate, units = crossed_estimate(Term(grid)), [("seeds", seeds), ("episodes", m)]
+            estimate, units = crossed_estimate([Term(grid)]), [("seeds", seeds), ("episodes", m)]
         sources = [Source(name, n, part[0]) for (name, n), part in zip(units, estimate.parts, strict=True)]
         verdicts.append(compare(estimate.center, sources, published, spread, 1.0).verdict)
     return {verdict: verdicts.count(verdict) / REPETITIONS for verdict in set(verdicts)}

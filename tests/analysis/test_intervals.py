@@ -174,13 +174,13 @@ def test_crossed_variance_by_hand():
     values = np.array([[1.0, 2.0, 6.0], [3.0, 2.0, 10.0]])
     seeds = 2.0 / 2  # per-seed means 3 and 5: variance 2, over 2 seeds
     shared = (-2 * -2 + -1 * -3 + 3 * 5) / 2 / 3  # the sample covariance of the two rows, over 3 episodes
-    found = crossed_estimate(Term(values))
+    found = crossed_estimate([Term(values)])
     assert found.center == 4 and np.array(found.parts) == pytest.approx(np.array([(seeds, 1), (shared, 2)]))
 
 
 def test_episodes_that_pull_seeds_apart_add_nothing():
     values = np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.5]])
-    assert crossed_estimate(Term(values)).parts[1] == (0.0, 2)
+    assert crossed_estimate([Term(values)]).parts[1] == (0.0, 2)
 
 
 def test_independent_terms_add_their_variances(rng):

@@ -57,7 +57,7 @@ def test_the_difference_varies_with_seeds_episodes_and_what_was_published(home):
     known = table(made, entry()).iloc[0]
     exact = table(made, entry(interval=None)).iloc[0]
     assert bool(exact["exact"]) and exact["high"] - exact["low"] < known["high"] - known["low"]
-    interval = crossed_estimate(Term(scores)).interval("", 0)
+    interval = crossed_estimate([Term(scores)]).interval("", 0)
     assert (exact["high"] - exact["low"]) / 2 == pytest.approx(interval.half)
 
 

@@ -1,9 +1,13 @@
 import csv
+import html
 import io
 import json
 import math
 import re
+import shutil
+import subprocess
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
@@ -33,7 +37,13 @@ def untex(text):
         (r"$\pm$", "±"), (r"$\infty$", "∞"), ("$-$", "−"), ("--", "–"), (r"\textless{}", "<"), (r"\textgreater{}", ">"),
     ):  # fmt: skip
         text = text.replace(tex, character)
+    text = re.sub(r"\\textbf\{(.*)\}", r"\1", text)
+    text = re.sub(r"^\{([\[*])\}", r"\1", text)
     return re.sub(r"\\([&%$#_{}])", r"\1", text)
+
+
+def unmd(text):
+    return html.unescape(re.sub(r"\\(.)", r"\1", text.removeprefix("**").removesuffix("**")))
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])
@@ -45,7 +55,7 @@ def test_the_three_formats_agree(frames, kind):
         assert cells
         assert list(csv.reader(io.StringIO(table.csv())))[1:] == cells
         pipes = [line for line in table.markdown().splitlines() if line.startswith("| ")][2:]
-        assert [re.split(r"(?<!\\) \| ", line[2:-2]) for line in pipes] == cells
+        assert [[unmd(cell) for cell in re.split(r"(?<!\\) \| ", line[2:-2])] for line in pipes] == cells
         body = table.latex().split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
         rows = [[untex(cell.strip()) for cell in re.split(r"(?<!\\)&", line.rstrip("\\ "))] for line in body]
         assert rows == cells
@@ -56,6 +66,70 @@ def test_a_table_in_a_file_of_its_own_says_what_its_reader_should_know(frames):
     for table in tables.all_tables(one).values():
         assert table.markdown().endswith(f"\n\n{one.notes[0]}\n")
         assert one.notes[0] in " ".join(untex(table.latex()).split())
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_what_the_caption_says_is_bold_is_bold_in_every_format(frames, kind):
+    """Any table with a caption that speaks of bold, and the cells of the page's own."""
+    promised = [table for table in tables.all_tables(frames[kind]).values() if "Bold:" in table.caption]
+    assert len(promised) >= 2 and any(table.best for table in promised)
+    for table in promised:
+        page = [cell["text"] for row in table.records() for cell in row["cells"] if cell["best"]]
+        assert len(page) == len(table.best)
+        body = table.latex().split(r"\midrule")[1]
+        assert [untex(cell) for cell in re.findall(r"\\textbf\{([^{}]*)\}", body)] == page
+        assert [unmd(cell) for cell in re.findall(r"\*\*(.+?)\*\*", table.markdown())] == page
+
+
+def test_equal_scores_are_both_the_best_and_a_score_alone_is_none(frames):
+    one = frames["classification"]
+    scores = one.scores.copy()
+    scores.loc[scores["algorithm"].isin(["maml", "reptile"]) & (scores["split"] == "Omniglot test"), "score"] = 0.99
+    tied = replace(one, scores=scores)
+    assert tied.best("Omniglot test") == ["maml", "reptile"]
+    assert replace(one, scores=scores[scores["algorithm"] == "maml"]).best("Omniglot test") == []
+    cells = {column for row, column in tables.scores(tied).best if row == 2}
+    assert "Omniglot test" in cells
+
+
+HOSTILE = "a_b & c%d #1 $x$ {y} ~^ <i> |p| \\n [0.1] *star* `code` 50 ± 3 −2 --out"
+
+
+def test_nothing_in_a_cell_is_read_as_markup():
+    frame = pd.DataFrame({"algorithm": ["[first]", HOSTILE, "*"], HOSTILE: ["1.0", HOSTILE, "–"]})
+    table = tables.Table("t", HOSTILE, frame, groups={HOSTILE: HOSTILE}, best=frozenset({(1, HOSTILE)}))
+    latex = table.latex()
+    for line in latex.splitlines():  # nothing special is left without its backslash
+        for known in (r"\\(?=$| )", r"\\(text\w+|dots)\b(\{\})?", r"\\[&%$#_{}]", r"\$\\?[\w-]+\$", " & "):
+            line = re.sub(known, "", line)
+        assert not re.search(r"[#%&~^_$]", line) or "resizebox" in line, line
+    rows = latex.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+    assert not any(row.lstrip().startswith(("[", "*")) for row in rows)  # would be an argument of the line above
+    lines = table.markdown().splitlines()
+    assert [len(re.findall(r"(?<!\\)\|", line)) for line in lines[:5]] == [3] * 5
+    assert "<" not in table.markdown().replace("<br>", "") and unmd(lines[3].split(" | ")[0][2:]) == HOSTILE
+
+
+def test_headings_of_a_latex_table_are_grouped_and_wrapped(frames):
+    latex = tables.scores(frames["classification"]).latex()
+    head = latex.split(r"\toprule")[1].split(r"\midrule")[0]
+    assert r"\multicolumn{3}{c}{cross-domain}" in head
+    assert r"\shortstack[r]{Omniglot train, \\ held-out images}" in head
+    assert latex.count("{") == latex.count("}") and r"\resizebox" in latex
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_latex_compiles(frames, kind, tmp_path):
+    frame = pd.DataFrame({"algorithm": ["[first]", HOSTILE, "*"], HOSTILE: ["1.0", HOSTILE, "–"]})
+    hostile = tables.Table("t", HOSTILE, frame, groups={HOSTILE: HOSTILE}, best=frozenset({(1, HOSTILE)}))
+    body = "\n\\clearpage\n".join(t.latex() for t in (hostile, *tables.all_tables(frames[kind]).values()))
+    preamble = "\\documentclass{article}\n\\usepackage{booktabs,graphicx}\n\\begin{document}\n"
+    (tmp_path / "t.tex").write_text(f"{preamble}{body}\\end{{document}}\n", encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, done.stdout[-1500:]
 
 
 def test_scores_are_printed_in_the_units_of_the_field(frames):
@@ -94,6 +168,7 @@ def test_comparisons_are_bold_exactly_where_the_data_can_tell(frames):
     table = tables.comparisons(one)
     pairs = one.headline_pairs()
     told = pairs[pairs["role"].isin(["in-distribution", "cross-domain"])]["verdict"].str.contains("better")
+    assert "average" in table.frame.columns and table.groups["average"] == "cross-domain"
     assert 0 < told.sum() < len(told)
     assert len(table.best) == told.sum()
 
@@ -178,6 +253,24 @@ def test_verdict_counts_many_algorithms_and_says_what_few_seeds_cannot_tell():
     text = verdict.plain(verdict.verdict(replace(frames, pairs=told)))
     assert "The data can tell it from 6 others, but not from scratch" in text
     assert "Corrected for" not in text
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+def test_the_terminal_compares_in_the_words_of_the_page(results, frames, kind):
+    one = frames[kind]
+    page = tables.all_comparisons(one)
+    assert one.correction in page.caption and one.correction in tables.comparisons(one).caption
+    for a, b in permutations(one.algorithms, 2):
+        console = Console(width=140, file=io.StringIO(), color_system=None)
+        found = compare(results[kind], a, b)
+        terminal.print_comparison(found, a, b, results[kind], console)
+        text = console.file.getvalue()
+        assert one.correction in " ".join(text.split())
+        rows = page.frame[page.frame[["first", "second"]].apply(set, axis=1) == {a, b}]
+        assert len(rows) >= 4
+        for row in rows.to_dict("records"):
+            line = next(line for line in text.splitlines() if line.strip().startswith(row["split"] + "  "))
+            assert line.rstrip().endswith(row["verdict"]) and row["p (Holm)"] in line
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])
