@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-import tempfile
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +12,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from benchmark import __version__
 from benchmark.report import figures, tables, theme
+from benchmark.report.folder import publish
 from benchmark.report.frames import Frames, task_shape
 from benchmark.report.verdict import verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+SIGNATURE = b"metagap</title>"
+"""What every page of ours has in it."""
 
 INTERVALS = (
     ("episodes", "New episodes for these very runs: t over the episodes. The convention of most papers."),
@@ -34,8 +37,8 @@ INTERVALS = (
 def write_report(frames: Frames, out: Path) -> Path:
     """Write `out/index.html`, `out/figures/` and `out/tables/`, and return the path of the page.
 
-    Everything is made in a temporary folder first and moved only when it is whole: a report that fails leaves the old
-    one as it was. The page makes no request to anywhere.
+    Everything is made before anything is written: a report that fails leaves the old one as it was. The page makes no
+    request to anywhere. Raises UserError where a file cannot be written.
 
     Args:
         frames: the analysed results of one suite.
@@ -43,18 +46,11 @@ def write_report(frames: Frames, out: Path) -> Path:
     """
     drawn = draw(frames)
     made = tables.all_tables(frames)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:
-        folder = Path(name)
-        svgs = _write_figures(drawn, folder / "figures")
-        _write_tables(frames, made, folder / "tables")
-        (folder / "index.html").write_text(render(frames, svgs, made), encoding="utf-8")
-        out.mkdir(exist_ok=True)
-        for part in ("figures", "tables"):
-            if (out / part).exists():
-                (out / part).rename(folder / f"old-{part}")
-            (folder / part).rename(out / part)
-        (folder / "index.html").replace(out / "index.html")
+    svgs = {name: figures.to_svg(figure) for name, figure in drawn.items()}
+    files = {f"figures/{name}.svg": svg.encode() for name, svg in svgs.items()}
+    files |= {f"figures/{name}.png": figures.to_png(figure) for name, figure in drawn.items()}
+    files |= {f"tables/{name}": text.encode() for name, text in _table_files(frames, made).items()}
+    publish({**files, "index.html": render(frames, svgs, made).encode()}, out, SIGNATURE)
     return out / "index.html"
 
 
@@ -138,23 +134,14 @@ def sample_names(frames: Frames) -> dict[str, str]:
     return {split: f"sample-{number}-{slug}" for number, (split, slug) in enumerate(slugs.items(), 1)}
 
 
-def _write_figures(drawn: dict[str, Figure], folder: Path) -> dict[str, str]:
-    folder.mkdir()
-    svgs = {}
-    for name, figure in drawn.items():
-        svgs[name] = figures.to_svg(figure)
-        (folder / f"{name}.svg").write_text(svgs[name], encoding="utf-8")
-        (folder / f"{name}.png").write_bytes(figures.to_png(figure))
-    return svgs
-
-
-def _write_tables(frames: Frames, made: dict[str, tables.Table], folder: Path) -> None:
-    (folder / "data").mkdir(parents=True)
+def _table_files(frames: Frames, made: dict[str, tables.Table]) -> dict[str, str]:
+    """The tables as they are shown, and the numbers behind them."""
+    files = {}
     for name, table in made.items():
-        for suffix, text in (("csv", table.csv()), ("md", table.markdown()), ("tex", table.latex())):
-            (folder / f"{name}.{suffix}").write_text(text, encoding="utf-8")
+        files |= {f"{name}.csv": table.csv(), f"{name}.md": table.markdown(), f"{name}.tex": table.latex()}
     for name in ("scores", "runs", "steps", "gaps", "pairs", "published", "cells"):
-        getattr(frames, name).to_csv(folder / "data" / f"{name}.csv", index=False)
+        files[f"data/{name}.csv"] = getattr(frames, name).to_csv(index=False)
+    return files
 
 
 def _facts(frames: Frames) -> list[tuple[str, str]]:

@@ -15,10 +15,13 @@ from rich.table import Table as RichTable
 
 from benchmark.analysis.equivalence import Margin
 from benchmark.report import published as beside
+from benchmark.report.folder import publish
 from benchmark.report.measure import CLASSIFICATION, MISSING, REGRESSION, Measure
 from benchmark.report.tables import Table
 from benchmark.report.terminal import coloured, new_table
 
+SIGNATURE = b"\n## Deviations from the protocol\n"
+"""What every table of ours has in it as Markdown."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WIDE = 100
 """Columns of a terminal that a table of values, verdicts and errors needs."""
@@ -167,14 +170,15 @@ def write(found: Reproduction, out: Path) -> Path:
 
     The numbers have six digits: the last bits of a sum depend on the machine that adds.
     """
-    out.mkdir(parents=True, exist_ok=True)
     made = table(found)
-    (out / "reproduction.csv").write_text(made.csv(), encoding="utf-8")
-    (out / "reproduction.tex").write_text(made.latex(), encoding="utf-8")
-    found.cells.to_csv(out / "cells.csv", index=False, float_format="%.6g")
-    page = out / "reproduction.md"
-    page.write_text(_markdown(found, made), encoding="utf-8")
-    return page
+    files = {
+        "reproduction.csv": made.csv(),
+        "reproduction.tex": made.latex(),
+        "cells.csv": found.cells.to_csv(index=False, float_format="%.6g"),
+        "reproduction.md": _markdown(found, made),
+    }
+    publish({name: text.encode() for name, text in files.items()}, out, SIGNATURE)
+    return out / "reproduction.md"
 
 
 def _markdown(found: Reproduction, made: Table) -> str:

@@ -187,7 +187,7 @@ def test_the_same_store_elsewhere_gives_the_same_bytes(done, tmp_path):
     write(read(done.load(), done.store), tmp_path / "first")
     write(read(done.load(), copy), tmp_path / "second")
     files = sorted(path.name for path in (tmp_path / "first").iterdir())
-    assert files == ["cells.csv", "reproduction.csv", "reproduction.md", "reproduction.tex"]
+    assert files == [".metagap.json", "cells.csv", "reproduction.csv", "reproduction.md", "reproduction.tex"]
     for name in files:
         text = (tmp_path / "first" / name).read_bytes()
         assert text == (tmp_path / "second" / name).read_bytes()
