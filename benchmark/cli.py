@@ -134,9 +134,10 @@ def report(
     json: Json = False,
 ) -> None:
     """Print scores and gaps of finished results and write the report page; needs no torch and no data."""
+    from benchmark.files import folder_name
     from benchmark.results import read
 
-    name = Path(suite).stem
+    name = folder_name(Path(suite).stem, "SUITE")
     _present(read(results, name, variant), out / name, json)
 
 
@@ -210,10 +211,11 @@ def compare(
 ) -> None:
     """Compare two algorithms on the same episodes and seeds: which is better, by how much, can the data tell?"""
     from benchmark.analysis.comparisons import compare as compare_pair
+    from benchmark.files import folder_name
     from benchmark.report import terminal
     from benchmark.results import read
 
-    found = read(results, Path(suite).stem, variant)
+    found = read(results, folder_name(Path(suite).stem, "SUITE"), variant)
     frame = compare_pair(found, a, b)
     if json:
         _print_json(terminal.as_json(frame))

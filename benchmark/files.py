@@ -10,6 +10,27 @@ from typing import Any
 from benchmark.errors import UserError
 from benchmark.registry import suggest
 
+DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(1, 10))}
+"""Names that mean a device on Windows."""
+
+
+def fault_of_name(name: str) -> str:
+    """What keeps a name from being that of a folder; empty where nothing does."""
+    if not 0 < len(name) <= 60:
+        return f"a name has 1 to 60 characters, not {len(name)}"
+    if name != name.strip() or name.startswith(".") or any(c in "/\\" or not c.isprintable() for c in name):
+        return "a name has no slash, no control character, no dot at its start and no space around it"
+    if name.partition(".")[0].casefold() in DEVICES or name.endswith("."):
+        return "a name has no dot at its end, and is none of a device, such as nul or con"
+    return ""
+
+
+def folder_name(name: str, what: str) -> str:
+    """The name, if a folder can be called so; raises UserError where none can. what: where it was given."""
+    if fault := fault_of_name(name):
+        raise UserError(f"{what}: {name!r}: {fault}")
+    return name
+
 
 @dataclass(frozen=True)
 class Files:

@@ -8,7 +8,8 @@ import inspect
 import json
 import tomllib
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,15 +31,15 @@ from pydantic import (
 
 from benchmark import registry
 from benchmark.errors import UserError
-from benchmark.files import SUITES
+from benchmark.files import SUITES, fault_of_name, folder_name
 
 MOST = 10**9
 """What anything that is counted may be at most: beyond it lie typing errors."""
 
 
 def _name(value: str) -> str:
-    if value != value.strip() or value.startswith(".") or any(c in "/\\" or not c.isprintable() for c in value):
-        raise ValueError("a name has no slash, no control character, no dot at its start and no space around it")
+    if fault := fault_of_name(value):
+        raise ValueError(fault)
     return value
 
 
@@ -53,7 +54,7 @@ Count = Annotated[int, Ge(0), Le(MOST)]
 Seed = Annotated[int, Ge(0), Lt(2**63)]
 Rate = Annotated[float, Gt(0)]
 Text = Annotated[str, Field(pattern=r"\S")]
-Name = Annotated[str, Field(min_length=1, max_length=60), AfterValidator(_name)]
+Name = Annotated[str, AfterValidator(_name)]
 """Of a split or an algorithm's entry: it stands in tables, and in the names of files."""
 Role = Literal["meta-train", "meta-val", "recurring-task", "in-distribution", "cross-domain"]
 Condition = Literal["standard", "transductive", "inductive", "shuffled", "open"]
@@ -494,20 +495,48 @@ def with_algorithms(suite: Suite, wanted: Iterable[str]) -> Suite:
 
     Raises UserError for a name that is neither in the suite nor registered nor a file.
     """
-    chosen = {}
+    chosen, others = {}, []
     for name in [label for one in wanted for label in (suite.algorithms if one == "all" else [one])]:
         if name in suite.algorithms:
             chosen[name] = suite.algorithms[name].model_copy(update={"on_request": False})
+        elif ".py:" in name:
+            others.append(name)
+        elif name in registry.names("algorithm"):
+            chosen[name] = Entry(algorithm=name)
         else:
-            if ".py:" not in name and name not in registry.names("algorithm"):
-                allowed = list(dict.fromkeys([*suite.algorithms, *registry.names("algorithm")]))
-                hint = f"{registry.suggest(name, allowed, 'metagap list algorithms')}, or path/to/file.py:ClassName"
-                raise UserError(f"--algorithm: unknown algorithm '{name}'{hint}")
-            chosen[name.rpartition(":")[2].lower()] = Entry(algorithm=name)
+            allowed = list(dict.fromkeys([*suite.algorithms, *registry.names("algorithm")]))
+            hint = f"{registry.suggest(name, allowed, 'metagap list algorithms')}, or path/to/file.py:ClassName"
+            raise UserError(f"--algorithm: unknown algorithm '{name}'{hint}")
+    for label, name in _labels(
+        others, {label.casefold() for label in [*suite.algorithms, *registry.names("algorithm")]}
+    ).items():
+        chosen[label] = Entry(algorithm=name)
     changed = suite.model_copy(update={"algorithms": chosen})
     for label, entry in chosen.items():
         _resolve_entry(changed, label, entry, f"--algorithm {label}")
     return changed
+
+
+def _labels(plugins: Sequence[str], taken: Collection[str]) -> dict[str, str]:
+    """A label for each `path/to/file.py:ClassName`: the name of the class, with that of the file where this is taken.
+
+    Raises UserError where that does not tell them apart either.
+    """
+    files = {(Path(path).resolve(), cls): name for name in reversed(plugins) for path, _, cls in [name.rpartition(":")]}
+    classes = Counter(cls.lower() for _, cls in files)
+    labels: dict[str, str] = {}
+    for (path, cls), name in reversed(files.items()):
+        label = cls.lower()
+        if label in taken or classes[label] > 1:
+            label = f"{label}-{path.stem}"
+        folder_name(label, f"--algorithm {name}")
+        if label in taken or label in labels:
+            other = labels.get(label, label)
+            raise UserError(
+                f"--algorithm: '{other}' and '{name}' would both be called '{label}'; rename a file or class"
+            )
+        labels[label] = name
+    return labels
 
 
 def written_cell(suite: Suite, label: str, seed: int) -> Cell:
@@ -587,7 +616,8 @@ def _checked(table: Mapping[str, Any], path: Path) -> Suite:
     """The suite of a table, as it is written."""
     if "name" in table:
         raise UserError(f"{path}: unknown key 'name': a suite is called by the name of its file")
-    return validated(Suite, {"name": path.stem, **table}, str(path))
+    name = folder_name(path.stem, f"suite file {str(path)!r}: a suite is called by the name of its file")
+    return validated(Suite, {"name": name, **table}, str(path))
 
 
 def _resolve_entry(suite: Suite, label: str, entry: Entry, place: str) -> dict[str, Any]:

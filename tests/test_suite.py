@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from benchmark.files import SUITES
 from benchmark.suite import (
     expand,
     load_suite,
+    resolve,
     with_algorithms,
     with_budget,
     with_iterations,
@@ -376,3 +378,36 @@ def test_the_hash_changes_with_what_training_depends_on_and_nothing_else(write):
     cells = expand(with_seeds(load_suite(write()), [0, 5]))
     assert cells[0].hash == base[0]
     assert cells[2].hash != base[0]
+
+
+@pytest.mark.parametrize(
+    "stem",
+    [".", "..", ".hidden", " ", " small", "a\nb", "a\0b", "..\\up", "NUL", "con.v2", "small.", "x" * 61, "é" * 90],
+)
+def test_a_suite_is_called_as_a_folder_can_be(write, stem):
+    path = Path(write(SMALL))
+    with pytest.raises(UserError, match=r"called by the name of its file: '.*': a name has|cannot be read") as error:
+        resolve(tomllib.loads(path.read_text()), path.with_name("small.toml").parent / f"{stem}.toml")
+    assert "\n" not in str(error.value)
+
+
+def test_plugins_of_the_same_name_have_labels_of_their_own(write, tmp_path):
+    suite = load_suite(write(SMALL))
+    for name in ("one", "two", "sub/one"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.py").write_text(
+            "from benchmark.algorithms.maml import MAML\n\n\nclass Mine(MAML):\n    pass\n\n\nclass Reptile(MAML):\n"
+            "    pass\n"
+        )
+    one, two, sub = (f"{tmp_path}/{name}.py:Mine" for name in ("one", "two", "sub/one"))
+
+    def labels(*wanted: str) -> dict[str, str]:
+        return {label: entry.algorithm for label, entry in with_algorithms(suite, wanted).algorithms.items()}
+
+    assert labels(one) == {"mine": one}
+    assert labels(one, "maml", two) == {"maml": "maml", "mine-one": one, "mine-two": two}
+    assert labels(one, f"{tmp_path}/sub/../one.py:Mine") == {"mine": one}
+    reptile = f"{tmp_path}/one.py:Reptile"
+    assert labels(reptile, "reptile") == {"reptile": "reptile", "reptile-one": reptile}
+    with pytest.raises(UserError, match=r"one\.py:Mine' and '.*one\.py:Mine' would both be called 'mine-one'"):
+        labels(one, sub)

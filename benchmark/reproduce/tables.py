@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from benchmark import registry
 from benchmark.errors import UserError
-from benchmark.files import TABLES
+from benchmark.files import TABLES, folder_name
 from benchmark.suite import (
     Published,
     Rate,
@@ -108,6 +108,7 @@ def load_table(name_or_path: str) -> PaperTable:
     from benchmark.analysis.equivalence import MARGINS, Margin  # scipy takes seconds, which a list of tables need not
 
     path = TABLES.path(name_or_path)
+    folder_name(path.stem, f"table file {str(path)!r}: a table is called by the name of its file")
     table = validated(TableFile, TABLES.read(path), str(path))
     parts = [_part(column, table, path) for column in table.columns]
     kinds = list(dict.fromkeys(part.suite.task.kind for part in parts))
