@@ -24,12 +24,36 @@ app = typer.Typer(
     help="How far does a meta-learner generalize? Meta-trains algorithms on suites and reports their gaps.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 data_app = typer.Typer(help="The data sets: what is here, fetch one, check it, compare two.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
-SuiteName = Annotated[str, typer.Argument(metavar="SUITE", help="A built-in suite, or the path of a .toml file.")]
+
+def _completed(what: str) -> Any:
+    """For the shell's completion: the names of this kind that begin as what was typed."""
+
+    def names(incomplete: str) -> list[str]:
+        from benchmark.files import SUITES, TABLES
+        from benchmark.registry import names
+
+        found = {"suite": SUITES.names, "table": TABLES.names}.get(what, lambda: names(what))()  # type: ignore[arg-type]
+        return [name for name in found if name.startswith(incomplete)]
+
+    return names
+
+
+SuiteName = Annotated[
+    str,
+    typer.Argument(
+        metavar="SUITE",
+        help="A built-in suite, or the path of a .toml file.",
+        autocompletion=_completed("suite"),
+    ),
+]
+Seeds = Annotated[
+    list[int] | None,
+    typer.Option("--seed", "-s", metavar="S", min=0, max=2**63 - 1, help="Only this one (repeatable)."),
+]
 ResultsFolder = Annotated[Path, typer.Option("--results", metavar="DIR", help="Where results lie.")]
 ReportsFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where reports go.")]
 DataFolder = Annotated[
@@ -38,7 +62,9 @@ DataFolder = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Jobs = Annotated[int | None, typer.Option(min=1, metavar="N", help="Cells side by side; default: cores or GPUs.")]
+Jobs = Annotated[
+    int | None, typer.Option(min=1, max=4096, metavar="N", help="Cells side by side; default: cores or GPUs.")
+]
 Compile = Annotated[
     bool | None,
     typer.Option("--compile/--no-compile", help="Compile the meta-step; default: where it pays.", show_default=False),
@@ -49,7 +75,7 @@ Engine = Annotated[
 Memory = Annotated[
     str | None, typer.Option(metavar="SIZE", help="What the tasks computed at once may take, such as 8G.")
 ]
-CheckpointEvery = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Time between checkpoints.")]
+CheckpointEvery = Annotated[float, typer.Option(min=0, max=86400, metavar="SECONDS", help="Time between checkpoints.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say what the engine chooses and why.")]
 Variant = Annotated[
     str | None, typer.Option(metavar="HASH", help="Which configuration of the suite; the last one run by default.")
@@ -66,6 +92,32 @@ def main() -> None:
     except CellError as error:
         print(f"metagap: some cells failed\n{error}", file=sys.stderr)
         sys.exit(1)
+    except BrokenPipeError:  # as of `metagap ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        sys.exit(_internal(error))
+
+
+def _internal(error: Exception) -> int:
+    """Tell of a fault of metagap itself in one line; the traceback goes to a file."""
+    import tempfile
+    import traceback
+
+    if os.environ.get("METAGAP_TRACEBACK"):
+        raise error
+    if isinstance(error, OSError) and error.filename:
+        print(f"metagap: '{error.filename}': {error.strerror}", file=sys.stderr)
+        return 2
+    told = f"metagap: {type(error).__name__}: {error}".splitlines()[0]
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="metagap-", suffix=".txt", delete=False, encoding="utf-8") as file:
+            traceback.print_exception(error, file=file)
+        where = f"the traceback is in {file.name}"
+    except OSError:  # no room
+        where = "METAGAP_TRACEBACK=1 shows the traceback"
+    print(f"{told}; this is a fault of metagap: {where}", file=sys.stderr)
+    return 1
 
 
 @app.callback(invoke_without_command=True)
@@ -83,14 +135,16 @@ def run(
     algorithm: Annotated[
         list[str] | None,
         typer.Option(
-            "--algorithm", "-a", metavar="A", help="Only this one (repeatable): a label, a name or FILE.py:CLASS."
+            "--algorithm",
+            "-a",
+            metavar="A",
+            help="Only this one (repeatable): a label, a name or FILE.py:CLASS.",
+            autocompletion=_completed("algorithm"),
         ),
     ] = None,
-    seed: Annotated[
-        list[int] | None, typer.Option("--seed", "-s", metavar="S", help="Only this one (repeatable).")
-    ] = None,
+    seed: Seeds = None,
     iterations: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Outer steps, instead of the suite's.")
+        int | None, typer.Option(min=0, max=10**9, metavar="N", help="Outer steps, instead of the suite's.")
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the suite (repeatable).")
@@ -143,7 +197,14 @@ def report(
 
 @app.command()
 def reproduce(
-    table: Annotated[str, typer.Argument(metavar="TABLE", help="A built-in table, or the path of a .toml file.")],
+    table: Annotated[
+        str,
+        typer.Argument(
+            metavar="TABLE",
+            help="A built-in table, or the path of a .toml file.",
+            autocompletion=_completed("table"),
+        ),
+    ],
     cells: Annotated[
         list[str] | None,
         typer.Option(metavar="PATTERN", help="Only these (repeatable): suites or algorithms, such as 'omniglot*'."),
@@ -155,9 +216,7 @@ def reproduce(
         Path | None, typer.Option("--from", metavar="DIR", help="Run nothing: the table from these results.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Run nothing: what there is to do.")] = False,
-    seed: Annotated[
-        list[int] | None, typer.Option("--seed", "-s", metavar="S", help="Only this one (repeatable).")
-    ] = None,
+    seed: Seeds = None,
     data: DataFolder = None,
     results: ResultsFolder = Path("results"),
     out: ReportsFolder = Path("reports"),
@@ -210,6 +269,8 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compare two algorithms on the same episodes and seeds: which is better, by how much, can the data tell?"""
+    if a == b:
+        raise UserError(f"compare: A and B are both '{a}'; name two algorithms")
     from benchmark.analysis.comparisons import compare as compare_pair
     from benchmark.files import folder_name
     from benchmark.report import terminal
@@ -330,7 +391,13 @@ def check(
 
 @app.command(name="list")
 def list_(
-    what: Annotated[str, typer.Argument(metavar="suites|tables|algorithms|sources|models")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="suites|tables|algorithms|sources|models",
+            autocompletion=lambda: ["suites", "tables", "algorithms", "sources", "models"],
+        ),
+    ],
     json: Json = False,
 ) -> None:
     """List suites, tables of papers, algorithms, sources or models, each with a line of explanation."""
@@ -381,7 +448,7 @@ def get(names: Annotated[list[str], typer.Argument(metavar="SOURCE...")], data: 
     """Download data sets into the data folder; what broke off goes on where it was."""
     from benchmark.tasks import catalogue
 
-    _use_data(data)
+    _use_data(data, create=True)
     try:
         for name in names:
             catalogue.get(name, _console())
@@ -513,9 +580,14 @@ def _warn_of_clashes(kind: Kind | None) -> None:
         print(f"metagap: {message}", file=sys.stderr)
 
 
-def _use_data(folder: Path | None) -> None:
+def _use_data(folder: Path | None, create: bool = False) -> None:
     """Set the data folder for this process and its workers."""
     if folder is not None:
+        if create:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UserError(f"--data '{folder}' cannot be made: {error.strerror}") from None
         if not folder.is_dir():
             raise UserError(f"--data '{folder}' is not a folder")
         os.environ["METAGAP_DATA"] = str(folder.resolve())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import multiprocessing
 import os
 import queue
@@ -23,11 +24,13 @@ from rich.markup import escape
 from benchmark import registry
 from benchmark.engine.process import set_up
 from benchmark.errors import CellError, UserError
+from benchmark.memory import require
 from benchmark.progress import bars
 from benchmark.runner.cell import is_done, run_cell
 from benchmark.runner.score import missing
 from benchmark.runner.workbench import Machine, spec_of, training_part, training_spec
 from benchmark.suite import Cell, make_model, make_source
+from benchmark.tasks.episode import TaskSpec
 from benchmark.tasks.source import Part
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -64,13 +67,16 @@ def check(cells: Sequence[Cell]) -> None:
     make_model(suite.model, training.x_shape, suite.task.ways)
     generator = torch.Generator()
     for cell in {cell.label: cell for cell in cells}.values():
+        spec = training_spec(suite.task, cell.training)
         with _place(f"training of {cell.label}"):
-            training.draw(1, training_spec(suite.task, cell.training), generator)
+            _require(spec, training.x_shape, cell.training.meta_batch)
+            training.draw(1, spec, generator)
     for split in suite.splits:
         if split.optional and missing(split):
             continue
         tasks = make_source(split.source).tasks(Part(split.classes, split.images), "cpu")
         with _place(f"split '{split.name}'"):
+            _require(spec_of(suite.split_task(split)), tasks.x_shape, 1)
             tasks.draw(1, spec_of(suite.split_task(split)), generator)
         if tasks.x_shape != training.x_shape:
             raise UserError(
@@ -133,6 +139,16 @@ def run_cells(
         raise UserError("\n".join(dict.fromkeys(str(error) for _, error in failures)))
     if failures:
         raise CellError("\n".join(f"{cell}: {error!r}\n{error.__cause__ or ''}" for cell, error in failures))
+
+
+def _require(spec: TaskSpec, x_shape: tuple[int, ...], tasks: int) -> None:
+    """Raise UserError where so many tasks cannot fit into this machine's memory.
+
+    Examples are counted eight times: where they are drawn, as an episode, and as what small networks make of them.
+    """
+    examples = tasks * spec.ways * (spec.shots + spec.queries)
+    of_each = f"{spec.ways} ways with {spec.shots} shots and {spec.queries} queries"
+    require(8 * 4 * examples * math.prod(x_shape), f"a batch of {tasks} tasks of {of_each} of shape {x_shape}")
 
 
 @contextmanager

@@ -12,9 +12,12 @@ import difflib
 import hashlib
 import importlib.util
 import inspect
+import signal
 import sys
+import threading
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -36,6 +39,10 @@ BASES: dict[Kind, tuple[str, str]] = {
 
 BRIDGES: dict[Kind, str] = {"algorithm": "benchmark.bridges.learners", "source": "benchmark.bridges.tasksets"}
 """The module whose function `bridged` makes a class of this kind of what learn2learn's users have."""
+
+
+IMPORT_SECONDS = 120.0
+"""What importing a plugin may take."""
 
 
 def names(kind: Kind) -> list[str]:
@@ -63,7 +70,10 @@ def find(kind: Kind, name: str) -> Any:
         return _bridged(kind, found)
     entry = _entry(kind, name)
     try:
-        found = entry.load()
+        with _limited(f"{kind} '{name}' ({_origin(entry)})"):
+            found = entry.load()
+    except UserError:
+        raise
     except (Exception, SystemExit) as error:
         raise UserError(f"{kind} '{name}' ({_origin(entry)}) cannot be imported: {_told(error)}") from error
     return _bridged(kind, found)
@@ -206,9 +216,31 @@ def _import_file(path: Path, kind: Kind) -> Any:
         article = "an" if kind == "algorithm" else "a"
         raise UserError(f"no file '{path}' to take {article} {kind} from; write it as path/to/file.py:ClassName")
     try:
-        return _module(path.resolve())
+        with _limited(f"{kind} file '{path}'"):
+            return _module(path.resolve())
+    except UserError:
+        raise
     except (Exception, SystemExit) as error:
         raise UserError(f"{kind} file '{path}' cannot be imported: {_told(error)}") from error
+
+
+@contextmanager
+def _limited(what: str) -> Iterator[None]:
+    """Raises UserError where an import takes longer than `IMPORT_SECONDS`: one that waits for something never ends."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        raise UserError(f"{what} is not imported after {IMPORT_SECONDS:g} s: does it wait for something?")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    outer = signal.setitimer(signal.ITIMER_REAL, IMPORT_SECONDS)[0]  # an import may begin inside of another
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, outer)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _told(error: BaseException) -> str:

@@ -142,9 +142,13 @@ def test_a_built_in_name_stays_built_in(site, monkeypatch, capsys):
         ("import sys; sys.exit(1)", "file '{path}' cannot be imported: SystemExit(1)"),
         (GOOD.replace("Good", "Better"), "no class 'Good' in '{path}'; allowed: Better, Half"),
         ("Good = 3", "algorithm '{path}:Good' is not a class but int: 3"),
+        ("import time; time.sleep(30)", "algorithm file '{path}' is not imported after 0.2 s: does it wait"),
+        ("while True: pass", "algorithm file '{path}' is not imported after 0.2 s"),
     ],
 )
-def test_files_too(tmp_path, code, said):
+def test_files_too(tmp_path, monkeypatch, code, said):
+    if "is not imported" in said:
+        monkeypatch.setattr(registry, "IMPORT_SECONDS", 0.2)
     path = tmp_path / "plugin.py"
     path.write_text(code)
     assert said.format(path=path) in message(f"{path}:Good")

@@ -355,6 +355,7 @@ def provenance(frames: Frames) -> Table:
             "evaluation": _seconds(row["eval_seconds"]),
             "parameters": f"{row['parameters']:,}",
             "device": str(row["device"]),
+            "date": row["date"][:10] if isinstance(row.get("date"), str) else MISSING,
             "torch": str(row["torch"]),
             "commit": str(row["commit"])[:10],
             "configuration": str(row["hash"]),
@@ -366,7 +367,7 @@ def provenance(frames: Frames) -> Table:
         caption="One row for each meta-trained model; the configuration is the hash of everything that defines it.",
         frame=pd.DataFrame(rows),
         labels=2,
-        plain=frozenset({"evaluated", "device", "torch", "commit", "configuration"}),
+        plain=frozenset({"evaluated", "device", "date", "torch", "commit", "configuration"}),
     )
 
 

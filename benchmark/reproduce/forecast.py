@@ -77,7 +77,7 @@ def print_forecast(found: dict[str, Any], console: Console) -> None:
     if found["not timed"]:
         left.append(f"{found['not timed']} that cannot be timed without their data")
     console.print(f"{done + to_run} cells, {done} done. To run: {' and '.join(left) or 'nothing'}.")
-    console.print(f"Results: {_bytes(found['bytes here'])} here, about {_bytes(found['bytes to come'])} to come.")
+    console.print(f"Results: {_bytes(found['bytes here'])} here{_to_come(found, to_run)}.")
 
 
 def _rows(todo: Sequence[Work], machine: Machine, console: Console) -> Iterator[dict[str, Any]]:
@@ -109,6 +109,15 @@ def _row(one: Work, label: str, machine: Machine) -> dict[str, Any]:
         "seconds a cell": seconds,
         "bytes a cell": size,
     }
+
+
+def _to_come(found: dict[str, Any], to_run: int) -> str:
+    if not to_run:
+        return ""
+    if found["not timed"] == to_run:
+        return ", how much is to come is not known"
+    more = " and what the cells take that cannot be timed" if found["not timed"] else ""
+    return f", about {_bytes(found['bytes to come'])} to come{more}"
 
 
 def _missing_data(todo: Sequence[Work]) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 import time
@@ -113,8 +114,10 @@ def _marker(cell: Cell, store: Path) -> Path:
 
 def environment(device: torch.device) -> dict[str, Any]:
     """What the numbers may depend on besides the configuration."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    processor = _processor()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor
     return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "metagap": __version__,
         "commit": _commit(),
         "python": platform.python_version(),
@@ -122,8 +125,24 @@ def environment(device: torch.device) -> dict[str, Any]:
         "numpy": np.__version__,
         "platform": platform.platform(),
         "device": f"{device.type}: {name}",
+        "processor": processor,
+        "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
     }
+
+
+def _processor() -> str:
+    """The model of the CPU, as far as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        found = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    except OSError:  # no Linux
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        try:
+            found = [subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()]
+        except (OSError, subprocess.SubprocessError):
+            found = []
+    return next(filter(None, found), platform.processor() or platform.machine())
 
 
 def _commit() -> str:

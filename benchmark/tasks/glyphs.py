@@ -11,10 +11,14 @@ import numpy as np
 from annotated_types import Ge
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from benchmark.memory import require
 from benchmark.tasks import drawing
 from benchmark.tasks.drawing import Style, draw_glyphs
 from benchmark.tasks.images import ImageBank
 from benchmark.tasks.source import ImageSource
+
+BYTES_OF_A_DRAWING = 10_000
+"""What the strokes of one take while they become an image."""
 
 NonNegative = Annotated[float, Ge(0)]
 
@@ -47,6 +51,8 @@ class Glyphs(ImageSource):
 
     def read(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Draw all characters; takes a few seconds for tens of thousands of images."""
+        count = self.alphabets * self.characters * self.instances
+        require(count * (self.image_size**2 + BYTES_OF_A_DRAWING), f"glyphs: drawing {count:,} images")
         style = Style(**{name: getattr(self, name) for name in asdict(Style())})
         images, names = draw_glyphs(self.alphabets, self.characters, self.instances, self.image_size, style, self.seed)
         return images.flatten(0, 2).numpy(), np.arange(len(names)).repeat(self.instances), names
