@@ -168,6 +168,11 @@ def test_only_some_cells_and_a_plugin(metagap, tmp_path):
         (["run", "omniglot-small", "--data", "."], "omniglot-py/images_background.zip"),
         (["run", "tiny.toml", "--data", "nowhere"], "--data 'nowhere' is not a folder"),
         (["run", "tiny.toml", "--device", "tpu"], "--device 'tpu'; did you mean 'cpu'? allowed: auto, cpu, cuda"),
+        (["run", "tiny.toml", "--device", "gpu"], "--device 'gpu'; did you mean 'cuda'? allowed: auto, cpu, cuda"),
+        (["run", "tiny.toml", "--engine", "vmap loop"], "--engine 'vmap loop': vmap and loop exclude each other"),
+        (["run", "tiny.toml", "--set", "task.shots=1000000000"], "TB of memory; this machine has"),
+        (["run", "tiny.toml", "--set", "source.alphabets=100000000"], "glyphs: drawing 2,000,000,000 images takes"),
+        (["compare", "tiny", "maml", "maml"], "A and B are both 'maml'"),
         (["report", "tiny"], "no finished results of suite 'tiny'"),
         (["compare", "tiny", "a", "b"], "no finished results of suite 'tiny'"),
         (["show", "mamml"], "nothing is called 'mamml'; did you mean 'maml'?"),
@@ -306,3 +311,32 @@ def test_killed_in_the_middle_it_goes_on_and_ends_with_the_same_bits(metagap, tm
     assert parts.episodes.equals(whole.episodes)
     weights = [torch.load(cell.folder(tmp_path / f) / "checkpoint.pt")["selected"] for f in ("parts", "whole")]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_a_fault_of_metagap_is_one_line_and_a_file(here, monkeypatch):
+    monkeypatch.setattr("benchmark.listing.listing", lambda what: 1 / 0)
+    code, _, errors = here("list", "suites")
+    assert code == 1
+    line, path = errors.strip(), Path(errors.strip().rpartition(" ")[2])
+    assert line.startswith("metagap: ZeroDivisionError: division by zero; this is a fault of metagap: the traceback is")
+    assert "test_cli.py" in path.read_text()
+    path.unlink()
+
+
+def test_a_folder_for_data_is_made_where_data_are_fetched(here, tmp_path):
+    code, _, errors = here("data", "get", "digits", "--data", "new/folder")
+    assert (tmp_path / "new" / "folder").is_dir(), errors
+    (tmp_path / "file").touch()
+    code, _, errors = here("data", "get", "digits", "--data", "file/folder")
+    assert code == 2 and "--data 'file/folder' cannot be made: Not a directory" in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("run quickst", "quickstart"), ("reproduce maml-t", "maml-table1"), ("list sui", "suites"), ("comp", "compare")],
+)
+def test_shells_complete_names(here, monkeypatch, words, offered):
+    monkeypatch.setenv("_METAGAP_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", f"metagap {words}")
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split())))
+    assert offered in here()[1].split()
