@@ -25,9 +25,9 @@ TEN_LINES = {
         meta = super().init(network, class_count, generator)
         return meta | {f"{name} lr": torch.full_like(w, self.inner_lr) for name, w in meta.items()}
 """,
-    "        gradient = grad(self.support_loss)(fast, support)\n": """\
+    "        gradient = self.support_gradient(fast, support)\n": """\
         weights = {name: w for name, w in fast.items() if not name.endswith(" lr")}
-        gradient = grad(self.support_loss)(weights, support)
+        gradient = self.support_gradient(weights, support)
 """,
     "        square = sum(g.square().sum() for g in gradient.values())\n": "",
     "        factor = self.limit / square.clamp(min=self.limit**2).sqrt()\n": "",

@@ -102,7 +102,11 @@ def test_cells_are_resolved(write):
     cells = expand(suite)
     assert [(cell.label, cell.seed) for cell in cells] == [("maml", 0), ("slow", 0), ("maml", 1), ("slow", 1)]
     maml, slow = cells[:2]
-    assert maml.hyperparameters == {"inner_steps": 1, "inner_lr": 0.1, "first_order": False}
+    own, defaults = (
+        {"inner_steps": 1, "inner_lr": 0.1},
+        {"inner_loss": "mean", "adapt_norm": True, "first_order": False},
+    )
+    assert maml.hyperparameters == own | defaults
     assert (slow.algorithm, slow.training.lr, slow.evaluation.steps) == ("reptile", 1.0, 5)
     assert (maml.training.lr, maml.evaluation.steps) == (0.001, 1)
     assert suite.name == "small"

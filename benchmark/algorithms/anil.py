@@ -28,7 +28,7 @@ class ANIL(GradientLearner):
         features = self.features(meta, support.x)
 
         def head_loss(head: Params) -> Tensor:
-            return self.loss(self.head(head, features), support.y)
+            return self.reduced(self.loss(self.head(head, features), support.y), support)
 
         head = {name: value for name, value in meta.items() if name.startswith("head.")}
         path = [meta]

@@ -7,7 +7,7 @@ checkpoints, evaluation and records.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
@@ -146,10 +146,35 @@ class GradientLearner(Algorithm):
     """An algorithm whose inner loop is gradient descent on the support loss, a step at a time."""
 
     inner_lr: PositiveFloat = Field(0.01, description="step size of the inner loop")
+    inner_loss: Literal["mean", "sum-over-shots"] = Field(
+        "mean",
+        description="cross-entropy of the inner loop: the mean over the support set, or its sum divided by the shots, "
+        "which is as many times the mean as there are ways; squared errors are averaged",
+    )
+    adapt_norm: bool = Field(
+        True, description="whether the inner loop adapts scale and shift of normalisation; if not, the outer loop does"
+    )
+
+    def support_loss(self, params: Params, support: Support) -> Tensor:
+        """The inner loop's objective: the loss of the network on the support set, reduced by `inner_loss`."""
+        return self.reduced(super().support_loss(params, support), support)
+
+    def reduced(self, loss: Tensor, support: Support) -> Tensor:
+        """The mean loss over support examples as `inner_loss` wants it; in regression it is the mean either way."""
+        return loss if self.inner_loss == "mean" else loss * (len(support.y) / self.spec.shots)
+
+    def support_gradient(self, fast: Params, support: Support) -> Params:
+        """The gradient of `support_loss`; zero for what the inner loop is not to adapt."""
+        gradient, fixed = grad(self.support_loss)(fast, support), self.fixed()
+        return {name: torch.zeros_like(value) if name in fixed else value for name, value in gradient.items()}
+
+    def fixed(self) -> set[str]:
+        """The names of the network's weights that the inner loop is not to adapt."""
+        return set() if self.adapt_norm else norm_parameters(self.network)
 
     def inner_step(self, fast: Params, support: Support, step: int) -> Params:
         """The parameters after one more inner step; `step` counts from 0."""
-        gradient = grad(self.support_loss)(fast, support)
+        gradient = self.support_gradient(fast, support)
         return {name: value - self.inner_lr * gradient[name] for name, value in fast.items()}
 
     def adapt(self, meta: Params, support: Support, steps: int) -> Params:
@@ -188,6 +213,19 @@ class GradientLearner(Algorithm):
         """Whether adaptation is the chain of `inner_step` and nothing else."""
         ours = GradientLearner
         return type(self).adapt is ours.adapt and type(self).adapt_path is ours.adapt_path
+
+
+def norm_parameters(network: nn.Module) -> set[str]:
+    """The names of the scales and shifts of a network's normalisation layers."""
+    return {
+        f"{name}.{parameter}" if name else parameter
+        for name, module in network.named_modules()
+        if isinstance(module, NORMS)
+        for parameter, _ in module.named_parameters(recurse=False)
+    }
+
+
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
 def score(output: Tensor, y: Tensor) -> Tensor:

@@ -49,10 +49,14 @@ class Baseline(Classifier, Pretrain):
         """Every step of the head, as torch.optim.SGD makes it: the first direction is the gradient itself."""
         z = self.features(meta, support.x)
         head = self.new_head(meta, z)
+
+        def head_loss(head: Params) -> Tensor:
+            return self.reduced(self.loss(self.classify(head, z), support.y), support)
+
         direction = {name: torch.zeros_like(value) for name, value in head.items()}
         path = [{**meta, **head}]
         for step in range(steps):
-            gradient = grad(lambda head: self.loss(self.classify(head, z), support.y))(head)
+            gradient = grad(head_loss)(head)
             gradient = {name: gradient[name] + self.weight_decay * head[name] for name in head}
             share = 1 - self.dampening if step else 1.0
             direction = {name: self.momentum * direction[name] + share * gradient[name] for name in head}

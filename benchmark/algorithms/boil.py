@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pydantic import Field, PositiveFloat
-from torch.func import grad
 
 from benchmark.algorithms.base import GradientLearner, Params
 from benchmark.tasks.episode import Support
@@ -23,7 +22,7 @@ class BOIL(GradientLearner):
 
     def inner_step(self, fast: Params, support: Support, step: int) -> Params:
         """One step of gradient descent on the support loss, with the head left as it is."""
-        gradient = grad(self.support_loss)(fast, support)
+        gradient = self.support_gradient(fast, support)
         return {
             name: value if name.startswith("head.") else value - self.inner_lr * gradient[name]
             for name, value in fast.items()

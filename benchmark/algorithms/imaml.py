@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
-from torch.func import grad, grad_and_value, vjp
+from torch.func import grad_and_value, vjp
 
 from benchmark.algorithms.base import GradientLearner, Params, score
 from benchmark.tasks.episode import Episode, Support
@@ -36,7 +36,7 @@ class IMAML(GradientLearner):
         """Gradient descent on the support loss and the squared distance to the meta-parameters."""
         path = [meta]
         for _ in range(steps):
-            gradient = grad(self.support_loss)(path[-1], support)
+            gradient = self.support_gradient(path[-1], support)
             pull = {name: self.proximity * (value - meta[name]) for name, value in path[-1].items()}
             path.append({n: value - self.inner_lr * (gradient[n] + pull[n]) for n, value in path[-1].items()})
         return path
@@ -50,14 +50,24 @@ class IMAML(GradientLearner):
 
         fast = self.adapt(meta, episode.support, self.inner_steps)
         gradient, (loss, output) = grad_and_value(objective, has_aux=True)(fast)
-        _, times_hessian = vjp(lambda fast: grad(self.support_loss)(fast, episode.support), fast)
+        _, times_hessian = vjp(lambda fast: self.support_gradient(fast, episode.support), fast)
+
+        fixed, zeros = self.fixed(), {name: torch.zeros_like(value) for name, value in gradient.items()}
+
+        def bend(vector: Params) -> Params:
+            (curved,) = times_hessian({name: vector.get(name, zero) for name, zero in zeros.items()})
+            return {name: value / (self.proximity + self.damping) for name, value in curved.items()}
 
         def product(vector: Params) -> Params:
-            (curved,) = times_hessian(vector)
-            return {name: value + curved[name] / (self.proximity + self.damping) for name, value in vector.items()}
+            bent = bend(vector)
+            return {name: value + bent[name] for name, value in vector.items()}
 
-        gradient = conjugate_gradient(product, gradient, self.cg_steps)
-        return gradient, {"loss": loss, "score": score(output, episode.query_y)}
+        adapted = {name: value for name, value in gradient.items() if name not in fixed}
+        solution = conjugate_gradient(product, adapted, self.cg_steps)
+        if fixed:  # there is no equation to solve for these, but where the inner loop ends depends on them
+            bent = bend(solution)
+            solution |= {name: gradient[name] - bent[name] for name in fixed}
+        return solution, {"loss": loss, "score": score(output, episode.query_y)}
 
 
 def conjugate_gradient(product: Callable[[Params], Params], target: Params, steps: int) -> Params:

@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from pydantic import Field
 from torch import Tensor
-from torch.func import grad
 
 from benchmark.algorithms.base import Algorithm, GradientLearner, Params
 from benchmark.tasks.episode import Episode, Support
@@ -25,7 +24,7 @@ class MAML(GradientLearner):
 
     def inner_step(self, fast: Params, support: Support, step: int) -> Params:
         """One step of gradient descent on the support loss."""
-        gradient = grad(self.support_loss)(fast, support)
+        gradient = self.support_gradient(fast, support)
         if self.first_order:
             gradient = {name: value.detach() for name, value in gradient.items()}
         return {name: value - self.inner_lr * gradient[name] for name, value in fast.items()}

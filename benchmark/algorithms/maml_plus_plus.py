@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from pydantic import Field, PositiveInt
 from torch import Generator, Tensor, nn
-from torch.func import grad, grad_and_value
+from torch.func import grad_and_value
 
 from benchmark.algorithms.base import PROGRESS, GradientLearner, Params, score
 from benchmark.tasks.episode import Episode, Support
@@ -38,7 +38,7 @@ class MAMLPlusPlus(GradientLearner):
 
     def inner_step(self, fast: Params, support: Support, step: int) -> Params:
         """One step of gradient descent on the support loss; beyond the trained steps with the last one's step sizes."""
-        gradient = grad(self.support_loss)(fast, support)
+        gradient = self.support_gradient(fast, support)
         second_order = (fast[PROGRESS] >= self.first_order_share).to(fast[PROGRESS].dtype)  # 0 or 1, in the same graph
         rate = min(step, self.inner_steps - 1)
 

@@ -7,7 +7,6 @@ from typing import ClassVar
 import torch
 from pydantic import Field
 from torch import Generator, nn
-from torch.func import grad
 
 from benchmark.algorithms.base import GradientLearner, Params
 from benchmark.tasks.episode import Support
@@ -34,7 +33,7 @@ class MetaSGD(GradientLearner):
 
     def inner_step(self, fast: Params, support: Support, step: int) -> Params:
         """One step of gradient descent on the support loss; the step sizes go along unchanged."""
-        gradient = grad(self.support_loss)(fast, support)
+        gradient = self.support_gradient(fast, support)
         return {
             name: value - fast[f"rate/{name}"] * gradient[name] if f"rate/{name}" in fast else value
             for name, value in fast.items()

@@ -7,7 +7,6 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import Field, NonNegativeInt
 from torch import Tensor
-from torch.func import grad
 
 from benchmark.algorithms.base import GradientLearner, Params, score
 from benchmark.tasks.episode import Episode, Support
@@ -34,7 +33,7 @@ class Reptile(GradientLearner):
         path = [meta]
         square = {name: torch.zeros_like(value) for name, value in meta.items()}
         for step in range(steps):
-            gradient = grad(self.support_loss)(path[-1], self._batch(support, step))
+            gradient = self.support_gradient(path[-1], self._batch(support, step))
             if self.inner_optimizer == "adam":
                 square = {name: 0.999 * square[name] + 0.001 * gradient[name] ** 2 for name in square}
                 correction = 1 - 0.999 ** (step + 1)

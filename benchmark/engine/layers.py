@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from benchmark.algorithms.base import Algorithm, Params
 from benchmark.engine.convolution import ChannelsLastConv, GemmConv
 from benchmark.engine.norm import BatchNorm
+from benchmark.models.parts import ShiftNorm2d
 
 Form = Literal["plain", "channels-last", "gemm"]
 """plain: as the model is written. channels-last: images in memory as (n, H, W, C), as the convolution, norm and pooling
@@ -70,6 +71,11 @@ class MeanPool(nn.AdaptiveAvgPool2d):
 
 
 _REPLACEMENTS: dict[Form, dict[type, Any]] = {
-    "channels-last": {nn.Conv2d: ChannelsLastConv, nn.BatchNorm2d: BatchNorm, nn.AdaptiveAvgPool2d: MeanPool},
+    "channels-last": {
+        nn.Conv2d: ChannelsLastConv,
+        nn.BatchNorm2d: BatchNorm,
+        ShiftNorm2d: BatchNorm,
+        nn.AdaptiveAvgPool2d: MeanPool,
+    },
     "gemm": {nn.Conv2d: GemmConv},
 }

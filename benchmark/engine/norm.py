@@ -13,12 +13,13 @@ class BatchNorm(nn.BatchNorm2d):
 
     @staticmethod
     def knows(module: nn.BatchNorm2d) -> bool:
-        """Whether it uses the statistics of the batch, always, and has weights."""
-        return module.running_mean is None and module.weight is not None
+        """Whether it uses the statistics of the batch, always, and has a shift; it may have no scale."""
+        return module.running_mean is None and module.bias is not None
 
     def forward(self, input: Tensor) -> Tensor:
         """(n, C, H, W) to the same."""
-        return _Normalise.apply(input, self.weight, self.bias, self.eps)[0]
+        weight = torch.ones_like(self.bias) if self.weight is None else self.weight
+        return _Normalise.apply(input, weight, self.bias, self.eps)[0]
 
 
 class _Normalise(torch.autograd.Function):

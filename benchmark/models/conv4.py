@@ -20,7 +20,10 @@ class Conv4(nn.Module):
     rounding noise of its gradient, which is zero.
 
     x_shape: (channels, height, width) of one input. outputs: number of classes. filters: channels of every module, or
-    of each of the four. slope: that of a leaky ReLU below zero; 0 is ReLU.
+    of each of the four. slope: that of a leaky ReLU below zero; 0 is ReLU. norm_scale: whether batch norm has a scale
+    beside its shift; norm_eps: what it adds to the variance. The MAML authors' code has no scale, and 0.001. head_std:
+    the head's weights are drawn from a normal distribution of this standard deviation, as that code does for Omniglot
+    with 1; by default as the others (Glorot and Bengio 2010).
     """
 
     def __init__(
@@ -30,6 +33,9 @@ class Conv4(nn.Module):
         filters: Annotated[int, Gt(0)] | Annotated[list[Annotated[int, Gt(0)]], Len(4, 4)] = 64,
         pooling: Literal["stride", "max"] = "stride",
         slope: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        norm_scale: bool = True,
+        norm_eps: Annotated[float, Gt(0)] = 1e-5,
+        head_std: Annotated[float, Gt(0)] | None = None,
     ):
         super().__init__()
         channels, height, width = image_shape("conv4", x_shape)
@@ -41,7 +47,7 @@ class Conv4(nn.Module):
         for after in [filters] * 4 if isinstance(filters, int) else filters:
             modules += [
                 convolution(channels, after, stride=2 if pooling == "stride" else 1),
-                batch_norm(after),
+                batch_norm(after, norm_scale, norm_eps),
             ]
             # ReLU after the pooling is the same as before it, on a quarter of the values; leaky ReLU too.
             activation = nn.LeakyReLU(slope) if slope else nn.ReLU()
@@ -54,6 +60,8 @@ class Conv4(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
+        if head_std is not None:
+            nn.init.normal_(self.head.weight, std=head_std)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from benchmark.errors import UserError
 
@@ -17,9 +19,30 @@ def image_shape(model: str, x_shape: tuple[int, ...]) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def batch_norm(channels: int) -> nn.BatchNorm2d:
-    """Batch norm that uses the statistics of the batch, always."""
-    return nn.BatchNorm2d(channels, track_running_stats=False)
+class _ShiftOnly(nn.modules.batchnorm._BatchNorm):
+    """Batch norm with the statistics of the batch and a shift, but without a scale."""
+
+    def __init__(self, channels: int, eps: float = 1e-5):
+        super().__init__(channels, eps, track_running_stats=False)
+        self.weight = None
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(n, channels, ...) to the same."""
+        ones = torch.ones_like(self.bias)  # torch has no second derivative without it
+        return F.batch_norm(input, None, None, ones, self.bias, training=True, eps=self.eps)
+
+
+class ShiftNorm1d(_ShiftOnly, nn.BatchNorm1d):
+    """Of vectors (n, channels)."""
+
+
+class ShiftNorm2d(_ShiftOnly, nn.BatchNorm2d):
+    """Of images (n, channels, height, width)."""
+
+
+def batch_norm(channels: int, scale: bool = True, eps: float = 1e-5) -> nn.BatchNorm2d:
+    """Batch norm that uses the statistics of the batch, always; scale: whether it has one beside its shift."""
+    return nn.BatchNorm2d(channels, eps, track_running_stats=False) if scale else ShiftNorm2d(channels, eps)
 
 
 def convolution(before: int, after: int, size: int = 3, stride: int = 1) -> nn.Conv2d:

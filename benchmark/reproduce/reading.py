@@ -37,10 +37,13 @@ class Record(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What there is of an algorithm: the record of each seed, and the iterations of records at another budget."""
+    """What there is of an algorithm: the record of each seed, and what else was trained under its name."""
 
     records: dict[int, Record]
     elsewhere: list[int]
+    """Iterations of records at another budget."""
+    others: set[int]
+    """Seeds of records whose settings are not what the suite states."""
 
 
 def find(store: Path, part: Part, label: str, seeds: Sequence[int], hashes: Collection[str] | None = None) -> Found:
@@ -53,12 +56,13 @@ def find(store: Path, part: Part, label: str, seeds: Sequence[int], hashes: Coll
     cell = written_cell(part.suite, label, seed=0)
     splits = {split.name: split for split in part.suite.splits if split.name in part.splits(label)}
     records: dict[int, Record] = {}
-    elsewhere = set()
+    elsewhere, others = set(), set()
     for path in sorted((store / part.suite.name / label).glob("*/done-*.json")):
         marker = read_marker(path)
         if marker is None or marker["seed"] not in seeds:
             continue
         if not _trained_so(cell, read_json(path.parent / "config.json")):
+            others.add(marker["seed"])
             continue
         stored = {split["name"]: split for split in marker["suite"]["splits"]}
         files = {
@@ -83,7 +87,7 @@ def find(store: Path, part: Part, label: str, seeds: Sequence[int], hashes: Coll
                 )
             record = record._replace(files=other.files | files)
         records[marker["seed"]] = record
-    return Found(records, sorted(elsewhere))
+    return Found(records, sorted(elsewhere), others)
 
 
 def read(
@@ -134,6 +138,11 @@ def _read_part(
             notes.append(
                 f"{part.rows[label]} was run for {' and '.join(f'{n:,}' for n in one.elsewhere)} iterations instead of "
                 f"{cell.training.iterations:,}, which is another budget and not shown."
+            )
+        if unlike := one.others.intersection(missing):
+            notes.append(
+                f"{part.rows[label]} with seed {', '.join(map(str, sorted(unlike)))} has records with other settings "
+                "than the suite's, which are not shown."
             )
     return pd.concat([pd.DataFrame(about), frame], axis="columns"), list(dict.fromkeys(notes))
 

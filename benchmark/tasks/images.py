@@ -54,6 +54,8 @@ class ImageBank:
     """(classes,) int64, quarter turns counter-clockwise."""
     names: tuple[str, ...]
     """(classes,) one name per class."""
+    meet: bool = True
+    """Whether two rotations of a class may be classes of one task."""
     mean: float = 0.0
     """Subtracted from pixels in [0, 1] ..."""
     std: float = 1.0
@@ -89,8 +91,11 @@ class ImageBank:
             self, start=self.start[index], size=self.size[index], turns=self.turns[index], names=names
         )
 
-    def rotated(self) -> ImageBank:
-        """Every class four times, turned by 0, 90, 180 and 270 degrees, as new classes (Santoro et al. 2016)."""
+    def rotated(self, meet: bool = True) -> ImageBank:
+        """Every class four times, turned by 0, 90, 180 and 270 degrees, as new classes (Santoro et al. 2016).
+
+        meet: whether two of the four may be drawn for one task.
+        """
         if self.x_shape[1] != self.x_shape[2]:
             raise UserError(f"rotations need square images, these are {self.x_shape[1]} x {self.x_shape[2]}")
         return dataclasses.replace(
@@ -99,6 +104,7 @@ class ImageBank:
             size=self.size.repeat(4),
             turns=torch.cat([(self.turns + turn) % 4 for turn in range(4)]),
             names=tuple(f"{name}/{90 * turn}" if turn else name for turn in range(4) for name in self.names),
+            meet=meet,
         )
 
     def without_last(self, count: int) -> ImageBank:
@@ -132,12 +138,21 @@ class ImageBank:
     def draw(self, count: int, spec: TaskSpec, generator: Generator) -> ImageDraw:
         """Draw `count` tasks: no class twice in a task, no image twice in a class, all equally likely.
 
-        Classes with fewer than shots + queries images take no part. Runs on the generator's device; there is no loop
-        over tasks. Raises UserError where fewer than `spec.ways` classes are large enough.
+        Where rotations do not `meet`, a task's classes are distinct before they are turned, and each is turned at
+        random. Classes with fewer than shots + queries images take no part. Runs on the generator's device; there is no
+        loop over tasks. Raises UserError where fewer than `spec.ways` classes are large enough.
         """
         device, each = generator.device, spec.shots + spec.queries
         eligible = self._on(device, ("eligible", spec.ways, each), lambda: self._eligible(spec))
-        classes = eligible[choose(torch.full((count,), len(eligible), device=device), spec.ways, generator)]
+        if self.meet:
+            classes = eligible[choose(torch.full((count,), len(eligible), device=device), spec.ways, generator)]
+        else:
+            # The rotations of a class stand next to each other, from ends[i] to ends[i + 1].
+            ends = self._on(device, ("ends", spec.ways, each), lambda: self._ends(self._eligible(spec)))
+            chosen = choose(torch.full((count,), len(ends) - 1, device=device), spec.ways, generator)
+            uniform = torch.rand(chosen.shape, dtype=torch.float64, generator=generator, device=device)
+            first, turns = ends[chosen], ends[chosen + 1] - ends[chosen]
+            classes = eligible[first + (uniform * turns).long()]
         images = choose(self._on(device, "size", lambda: self.size)[classes], each, generator)
         return ImageDraw(classes, self._on(device, "start", lambda: self.start)[classes].unsqueeze(-1) + images)
 
@@ -209,12 +224,21 @@ class ImageBank:
     def _eligible(self, spec: TaskSpec) -> Tensor:
         each = spec.shots + spec.queries
         eligible = (self.size >= each).nonzero().flatten()
-        if len(eligible) < spec.ways:
+        if not self.meet:
+            eligible = eligible[self.start[eligible].argsort(stable=True)]
+        count = len(eligible) if self.meet else len(self._ends(eligible)) - 1
+        if count < spec.ways:
+            apart = "" if self.meet else ", whose rotations count as one in a task,"
             raise UserError(
                 f"{spec.ways} ways, {spec.shots} shots and {spec.queries} queries need {spec.ways} classes of at least "
-                f"{each} images; there are {len(eligible)} such classes among {self.class_count}"
+                f"{each} images; there are {count} such classes{apart} among {self.class_count}"
             )
         return eligible
+
+    def _ends(self, eligible: Tensor) -> Tensor:
+        """Where the rotations of each class begin in `eligible`, in which they are neighbours; and its length."""
+        counts = torch.unique_consecutive(self.start[eligible], return_counts=True)[1]
+        return torch.cat([torch.zeros(1, dtype=torch.long), counts.cumsum(0)])
 
 
 def choose(size: Tensor, count: int, generator: Generator) -> Tensor:

@@ -64,12 +64,15 @@ class ImageSource(Source):
     image_size: ImageSize = Field(28, description="images are resized to this many pixels a side")
     channels: Literal[1, 3] = Field(1, description="1 for grey, 3 for colour")
     rotations: bool = Field(False, description="add every class turned by 90, 180 and 270 degrees as new classes")
+    rotations_meet: bool = Field(
+        True, description="whether two rotations of a class may meet in a task; if not, one is drawn for each class"
+    )
     normalise: bool = Field(
         False, description="as the suite's source: shift and scale all pixels by the statistics of the training images"
     )
     held_out_images: int = Field(0, ge=0, description="last images of every class kept out of training")
 
-    about_parts: ClassVar[frozenset[str]] = frozenset({"rotations", "held_out_images", "normalise"})
+    about_parts: ClassVar[frozenset[str]] = frozenset({"rotations", "rotations_meet", "held_out_images", "normalise"})
     """Options that no pixel depends on; a subclass adds its own."""
 
     @abstractmethod
@@ -114,7 +117,7 @@ class ImageSource(Source):
             bank = bank.without_last(self.held_out_images)
         elif part.images == "held-out":
             bank = bank.only_last(self.held_out_images)
-        return bank.rotated() if self.rotations else bank
+        return bank.rotated(self.rotations_meet) if self.rotations else bank
 
 
 _banks: dict[tuple[str, str], ImageBank] = {}

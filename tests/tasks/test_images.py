@@ -177,3 +177,15 @@ def test_resizing_keeps_brightness_and_colour():
     assert small[0, 0].unique().tolist() == [200]
     assert resize(pictures, 5, 1)[:, 0, 0, 0].tolist() == [round(0.299 * 200), 90]
     assert resize(pictures[..., 0], 5, 3).shape == (2, 3, 5, 5)
+
+
+def test_one_rotation_is_drawn_for_each_class_of_a_task():
+    bank, spec = bank_of([3, 6, 6, 6]).rotated(meet=False), TaskSpec("classification", 3, 1, 3)
+    classes = bank.draw(20_000, spec, generator()).classes
+    kinds, turns = classes % 4, classes // 4
+    assert (kinds.sort(1).values == torch.tensor([1, 2, 3])).all()  # of the fourth there are too few images
+    tasks, counts = torch.unique(kinds * 4 + turns, dim=0, return_counts=True)
+    assert len(tasks) == 6 * 4**3
+    assert stats.chisquare(counts.numpy()).pvalue > 1e-3
+    with pytest.raises(UserError, match=r"4 ways.*3 such classes, whose rotations count as one"):
+        bank.draw(1, spec._replace(ways=4), generator())
