@@ -176,7 +176,7 @@ def run(
     check(cells)
     with _interruptible():
         run_cells(cells, results, workers, machine, console, verbose)
-    _present(read(results, chosen.name, chosen.variant), out / chosen.name, json)
+    _present(read(results, chosen.name, cells[0].variant), out / chosen.name, json)
 
 
 @app.command()

@@ -63,7 +63,9 @@ def check(cells: Sequence[Cell]) -> None:
     Raises UserError with the place.
     """
     suite = cells[0].suite
-    training = make_source(suite.source).tasks(training_part(suite), "cpu")
+    source = make_source(suite.source)
+    training = source.tasks(training_part(suite), "cpu")
+    source.digest(suite.training_classes)
     make_model(suite.model, training.x_shape, suite.task.ways)
     generator = torch.Generator()
     for cell in {cell.label: cell for cell in cells}.values():
@@ -74,7 +76,9 @@ def check(cells: Sequence[Cell]) -> None:
     for split in suite.splits:
         if split.optional and missing(split):
             continue
-        tasks = make_source(split.source).tasks(Part(split.classes, split.images), "cpu")
+        source = make_source(split.source)
+        tasks = source.tasks(Part(split.classes, split.images), "cpu")
+        source.digest(split.classes)
         with _place(f"split '{split.name}'"):
             _require(spec_of(suite.split_task(split)), tasks.x_shape, 1)
             tasks.draw(1, spec_of(suite.split_task(split)), generator)

@@ -317,12 +317,6 @@ class Suite(Section):
                 yield f"published.{i}: value = {published.value}; an accuracy is a fraction: allowed: 0 to 1"
 
     @property
-    def variant(self) -> str:
-        """A digest of what all algorithms of the suite share: results of one variant may stand in one table."""
-        shared = self.model_dump(include={"task", "model", "source", "training", "evaluation", "splits"})
-        return digest(shared | self.own_training_classes)
-
-    @property
     def own_training_classes(self) -> dict[str, str]:
         """The training classes where they are not the usual ones, so that digests stay what they were before."""
         return {} if self.training_classes == "train" else {"training_classes": self.training_classes}
@@ -354,10 +348,32 @@ class Cell:
     training: Training
     evaluation: OwnEvaluation
     seed: int
+    training_data: str | None = None
+    """A digest of what the training classes hold; None: not known, as where data are missing."""
+    split_data: dict[str, str | None] = dataclasses.field(default_factory=dict)
+    """The same for every split, by name."""
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Everything that the trained weights depend on, as plain values."""
+        validation = self.stated["validation"]
+        validated_on = {"validation": self.split_data.get(validation["split"]["name"])} if validation else {}
+        return {**self.stated, "data": {"training": self.training_data, **validated_on}}
+
+    @property
+    def variant(self) -> str:
+        """A digest of what all algorithms of the suite share: results of one variant may stand in one table.
+
+        Of optional splits it knows nothing but their settings: data that come later leave the others where they are.
+        """
+        suite = self.suite
+        shared = suite.model_dump(include={"task", "model", "source", "training", "evaluation", "splits"})
+        needed = {split.name: self.split_data.get(split.name) for split in suite.splits if not split.optional}
+        return digest(shared | suite.own_training_classes | {"data": [self.training_data, needed]})
+
+    @cached_property
+    def stated(self) -> dict[str, Any]:
+        """The identity without the data: what a suite file and its defaults say."""
         validation, settings = self.suite.validation, self.evaluation.settings
         return {
             "task": self.suite.task.model_dump(),
@@ -540,7 +556,7 @@ def _labels(plugins: Sequence[str], taken: Collection[str]) -> dict[str, str]:
 
 
 def written_cell(suite: Suite, label: str, seed: int) -> Cell:
-    """A cell with what the suite states of it: its identity lacks the defaults that `expand` fills in."""
+    """A cell with what the suite states of it: its identity lacks the data, and defaults that `expand` fills in."""
     entry = suite.algorithms[label]
     budget = _budget(suite, entry, f"algorithms.{label}")
     return Cell(suite, label, entry.algorithm, entry.hyperparameters, seed=seed, **budget)
@@ -549,15 +565,20 @@ def written_cell(suite: Suite, label: str, seed: int) -> Cell:
 def expand(suite: Suite) -> list[Cell]:
     """The cells of a suite, seed by seed, so that the first seeds of all algorithms are done first.
 
-    Algorithms that are run on request only are left out; see `with_algorithms`.
+    Algorithms that are run on request only are left out; see `with_algorithms`. Data that are here are read for their
+    digests, once for all; whether they are all that is needed is for others to look at.
     """
     cells = []
+    data = {
+        "training_data": _content(suite.source, suite.training_classes),
+        "split_data": {split.name: _content(split.source, split.classes) for split in suite.splits},
+    }
     for seed in suite.seeds:
         for label, entry in suite.algorithms.items():
             if entry.on_request:
                 continue
             fields = _resolve_entry(suite, label, entry, f"algorithms.{label}")
-            cells.append(Cell(suite=suite, label=label, algorithm=entry.algorithm, seed=seed, **fields))
+            cells.append(Cell(suite=suite, label=label, algorithm=entry.algorithm, seed=seed, **fields, **data))
     return cells
 
 
@@ -609,7 +630,7 @@ def as_json(cell: Cell) -> dict[str, Any]:
     """Everything about a cell as plain values, for its record."""
     fields = {field.name: getattr(cell, field.name) for field in dataclasses.fields(cell) if field.name != "suite"}
     plain = {key: value.model_dump() if isinstance(value, BaseModel) else value for key, value in fields.items()}
-    return {**plain, "hash": cell.hash, "variant": cell.suite.variant, "suite": cell.suite.model_dump()}
+    return {**plain, "hash": cell.hash, "variant": cell.variant, "suite": cell.suite.model_dump()}
 
 
 def _checked(table: Mapping[str, Any], path: Path) -> Suite:
@@ -677,11 +698,25 @@ def _refuse_leak(split: Split, training: dict[str, Any], suite: Suite, place: st
     raise UserError(f"{place}: key 'classes' = '{split.classes}': role {split.role} {reason}; allowed: {allowed}")
 
 
+def _content(source: Mapping[str, Any], classes: str) -> str | None:
+    """A digest of what these classes of a source hold; None where its data are missing or unfit."""
+    try:
+        found = make_source(source).digest(classes)
+    except UserError:
+        return None
+    plugin = registry.fingerprint("source", _kind_of(source))
+    return f"{found}-{plugin}" if plugin else found
+
+
+def _kind_of(source: Mapping[str, Any]) -> str:
+    """The name that a source is registered under."""
+    return "path" if source["name"].startswith("path:") else source["name"]
+
+
 def _plugin_files(suite: Suite) -> dict[str, str]:
     """Digests of the files of a source and a model that are plugins."""
-    source = "path" if suite.source["name"].startswith("path:") else suite.source["name"]
     found = {
-        "source_file": registry.fingerprint("source", source),
+        "source_file": registry.fingerprint("source", _kind_of(suite.source)),
         "model_file": registry.fingerprint("model", suite.model["name"]),
     }
     return {key: value for key, value in found.items() if value is not None}

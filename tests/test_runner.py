@@ -292,8 +292,8 @@ def test_a_new_split_is_evaluated_without_training_again(cells, tmp_path):
     assert not is_done(more, tmp_path)
     run_cell(more, tmp_path, CPU)
     assert (cell.folder(tmp_path) / "checkpoint.pt").stat().st_mtime_ns == trained
-    assert set(results.read(tmp_path, "tiny", more.suite.variant).episodes.split) == {"old", "square", "more"}
-    assert set(results.read(tmp_path, "tiny", cell.suite.variant).episodes.split) == {"old", "square"}
+    assert set(results.read(tmp_path, "tiny", more.variant).episodes.split) == {"old", "square", "more"}
+    assert set(results.read(tmp_path, "tiny", cell.variant).episodes.split) == {"old", "square"}
 
 
 def test_a_marker_of_another_format_counts_as_none(cells, tmp_path):

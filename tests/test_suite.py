@@ -293,7 +293,7 @@ def test_an_algorithm_may_have_other_settings_at_test(write):
     plain, cell = (expand(load_suite(write(SMALL, *changes)))[1] for changes in ([], [own]))
     assert (cell.hyperparameters["inner_batch"], cell.evaluation.settings) == (10, {"inner_batch": 2})
     assert plain.evaluation.settings == {}
-    assert (cell.hash, cell.suite.variant) == (plain.hash, plain.suite.variant)  # training does not depend on them
+    assert (cell.hash, cell.variant) == (plain.hash, plain.variant)  # training does not depend on them
     validated = SMALL + '[[splits]]\nname = "val"\nrole = "meta-val"\nclasses = "val"\n'
     plain, cell = (expand(load_suite(write(validated, *changes)))[1] for changes in ([], [own]))
     assert cell.hash != plain.hash  # but the choice of a checkpoint does
@@ -309,7 +309,7 @@ def test_all_classes_of_a_source_may_be_trained_on(write):
     cell = expand(load_suite(write(SMALL, *changes)))[0]
     usual = expand(load_suite(write(SMALL, *changes[2:])))[0]
     assert cell.hash != usual.hash
-    assert cell.suite.variant != usual.suite.variant
+    assert cell.variant != usual.variant
     with pytest.raises(UserError, match=r"must not contain training classes, which are all .*allowed: another source"):
         load_suite(write(SMALL, *changes[:2]))
 
@@ -365,7 +365,7 @@ def test_algorithms_are_chosen_by_label_name_or_file(write, tmp_path):
 def test_the_hash_changes_with_what_training_depends_on_and_nothing_else(write):
     def first(*changes: str) -> tuple[str, str]:
         cell = expand(load_suite(write(), changes))[0]
-        return cell.hash, cell.suite.variant
+        return cell.hash, cell.variant
 
     base = first()
     assert first() == base

@@ -171,12 +171,12 @@ def _about(part: Part, row: Mapping[str, Any], found: Found) -> dict[str, Any]:
 
 
 def _trained_so(cell: Cell, config: Mapping[str, Any]) -> bool:
-    """Whether a record was trained as the cell states, whatever its seed and its iterations."""
+    """Whether a record was trained as the cell states, whatever its seed, its iterations and its data."""
 
     def what_counts(identity: Mapping[str, Any]) -> dict[str, Any]:
-        return _without(identity, {"seed"}) | {"training": _without(identity["training"], {"iterations"})}
+        return _without(identity, {"seed", "data"}) | {"training": _without(identity["training"], {"iterations"})}
 
-    return _agrees(what_counts(cell.identity), what_counts(config))
+    return _agrees(what_counts(cell.stated), what_counts(config))
 
 
 def _scored_so(cell: Cell, split: Mapping[str, Any], marker: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:

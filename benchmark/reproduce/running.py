@@ -19,11 +19,15 @@ from benchmark.suite import Cell, Split, expand, load_suite, with_algorithms, wi
 
 @dataclass(frozen=True)
 class Work:
-    """The cells of one part of a table, and which of them the store lacks."""
+    """The cells of one part of a table, which of them the store lacks, and the hashes of those that count.
+
+    Where data are missing, which is no matter as long as nothing lacks, records count whatever their data were.
+    """
 
     part: Part
     cells: list[Cell]
     lacking: list[Cell]
+    known: set[str]
 
     @property
     def data(self) -> list[tuple[Split, bool]]:
@@ -41,7 +45,7 @@ def work(table: PaperTable, store: Path, seeds: Sequence[int] | None) -> list[Wo
 
 def hashes(todo: Sequence[Work]) -> set[str]:
     """What the cells are known by."""
-    return {cell.hash for one in todo for cell in one.cells}
+    return {known for one in todo for known in one.known}
 
 
 def run(
@@ -71,14 +75,16 @@ def _work(part: Part, budget: float, store: Path, seeds: Sequence[int] | None) -
     suite = with_budget(suite, budget) if budget != 1 else suite
     suite = with_seeds(suite, list(seeds)) if seeds else suite
     cells = expand(suite)
+    absent = cells[0].training_data is None
     known = {cell.hash for cell in cells}
-    there = {label: find(store, part, label, suite.seeds, known).records for label in part.rows}
+    there = {label: find(store, part, label, suite.seeds, None if absent else known).records for label in part.rows}
+    known |= {record.marker["hash"] for records in there.values() for record in records.values()}
 
     def lacks(cell: Cell) -> bool:
         record = there[cell.label].get(cell.seed)
         return record is None or not set(part.splits(cell.label)) <= set(record.files)
 
-    return Work(part, cells, [cell for cell in cells if lacks(cell)])
+    return Work(part, cells, [cell for cell in cells if lacks(cell)], known)
 
 
 def _faults(one: Work) -> Iterator[str]:

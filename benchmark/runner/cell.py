@@ -43,8 +43,14 @@ def is_done(cell: Cell, store: Path) -> bool:
                 results.read_file(folder, marker, f"evaluation/{stem}.npz")
     except results.DamagedError:
         return False
-    rest = [split for split in cell.suite.test_splits if split.name not in marker["files"]]
-    return all(split.optional and missing(split) for split in rest)
+    files, data = marker["files"], marker["split_data"]
+    for split in cell.suite.test_splits:
+        if split.name not in files and not (split.optional and missing(split)):
+            return False
+        here = cell.split_data.get(split.name)
+        if split.name in files and here is not None and here != data[split.name]:
+            return False  # data of an optional split that are other ones by now
+    return True
 
 
 def run_cell(cell: Cell, store: Path, machine: Machine, report: Report = lambda *_: None) -> None:
@@ -109,7 +115,7 @@ def _kept(path: Path, value: Any) -> str:
 
 
 def _marker(cell: Cell, store: Path) -> Path:
-    return cell.folder(store) / f"done-{cell.suite.variant}.json"
+    return cell.folder(store) / f"done-{cell.variant}.json"
 
 
 def environment(device: torch.device) -> dict[str, Any]:

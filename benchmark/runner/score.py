@@ -42,7 +42,7 @@ def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -
             continue
         sampler = bench.sampler(split, "test")
         drawn = sampler.draw(conditions(bench, split)["standard"])
-        episodes[split.name] = _digest_of(drawn)
+        episodes[split.name] = digest([bench.cell.split_data.get(split.name), _digest_of(drawn)])
         if (remark := make_source(split.source).remark()) and f"{remark}." not in notes:
             notes.append(f"{remark}.")
         stem = _stem(bench, split, episodes[split.name])

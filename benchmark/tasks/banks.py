@@ -6,6 +6,7 @@ Decoding goes image by image, so that a set larger than memory can be read; proc
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import shutil
 import warnings
@@ -23,10 +24,12 @@ from benchmark.progress import progress
 from benchmark.tasks.folders import cache_folder, readable
 from benchmark.tasks.images import ImageBank, resize
 
-FORMAT = 1
-"""Changes when other pixels come of the same files."""
+FORMAT = 2
+"""Changes when other pixels come of the same files, or another file is written of them."""
 CHUNK = 256
 """Images that are resized together."""
+HASH = 16
+"""Bytes of the hash of an image."""
 IN_MEMORY = 2**30
 """Bytes of decoded images that are kept in memory where the cache folder cannot take them."""
 
@@ -71,17 +74,17 @@ def _opened(path: Path) -> ImageBank | None:
     """The bank in this file, mapped; None where it is missing or damaged."""
     try:
         about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        return _bank(np.load(path, mmap_mode="r"), about["sizes"], about["names"])
+        return _bank(np.load(path, mmap_mode="r"), about["sizes"], about["names"], about["digests"])
     except (OSError, EOFError, ValueError, KeyError):
         return None
 
 
-def _bank(images: np.ndarray, sizes: list[int], names: list[str]) -> ImageBank:
+def _bank(images: np.ndarray, sizes: list[int], names: list[str], digests: list[str]) -> ImageBank:
     size = torch.tensor(sizes, dtype=torch.long)
     with warnings.catch_warnings():  # nobody writes into a bank, and the map would not let them
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         pixels = torch.from_numpy(images)
-    return ImageBank(pixels, size.cumsum(0) - size, size, torch.zeros_like(size), tuple(names))
+    return ImageBank(pixels, size.cumsum(0) - size, size, torch.zeros_like(size), tuple(names), digests=tuple(digests))
 
 
 def _write(path: Path, title: str, reading: Reading, size: int, channels: int) -> None:
@@ -94,10 +97,12 @@ def _write(path: Path, title: str, reading: Reading, size: int, channels: int) -
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
             start, each = file.tell(), channels * size * size
-            for rows, images in _decoded(title, reading, size, channels):
+            hashes = np.empty((shape[0], HASH), np.uint8)
+            for rows, images in _decoded(title, reading, size, channels, hashes):
                 _put(file, start + rows * each, images)
         part.replace(path)
-        part.write_text(json.dumps({"names": reading.names, "sizes": sizes}, ensure_ascii=False), encoding="utf-8")
+        about = {"names": reading.names, "sizes": sizes, "digests": _digests(hashes, sizes)}
+        part.write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
         part.replace(index)
     except BaseException:
         part.unlink(missing_ok=True)
@@ -119,18 +124,34 @@ def _in_memory(path: Path, title: str, reading: Reading, size: int, channels: in
             f"{title}: its decoded images take {readable(needed)}, which '{path.parent}' cannot take "
             f"({error.strerror or error}); make room there, or name another cache folder in $XDG_CACHE_HOME"
         ) from None
-    pixels = np.empty(shape, np.uint8)
-    for rows, images in _decoded(title, reading, size, channels):
+    pixels, sizes = np.empty(shape, np.uint8), _sizes(reading)
+    hashes = np.empty((shape[0], HASH), np.uint8)
+    for rows, images in _decoded(title, reading, size, channels, hashes):
         pixels[rows] = images
-    return _bank(pixels, _sizes(reading), reading.names)
+    return _bank(pixels, sizes, reading.names, _digests(hashes, sizes))
 
 
 def _sizes(reading: Reading) -> list[int]:
     return np.bincount(reading.labels, minlength=len(reading.names)).tolist()
 
 
-def _decoded(title: str, reading: Reading, size: int, channels: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Chunks of images (n, channels, size, size) uint8, with their rows (n,) in a bank that is grouped by class."""
+def _digests(hashes: np.ndarray, sizes: list[int]) -> list[str]:
+    """One for each class, of the hashes of its images in their order."""
+    ends = np.cumsum(sizes)
+    return [
+        hashlib.blake2b(hashes[end - size : end].tobytes(), digest_size=HASH).hexdigest()
+        for end, size in zip(ends, sizes, strict=True)
+    ]
+
+
+def _decoded(
+    title: str, reading: Reading, size: int, channels: int, hashes: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Chunks of images (n, channels, size, size) uint8, with their rows (n,) in a bank that is grouped by class.
+
+    hashes (n, HASH): filled with that of each image as it is read. Resizing rounds otherwise on other processors, so it
+    is no part of what the data are.
+    """
     total, done = len(reading.labels), 0
     row = np.empty(total, np.int64)
     row[np.argsort(reading.labels, kind="stable")] = np.arange(total)
@@ -142,6 +163,10 @@ def _decoded(title: str, reading: Reading, size: int, channels: int) -> Iterator
                 rows = row[done : done + len(chunk)]
                 if len(rows) < len(chunk):
                     raise UserError(f"{title}: more images than its {total} labels")
+                for at, image in zip(rows, chunk, strict=True):
+                    shaped = hashlib.blake2b(repr(image.shape).encode(), digest_size=HASH)
+                    shaped.update(np.ascontiguousarray(image))
+                    hashes[at] = np.frombuffer(shaped.digest(), np.uint8)
                 yield rows, resize(torch.from_numpy(np.stack(chunk)), size, channels).numpy()
                 done += len(chunk)
                 advance(len(chunk))

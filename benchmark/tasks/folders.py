@@ -46,6 +46,49 @@ def kept(kind: str, facts: Any, make: Callable[[], Any]) -> Any:
     return made
 
 
+def stamp(path: Path) -> list[Any]:
+    """What changes with a file or folder: path, size, times and inode, or a digest of these of all files in it.
+
+    Whoever writes into a file and sets its time back still changes the time of its last change of status.
+    """
+    if path.is_file():
+        return [str(path.resolve()), *_facts(path)]
+    digest = hashlib.sha256()
+    for folder, folders, files in os.walk(path, followlinks=True):
+        folders.sort()
+        for file in sorted(files):
+            digest.update(f"{folder}/{file} {_facts(Path(folder) / file)}\n".encode(errors="surrogateescape"))
+    return [str(path.resolve()), digest.hexdigest()]
+
+
+def content(path: Path) -> str:
+    """A digest of the bytes of a file, or of the names and bytes of all files in a folder, wherever it lies.
+
+    It is kept in the cache folder until the `stamp` changes, so that large files are read once.
+    """
+    return kept("contents", stamp(path), lambda: _content(path))
+
+
+def _content(path: Path) -> str:
+    digest = hashlib.sha256()
+    for folder, folders, files in os.walk(path, followlinks=True):
+        folders.sort()
+        for file in sorted(files):
+            place = Path(folder) / file
+            digest.update(f"{place.relative_to(path)} {_of_file(place)}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest() if path.is_dir() else _of_file(path)
+
+
+def _of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _facts(path: Path) -> tuple[int, ...]:
+    about = path.stat()
+    return about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino
+
+
 def readable(size: int) -> str:
     """A number of bytes for people, such as 1.3 GB."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

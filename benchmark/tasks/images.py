@@ -21,6 +21,9 @@ CPU = torch.device("cpu")
 SHARE = 0.5
 """Of a GPU's free memory, what the images of one bank may take."""
 
+RESIZING = 1
+"""Changes when `resize` makes other pixels of the same images, which makes other cells of them."""
+
 
 @dataclass(frozen=True)
 class ImageDraw:
@@ -56,6 +59,8 @@ class ImageBank:
     """(classes,) one name per class."""
     meet: bool = True
     """Whether two rotations of a class may be classes of one task."""
+    digests: tuple[str, ...] = ()
+    """(classes,) of the images of each class as they were before they were resized; empty where nobody needs them."""
     mean: float = 0.0
     """Subtracted from pixels in [0, 1] ..."""
     std: float = 1.0
@@ -87,8 +92,9 @@ class ImageBank:
         """The bank of these classes only, in this order."""
         index = torch.as_tensor(classes, dtype=torch.long)
         names = tuple(self.names[c] for c in classes)
+        digests = tuple(self.digests[c] for c in classes) if self.digests else ()
         return dataclasses.replace(
-            self, start=self.start[index], size=self.size[index], turns=self.turns[index], names=names
+            self, start=self.start[index], size=self.size[index], turns=self.turns[index], names=names, digests=digests
         )
 
     def rotated(self, meet: bool = True) -> ImageBank:
@@ -105,6 +111,7 @@ class ImageBank:
             turns=torch.cat([(self.turns + turn) % 4 for turn in range(4)]),
             names=tuple(f"{name}/{90 * turn}" if turn else name for turn in range(4) for name in self.names),
             meet=meet,
+            digests=self.digests * 4,
         )
 
     def without_last(self, count: int) -> ImageBank:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -14,8 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from benchmark.errors import UserError
 from benchmark.tasks import banks
 from benchmark.tasks.banks import Reading
-from benchmark.tasks.episode import Tasks
-from benchmark.tasks.images import ImageBank
+from benchmark.tasks.episode import Tasks, TaskSpec
+from benchmark.tasks.folders import content, data_folder
+from benchmark.tasks.images import RESIZING, ImageBank
+
+DIGITS = 16
+"""Of a digest of data, hexadecimal."""
+PROBED = 32
+"""Tasks that stand for the content of a source that does not say what that is."""
 
 ImageSize = Annotated[int, Ge(1), Le(4096)]
 """Pixels a side."""
@@ -39,6 +48,22 @@ class Source(BaseModel):
     kind: Literal["classification", "regression"]
     licence: ClassVar[str]
     citation: ClassVar[str]
+    revision: ClassVar[int] = 1
+    """Raised by its author when other tasks come of the same options and data."""
+
+    def digest(self, classes: str = "all") -> str:
+        """What identifies the content of these classes, wherever it lies: other content makes other cells.
+
+        Here it is the bytes of all files and folders that options name, and some tasks; a source that reads other files
+        should say it better. Raises UserError where data are missing or unfit.
+        """
+        found = hashlib.sha256(json.dumps([self.revision, *(content(path) for path in _named(self))]).encode())
+        tasks = self.tasks(Part(classes), "cpu")
+        spec = TaskSpec(self.kind, 2 if self.kind == "classification" else 1, 1, 1)
+        with suppress(Exception):  # what is wrong with its tasks is said where they are checked
+            for field in tasks.episode(tasks.draw(PROBED, spec, torch.Generator().manual_seed(0)), spec):
+                found.update(field.cpu().contiguous().numpy())
+        return found.hexdigest()[:DIGITS]
 
     @abstractmethod
     def tasks(self, part: Part, device: torch.device | str) -> Tasks:
@@ -91,6 +116,12 @@ class ImageSource(Source):
     def parts(self, bank: ImageBank) -> dict[str, list[int]]:
         """The classes of each part, as indices into `bank`."""
 
+    def digest(self, classes: str = "all") -> str:
+        """Of the images of these classes and of their names, whatever they are packed in."""
+        bank = self._classes(classes)
+        about = [RESIZING, self.revision, bank.names, bank.digests]
+        return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:DIGITS]
+
     def bank(self, device: torch.device | str = "cpu") -> ImageBank:
         """All classes at `image_size`; decoded once and kept in the user's cache folder, and by this process."""
         options = self.model_dump(mode="json", exclude=set(self.about_parts))
@@ -107,10 +138,7 @@ class ImageSource(Source):
 
     def tasks(self, part: Part, device: torch.device | str) -> ImageBank:
         """The bank of this part on `device`. Parts are views: they share its images."""
-        bank = self.bank(device)
-        parts = {**self.parts(bank), "all": list(range(bank.class_count))}
-        self.check_part(part, list(parts))
-        bank = bank.subset(parts[part.classes])
+        bank = self._classes(part.classes, device)
         if part.images != "all" and not self.held_out_images:
             raise UserError(f"images = '{part.images}' needs held_out_images > 0 in the source")
         if part.images == "train":
@@ -118,6 +146,25 @@ class ImageSource(Source):
         elif part.images == "held-out":
             bank = bank.only_last(self.held_out_images)
         return bank.rotated(self.rotations_meet) if self.rotations else bank
+
+    def _classes(self, classes: str, device: torch.device | str = "cpu") -> ImageBank:
+        bank = self.bank(device)
+        parts = {**self.parts(bank), "all": list(range(bank.class_count))}
+        self.check_part(Part(classes), list(parts))
+        return bank.subset(parts[classes])
+
+
+def _named(value: Any) -> Iterator[Path]:
+    """The files and folders that options name, wherever they are looked up."""
+    if isinstance(value, str | Path) and str(value):
+        places = (Path(value).expanduser(), data_folder() / value)
+        yield from [place for place in places if place.exists()][:1]
+    elif isinstance(value, BaseModel | Mapping):
+        for _, one in value.items() if isinstance(value, Mapping) else value:
+            yield from _named(one)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for one in value:
+            yield from _named(one)
 
 
 _banks: dict[tuple[str, str], ImageBank] = {}

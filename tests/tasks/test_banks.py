@@ -190,4 +190,5 @@ def test_processes_do_not_decode_the_same_twice(cache):
 def test_the_index_is_readable(cache):
     banks.bank("key", "Set", reading, 5, 3)
     about = json.loads((cache / "key.json").read_text())
+    assert about.pop("digests") == list(banks.bank("other", "Set", reading, 9, 1).digests)
     assert about == {"names": ["d", "c", "b", "a"], "sizes": np.bincount(reading()[1]).tolist()}

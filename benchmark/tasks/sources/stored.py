@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from abc import abstractmethod
 from collections.abc import Sequence
 from importlib import resources
@@ -14,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from benchmark.errors import UserError
-from benchmark.tasks.folders import data_folder, kept
+from benchmark.tasks.folders import data_folder, kept, stamp
 from benchmark.tasks.images import ImageBank
 from benchmark.tasks.source import ImageSource
 from benchmark.tasks.sources.download import Remote, fetch
@@ -79,8 +77,8 @@ class StoredSource(ImageSource):
         )
 
     def stamp(self) -> Any:
-        """Path, size and time of every file, and a digest of these for every folder."""
-        return [(str(path.resolve()), *_stamp(path)) for path in self.paths()]
+        """That of every file and folder."""
+        return [stamp(path) for path in self.paths()]
 
     def parts(self, bank: ImageBank) -> dict[str, list[int]]:
         """The pinned split; without one, no parts but `all`."""
@@ -120,15 +118,3 @@ class StoredSource(ImageSource):
 def pinned(name: str) -> dict[str, Any]:
     """A file of `splits`: facts about which classes are train, val and test, that no download changes."""
     return json.loads(resources.files("benchmark.tasks").joinpath(f"splits/{name}.json").read_text(encoding="utf-8"))
-
-
-def _stamp(path: Path) -> tuple[Any, ...]:
-    if path.is_file():
-        return path.stat().st_size, path.stat().st_mtime_ns
-    digest = hashlib.sha256()
-    for folder, folders, files in os.walk(path, followlinks=True):
-        folders.sort()
-        for file in sorted(files):
-            about = (Path(folder) / file).stat()
-            digest.update(f"{folder}/{file} {about.st_size} {about.st_mtime_ns}\n".encode())
-    return (digest.hexdigest(),)
