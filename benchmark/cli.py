@@ -535,9 +535,7 @@ def _present(found: Results, folder: Path, json: bool) -> None:
     console.print(f"Report: {page}")
 
 
-def _present_table(
-    table: PaperTable, store: Path, seeds: list[int] | None, hashes: set[str] | None, out: Path, json: bool
-) -> None:
+def _present_table(table: PaperTable, store: Path, seeds: list[int] | None, hashes: Any, out: Path, json: bool) -> None:
     """Print the table beside ours and write its files."""
     from benchmark.report import reproduction, terminal
     from benchmark.reproduce.reading import read

@@ -22,6 +22,10 @@ WITH_DEFAULTS = ("model", "source", "hyperparameters")
 """Tables of which a suite may state a part."""
 
 
+Hashes = Mapping[str, Mapping[str, str | None]]
+"""Of the cells that count, with the digest of each split's data; None: whatever they were."""
+
+
 class Record(NamedTuple):
     """A cell in the store: its folder, what its marker says, and the files of the splits that a table needs."""
 
@@ -46,11 +50,11 @@ class Found(NamedTuple):
     """Seeds of records whose settings are not what the suite states."""
 
 
-def find(store: Path, part: Part, label: str, seeds: Sequence[int], hashes: Collection[str] | None = None) -> Found:
+def find(store: Path, part: Part, label: str, seeds: Sequence[int], hashes: Hashes | None = None) -> Found:
     """The records of an algorithm that agree with everything that its suite file states, split by split.
 
     The defaults that a suite leaves to its model, source and algorithms are not compared, for they are not known
-    without torch. hashes: of the cells that count, where they are known. Raises UserError where two records of a seed
+    without torch. hashes: where they are known. Raises UserError where two records of a seed
     agree and it cannot be said which is meant.
     """
     cell = written_cell(part.suite, label, seed=0)
@@ -65,10 +69,13 @@ def find(store: Path, part: Part, label: str, seeds: Sequence[int], hashes: Coll
             others.add(marker["seed"])
             continue
         stored = {split["name"]: split for split in marker["suite"]["splits"]}
+        data = (hashes or {}).get(marker["hash"], {})
         files = {
             name: marker["files"][name]
             for name, split in splits.items()
-            if name in marker["files"] and _scored_so(cell, split.model_dump(), marker, stored[name])
+            if name in marker["files"]
+            and _scored_so(cell, split.model_dump(), marker, stored[name])
+            and data.get(name) in (None, marker.get("split_data", {}).get(name))
         }
         if not files:
             continue
@@ -85,13 +92,20 @@ def find(store: Path, part: Part, label: str, seeds: Sequence[int], hashes: Coll
                     f"two records of {label} seed {marker['seed']} agree with suite '{part.suite.name}': "
                     f"'{other.folder}' and '{record.folder}'; remove the one that is not meant"
                 )
-            record = record._replace(files=other.files | files)
+            record = Record(path.parent, _both(other.marker, marker), other.files | files)
         records[marker["seed"]] = record
     return Found(records, sorted(elsewhere), others)
 
 
+def _both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """One marker of a cell for what two variants of its suite have scored."""
+    splits = {split["name"]: split for marker in (first, second) for split in marker["suite"]["splits"]}
+    joined = {key: first.get(key, {}) | second.get(key, {}) for key in ("files", "episodes", "sha256")}
+    return {**second, **joined, "suite": {**second["suite"], "splits": list(splits.values())}}
+
+
 def read(
-    table: PaperTable, store: Path, seeds: Sequence[int] | None = None, hashes: Collection[str] | None = None
+    table: PaperTable, store: Path, seeds: Sequence[int] | None = None, hashes: Hashes | None = None
 ) -> Reproduction:
     """The table beside what the store has of it; what it has not is not run, and is kept.
 
@@ -120,7 +134,7 @@ def read(
 
 
 def _read_part(
-    table: PaperTable, part: Part, store: Path, seeds: Sequence[int], hashes: Collection[str] | None
+    table: PaperTable, part: Part, store: Path, seeds: Sequence[int], hashes: Hashes | None
 ) -> tuple[pd.DataFrame, list[str]]:
     found = {label: find(store, part, label, seeds, hashes) for label in part.rows}
     chosen = {(label, seed): record for label, one in found.items() for seed, record in one.records.items()}

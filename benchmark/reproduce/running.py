@@ -11,7 +11,7 @@ from rich.console import Console
 
 from benchmark.errors import UserError
 from benchmark.launch import check, run_cells
-from benchmark.reproduce.reading import find
+from benchmark.reproduce.reading import Hashes, find
 from benchmark.reproduce.tables import PaperTable, Part
 from benchmark.runner.score import missing
 from benchmark.suite import Cell, Split, expand, load_suite, with_algorithms, with_budget, with_seeds
@@ -19,7 +19,7 @@ from benchmark.suite import Cell, Split, expand, load_suite, with_algorithms, wi
 
 @dataclass(frozen=True)
 class Work:
-    """The cells of one part of a table, which of them the store lacks, and the hashes of those that count.
+    """The cells of one part of a table, which of them the store lacks, and what records are known by.
 
     Where data are missing, which is no matter as long as nothing lacks, records count whatever their data were.
     """
@@ -27,7 +27,7 @@ class Work:
     part: Part
     cells: list[Cell]
     lacking: list[Cell]
-    known: set[str]
+    known: Hashes
 
     @property
     def data(self) -> list[tuple[Split, bool]]:
@@ -43,9 +43,9 @@ def work(table: PaperTable, store: Path, seeds: Sequence[int] | None) -> list[Wo
     return [_work(part, table.budget, store, seeds) for part in table.parts]
 
 
-def hashes(todo: Sequence[Work]) -> set[str]:
-    """What the cells are known by."""
-    return {known for one in todo for known in one.known}
+def hashes(todo: Sequence[Work]) -> Hashes:
+    """What the cells are known by, and the data of their splits."""
+    return {key: data for one in todo for key, data in one.known.items()}
 
 
 def run(
@@ -76,9 +76,10 @@ def _work(part: Part, budget: float, store: Path, seeds: Sequence[int] | None) -
     suite = with_seeds(suite, list(seeds)) if seeds else suite
     cells = expand(suite)
     absent = cells[0].training_data is None
-    known = {cell.hash for cell in cells}
+    known = {cell.hash: cell.split_data for cell in cells}
     there = {label: find(store, part, label, suite.seeds, None if absent else known).records for label in part.rows}
-    known |= {record.marker["hash"] for records in there.values() for record in records.values()}
+    if absent:
+        known = {record.marker["hash"]: {} for records in there.values() for record in records.values()}
 
     def lacks(cell: Cell) -> bool:
         record = there[cell.label].get(cell.seed)
