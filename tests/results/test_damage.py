@@ -135,7 +135,7 @@ def test_a_run_mends_damage_and_gives_the_same_numbers(store, kind, damage, capl
         run_cell(more, folder, CPU)
     run_cell(cell, folder, CPU)
     assert is_done(cell, folder) and is_done(other, folder)
-    pd.testing.assert_frame_equal(rows(results.read(folder, "tiny", cell.suite.variant)), expected)
+    pd.testing.assert_frame_equal(rows(results.read(folder, "tiny", cell.variant)), expected)
     aside = [file.read_bytes() for file in path.parent.glob("*.damaged*")]
     if damaged is not None and not (kind == "curve.parquet" and path.read_bytes() == damaged):  # the same numbers
         assert damaged in aside
@@ -233,7 +233,7 @@ def test_files_of_another_cell_are_not_taken_for_its_own(store, change: Callable
     pd.testing.assert_frame_equal(rows(found), expected.loc[["scratch"]])
     assert any("maml" in note and "left out" in note for note in found.notes)
     run_cell(cell, folder, CPU)
-    pd.testing.assert_frame_equal(rows(results.read(folder, "tiny", cell.suite.variant)), expected)
+    pd.testing.assert_frame_equal(rows(results.read(folder, "tiny", cell.variant)), expected)
 
 
 def test_where_nothing_is_whole_the_error_names_every_file(store):
