@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -20,8 +20,10 @@ class IMAML(GradientLearner):
     The inner loop descends L_support(phi) + lambda / 2 |phi - theta|^2. Where it has converged, the derivative of the
     query loss with respect to theta is (I + H / lambda)^-1 grad L_query(phi), with H the second derivative of L_support
     at phi (Rajeswaran et al. 2019, lemma 1), which a few steps of conjugate gradient solve for (algorithm 2). Far from
-    a minimum H has negative curvature that blows the solution up; as in the authors' code it is damped: H / (lambda +
-    damping). The defaults are for Omniglot, 5 ways, where that code solves 2 I + H / (lambda + 10).
+    a minimum H has negative curvature that blows the solution up; as in the authors' code it is damped:
+    (1 + cg_damping) I + H / (lambda + damping). The defaults are for Omniglot, 5 ways, where that code has
+    2 I + H / (lambda + 10), which is twice what is solved here. There the inner loop descends L_support alone, and is
+    pulled back once at its end.
     """
 
     paper: ClassVar[str] = "Rajeswaran, Finn, Kakade, Levine (2019), Meta-Learning with Implicit Gradients, NeurIPS"
@@ -31,15 +33,25 @@ class IMAML(GradientLearner):
     proximity: PositiveFloat = Field(2.0, description="lambda, the pull back to the meta-parameters")
     cg_steps: PositiveInt = Field(5, description="steps of conjugate gradient")
     damping: NonNegativeFloat = Field(22.0, description="added to lambda in the implicit gradient; 0: the exact one")
+    cg_damping: NonNegativeFloat = Field(0.0, description="added to the identity in the implicit gradient")
+    pull: Literal["every-step", "once"] = Field(
+        "every-step",
+        description="when the inner loop is pulled back: in every step, as in the paper, or after the last",
+    )
 
     def adapt_path(self, meta: Params, support: Support, steps: int) -> list[Params]:
         """Gradient descent on the support loss and the squared distance to the meta-parameters."""
         path = [meta]
         for _ in range(steps):
             gradient = self.support_gradient(path[-1], support)
-            pull = {name: self.proximity * (value - meta[name]) for name, value in path[-1].items()}
-            path.append({n: value - self.inner_lr * (gradient[n] + pull[n]) for n, value in path[-1].items()})
-        return path
+            moved = {name: value - self.inner_lr * gradient[name] for name, value in path[-1].items()}
+            path.append(self._pulled(moved, path[-1], meta) if self.pull == "every-step" else moved)
+        return path if self.pull == "every-step" else [self._pulled(fast, fast, meta) for fast in path]
+
+    def _pulled(self, fast: Params, place: Params, meta: Params) -> Params:
+        """The weights `fast` after a step down the squared distance to `meta`, whose slope is that at `place`."""
+        rate = self.inner_lr * self.proximity
+        return {name: value - rate * (place[name] - meta[name]) for name, value in fast.items()}
 
     def meta_gradient(self, meta: Params, episode: Episode) -> tuple[Params, dict[str, Tensor]]:
         """The implicit gradient; memory does not grow with the number of inner steps."""
@@ -60,7 +72,7 @@ class IMAML(GradientLearner):
 
         def product(vector: Params) -> Params:
             bent = bend(vector)
-            return {name: value + bent[name] for name, value in vector.items()}
+            return {name: (1 + self.cg_damping) * value + bent[name] for name, value in vector.items()}
 
         adapted = {name: value for name, value in gradient.items() if name not in fixed}
         solution = conjugate_gradient(product, adapted, self.cg_steps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -325,6 +326,71 @@ def test_maml_plus_plus_has_a_rate_for_every_layer_and_step():
         torch.testing.assert_close(path[step + 1]["head.bias"], path[step]["head.bias"] - rate * slope)
 
 
+def importance(epoch, steps, epochs):
+    """The weights of the losses as the authors' code has them, for the epochs with losses after every step."""
+    weights = np.full(steps, 1 / steps)
+    decay, least = 1 / steps / epochs, 0.03 / steps
+    last = min(weights[-1] + epoch * (steps - 1) * decay, 1 - (steps - 1) * least)
+    return np.append(np.maximum(weights[:-1] - epoch * decay, least), last)
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 7, 14])
+def test_the_weights_of_the_multi_step_loss_in_the_authors_code(epoch):
+    algorithm = MAMLPlusPlus(inner_steps=5, multi_step_share=0.15, multi_step_floor=0.03, epochs=100)
+    for iteration in (0, 250, 499):  # of the 500 in an epoch of 100
+        progress = torch.tensor((500 * epoch + iteration) / 50_000)
+        expected = torch.tensor(importance(epoch, 5, 15), dtype=torch.float32)
+        torch.testing.assert_close(algorithm.step_weights(progress), expected)
+    last = torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0])
+    assert torch.equal(algorithm.step_weights(torch.tensor(0.15)), last)
+    assert all(len(algorithm.step_weights(torch.tensor(i / 50_000)).unique()) == 1 for i in range(500))
+
+
+@pytest.mark.parametrize("first_order_share", [0.0, 1.0])
+def test_maml_plus_plus_of_the_authors_code(first_order_share):
+    """Every step has batch norm weights of its own, for support set and queries, and all else adapts."""
+    settings = {"multi_step_share": 0.5, "multi_step_floor": 0.03, "epochs": 4, "first_order_share": first_order_share}
+    algorithm, meta, episodes = start(
+        MAMLPlusPlus(inner_lr=0.1, inner_steps=3, per_step_norm=True, **settings), image_case, 0.3
+    )
+    generator = torch.Generator().manual_seed(1)
+    for name, value in meta.items():  # weights and step sizes of their own for every step
+        if "/" in name:
+            value += 0.1 * torch.rand(value.shape, generator=generator)
+    gradient, metrics = mean_gradient(algorithm)(meta, episodes)
+    norms = ["features.1.weight", "features.1.bias", "features.4.weight", "features.4.bias"]
+    assert {name for name in meta if name.startswith("step/")} == {f"step/{name}" for name in norms}
+    assert not any(f"rate/{name}" in meta for name in norms)
+
+    weights = {name: value.clone().requires_grad_() for name, value in meta.items() if name != PROGRESS}
+    adapted = [name for name in weights if "/" not in name and name not in norms]
+    total, last = 0.0, 0.0
+    for task in map(Episode._make, zip(*episodes, strict=True)):
+        fast = {name: weights[name] for name in adapted}
+        for step, share in enumerate(importance(1, 3, 2)):
+            norm = {name: weights[f"step/{name}"][step] for name in norms}
+            inner = F.cross_entropy(functional_call(algorithm.network, fast | norm, task.support_x), task.support_y)
+            slopes = torch.autograd.grad(inner, [fast[name] for name in adapted], create_graph=True)
+            slopes = [slope.detach() if first_order_share else slope for slope in slopes]
+            rates = [weights[f"rate/{name}"][step] for name in adapted]
+            fast = {n: fast[n] - rate * slope for n, rate, slope in zip(adapted, rates, slopes, strict=True)}
+            outer = F.cross_entropy(functional_call(algorithm.network, fast | norm, task.query_x), task.query_y)
+            total = total + share * outer / len(episodes.support_x)
+        last = last + outer.detach() / len(episodes.support_x)
+    total.backward()
+    expected = {n: torch.zeros_like(v) if v.grad is None else v.grad for n, v in weights.items()}
+    assert relative_error({name: gradient[name] for name in expected}, expected) < 1e-9
+    torch.testing.assert_close(metrics["loss"], last)
+
+
+def test_steps_beyond_the_trained_ones_have_the_last_ones_normalisation():
+    algorithm, meta, episodes = start(MAMLPlusPlus(inner_lr=0.1, inner_steps=2, per_step_norm=True), image_case)
+    meta["step/features.1.bias"][0] = 1.0
+    meta["step/features.1.bias"][1] = 2.0
+    path = algorithm.adapt_path(meta, first(episodes).support, 4)
+    assert [float(fast["features.1.bias"][0]) for fast in path] == [1.0, 1.0, 2.0, 2.0, 2.0]
+
+
 # CAVIA.
 
 
@@ -477,6 +543,40 @@ def test_damping_adds_to_lambda_where_the_system_is_solved():
     expected = torch.linalg.solve(torch.eye(len(flat), dtype=flat.dtype) + curvature / 24.0, slope)
     found = torch.cat([value.flatten() for value in gradient.values()])
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-12)
+
+
+def test_the_inner_loop_and_the_implicit_gradient_of_the_authors_code():
+    """Steps down the support loss, one pull back, and 2 I + H / (lambda + 10)."""
+    settings = {"inner_lr": 0.1, "inner_steps": 3, "proximity": 2.0, "cg_steps": 60}
+    algorithm, meta, episodes = start(IMAML(**settings, damping=10.0, cg_damping=1.0, pull="once"), point_case)
+    network, task = algorithm.network, first(episodes)
+    path = algorithm.adapt_path(meta, task.support, 3)
+    assert path[0].keys() == meta.keys()
+    assert all(torch.equal(path[0][name], meta[name]) for name in meta)
+    names, sizes = list(meta), [value.numel() for value in meta.values()]
+
+    def loss(flat, x, y):
+        parts = [part.view_as(meta[name]) for name, part in zip(names, flat.split(sizes), strict=True)]
+        return F.mse_loss(functional_call(network, dict(zip(names, parts, strict=True)), x), y)
+
+    def flat(params):
+        return torch.cat([params[name].flatten() for name in names])
+
+    slope, hessian = torch.autograd.functional.jacobian, torch.autograd.functional.hessian
+    phi = flat(meta)
+    for _ in range(3):
+        phi = phi - 0.1 * slope(lambda w: loss(w, task.support_x, task.support_y), phi)
+    phi = phi - 0.1 * 2.0 * (phi - flat(meta))
+    torch.testing.assert_close(flat(path[3]), phi, rtol=1e-10, atol=1e-12)
+    curvature = hessian(lambda w: loss(w, task.support_x, task.support_y), phi)
+    system = 2 * torch.eye(len(phi), dtype=phi.dtype) + curvature / 12.0
+    expected = torch.linalg.solve(system, slope(lambda w: loss(w, task.query_x, task.query_y), phi))
+    gradient, _ = algorithm.meta_gradient(meta, task)
+    torch.testing.assert_close(flat(gradient), expected, rtol=1e-8, atol=1e-12)
+    # The default damping solves the same system but for a factor of 2.
+    default, _, _ = start(IMAML(**settings, pull="once"), point_case)
+    twice, _ = default.meta_gradient(meta, task)
+    torch.testing.assert_close(flat(twice), 2 * expected, rtol=1e-8, atol=1e-12)
 
 
 def test_conjugate_gradient_solves_and_then_stands_still():
