@@ -44,6 +44,7 @@ TINY: dict[str, dict[str, Any]] = {
     "resnet10": {"filters": 2},
     "resnet18": {"filters": 2},
     "mlp": {"hidden": [8, 8]},
+    "r2d2-embedding": {"filters": [2, 2, 2, 2]},
 }
 CPU = Machine(torch.device("cpu"), engine="loop plain eager")
 
@@ -85,7 +86,7 @@ def tiny(tmp_path: Path):
                 if section in entry:
                     entry[section] = reduced(entry[section], **limits)
         for split in table["splits"]:
-            split |= reduced(split, episodes=3)
+            split |= reduced(split, episodes=3, ways=3)
             if "source" in split:
                 split["source"] = replaced(split["source"], held_out_images=1)  # not the source that is trained on
         return expand(resolve(table, path))
@@ -123,7 +124,7 @@ def test_every_algorithm_is_scored_on_every_split(tiny, tmp_path, name):
 
 
 REAL = [name for name in PROTOCOLS if "omniglot-" in name and "emnist" not in name]
-REAL += ["omniglot-small", "cifar-fs-small", "cifar-fs-5way-1shot", "cifar-fs-5way-5shot"]
+REAL += ["omniglot-small", "cifar-fs-small", "cifar-fs-5way-1shot", "cifar-fs-r2d2-5way-5shot"]
 
 
 @pytest.mark.parametrize("name", REAL)
