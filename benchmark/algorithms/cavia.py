@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.func import grad
 
 from benchmark.algorithms.base import GradientLearner, Params
+from benchmark.errors import UserError
 from benchmark.tasks.episode import Support
 
 CONTEXT, MAP, BIAS = "context", "context map", "context map bias"
@@ -73,7 +74,20 @@ class CAVIA(GradientLearner):
 
 
 def modulated_layer(network: nn.Module) -> tuple[str, bool]:
-    """The third batch norm, or the last of fewer, and True; without batch norm the first linear layer and False."""
-    norms = [name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)]
-    linear = (name for name, module in network.named_modules() if isinstance(module, nn.Linear))
-    return (norms[:3][-1], True) if norms else (next(linear), False)
+    """The third batch norm, or the last of fewer, and True; without batch norm the first linear layer and False.
+
+    Raises UserError where there is nothing to modulate: batch norm without a scale, or neither of the two.
+    """
+    norms = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)]
+    if norms:
+        name, module = norms[:3][-1]
+        if module.weight is None or module.bias is None:
+            raise UserError(
+                f"algorithm CAVIA scales and shifts what batch norm '{name}' gives, which has no scale of its own; "
+                "allowed: batch norm with scale and shift (conv4: norm_scale = true), or none at all"
+            )
+        return name, True
+    linear = next((name for name, module in network.named_modules() if isinstance(module, nn.Linear)), None)
+    if linear is None:
+        raise UserError("algorithm CAVIA needs a network with batch norm of images or a linear layer; this has neither")
+    return linear, False

@@ -55,7 +55,8 @@ class MAMLPlusPlus(GradientLearner):
             for name, value in meta.items()
             if name not in fixed
         }
-        norms = {f"step/{name}": meta[name].repeat(self.inner_steps, 1) for name in sorted(fixed) if self.per_step_norm}
+        own = sorted(fixed) if self.per_step_norm else []
+        norms = {f"step/{name}": torch.stack([meta[name]] * self.inner_steps) for name in own}
         return {**meta, **rates, **norms, PROGRESS: torch.zeros(())}
 
     def adapt_path(self, meta: Params, support: Support, steps: int) -> list[Params]:

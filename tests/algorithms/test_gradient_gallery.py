@@ -383,6 +383,15 @@ def test_maml_plus_plus_of_the_authors_code(first_order_share):
     torch.testing.assert_close(metrics["loss"], last)
 
 
+def test_every_kind_of_normalisation_may_have_weights_for_every_step():
+    network = nn.Sequential(nn.LayerNorm((2, 3)), nn.Flatten(), nn.Linear(6, 2), nn.BatchNorm1d(2))
+    bound = MAMLPlusPlus(inner_steps=4, per_step_norm=True).bind(network, TaskSpec("classification", 2, 1, 1))
+    meta = bound.init(network, 2, torch.Generator())
+    assert meta["step/0.weight"].shape == (4, 2, 3)
+    assert meta["step/3.bias"].shape == (4, 2)
+    assert {name for name in meta if name.startswith("rate/")} == {"rate/2.weight", "rate/2.bias"}
+
+
 def test_steps_beyond_the_trained_ones_have_the_last_ones_normalisation():
     algorithm, meta, episodes = start(MAMLPlusPlus(inner_lr=0.1, inner_steps=2, per_step_norm=True), image_case)
     meta["step/features.1.bias"][0] = 1.0
@@ -458,6 +467,10 @@ def test_cavia_modulates_the_third_batch_norm_or_the_first_layer():
     assert modulated_layer(Conv4((1, 12, 12), 3, filters=4)) == ("features.7", True)
     assert modulated_layer(nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4))) == ("1", True)
     assert modulated_layer(MLP((1,), 1)) == ("features.1", False)
+    with pytest.raises(UserError, match=r"'features.7' gives, which has no scale"):
+        modulated_layer(Conv4((1, 12, 12), 3, filters=4, norm_scale=False))
+    with pytest.raises(UserError, match="neither"):
+        modulated_layer(nn.Sequential(nn.Conv2d(1, 4, 3)))
 
 
 # Proto-MAML.
