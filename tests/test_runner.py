@@ -18,7 +18,7 @@ from benchmark.errors import UserError
 from benchmark.launch import run_cells
 from benchmark.runner import workbench
 from benchmark.runner.cell import is_done, run_cell
-from benchmark.runner.score import Evaluations
+from benchmark.runner.score import Evaluations, conditions
 from benchmark.runner.workbench import Machine, Workbench
 from benchmark.suite import Cell, expand, load_suite, with_algorithms, with_seeds
 
@@ -184,6 +184,15 @@ def test_the_place_of_a_query_says_nothing_in_training_validation_and_test(cells
     # one of three, or one of two; the inductive condition shows a query after the support set, which is always the last
     assert (scores < 0.65).all(), scores
     assert (found.curves[["score", "val_score"]].mean() < 0.6).all()
+
+
+def test_the_transduction_gap_is_that_of_the_algorithm_too(cells, monkeypatch):
+    bench = Workbench(cells(WAVES)["maml"], CPU)
+    split = next(split for split in bench.cell.suite.splits if split.role == "meta-train")
+    split = split.model_copy(update={"role": "in-distribution"})
+    assert "inductive" not in conditions(bench, split)
+    monkeypatch.setattr(type(bench.algorithm), "transductive", True)
+    assert "inductive" in conditions(bench, split)
 
 
 def test_splits_that_are_scored_alike_share_an_evaluation(cells):

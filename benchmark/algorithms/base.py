@@ -43,6 +43,13 @@ class Algorithm(BaseModel):
     pooled: ClassVar[bool] = False
     """True: `meta_gradient` is given the examples of the whole meta-batch as one labelled batch instead of a task. They
     are its `support`, and labels count the classes of the meta-training split."""
+    derivative: ClassVar[Literal["exact", "first-order", "other"]] = "exact"
+    """What `meta_gradient` gives: the derivative of the query loss after `adapt`; the same with the inner gradients as
+    constants (a field `first_order = True` says so too); or the direction of another objective. A class with a
+    `meta_gradient` of its own says which, and `metagap check` holds it to that."""
+    transductive: ClassVar[bool] = False
+    """True: the prediction for a query depends on the queries beside it, whatever the network. Batch norm in a network
+    does that to every algorithm and need not be said."""
     mappable: ClassVar[bool] = True
     """False: it is no pure function of tensors inside (it has modules that change, or calls autograd itself), so the
     engine runs it as it is written, one task at a time, and neither maps nor traces it."""

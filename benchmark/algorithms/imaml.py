@@ -27,6 +27,7 @@ class IMAML(GradientLearner):
     """
 
     paper: ClassVar[str] = "Rajeswaran, Finn, Kakade, Levine (2019), Meta-Learning with Implicit Gradients, NeurIPS"
+    derivative: ClassVar[Literal["exact", "first-order", "other"]] = "other"
 
     inner_lr: PositiveFloat = Field(0.1, description="step size of the inner loop")
     inner_steps: NonNegativeInt = Field(16, description="inner steps on each task during meta-training")

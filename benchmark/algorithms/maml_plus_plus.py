@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field, PositiveInt
@@ -25,6 +25,7 @@ class MAMLPlusPlus(GradientLearner):
     """
 
     paper: ClassVar[str] = "Antoniou, Edwards, Storkey (2019), How to train your MAML, ICLR"
+    derivative: ClassVar[Literal["exact", "first-order", "other"]] = "other"
 
     inner_lr: float = Field(0.01, gt=0, description="what the step sizes start from")
     inner_steps: PositiveInt = Field(5, description="inner steps on each task during meta-training")

@@ -22,6 +22,7 @@ class Reptile(GradientLearner):
     """
 
     paper: ClassVar[str] = "Nichol, Achiam, Schulman (2018), On First-Order Meta-Learning Algorithms"
+    derivative: ClassVar[Literal["exact", "first-order", "other"]] = "other"
 
     inner_lr: float = Field(0.001, gt=0, description="step size of the inner loop")
     inner_steps: NonNegativeInt = Field(5, description="inner steps on each task during meta-training")

@@ -57,7 +57,8 @@ class Learner(Algorithm):
             )
         bound = super().bind(network, spec, precision)
         made, names = self._around(network, seed=0)
-        bound.__dict__.update(made=made, names=names)
+        claims = {True: "first-order", False: "exact", None: "other"}[getattr(made, "first_order", None)]
+        bound.__dict__.update(made=made, names=names, derivative=claims)
         return bound
 
     def init(self, network: nn.Module, class_count: int, generator: Generator) -> Params:

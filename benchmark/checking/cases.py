@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -38,9 +39,9 @@ class Case:
     dtype: torch.dtype = torch.float64
     meta: Params = field(default_factory=dict)
 
-    @property
+    @cached_property
     def algorithm(self) -> Algorithm:
-        """The algorithm for this network and this form of tasks."""
+        """The algorithm for this network and this form of tasks; one object, as the engine keeps one."""
         return self.unbound.bind(self.network, self.spec)
 
     def __str__(self) -> str:
@@ -125,6 +126,8 @@ class Subject:
     """The kinds of tasks that it refuses or fails on."""
     random: bool = False
     """Whether it draws random numbers while it computes."""
+    places: bool = False
+    """Whether its predictions go by the places of the queries."""
 
     def cases(self, dtype: torch.dtype = torch.float64) -> Iterator[Case]:
         """A case of every kind of tasks that it can do; raises Note where there is none."""
@@ -160,6 +163,18 @@ def case(algorithm: Algorithm, kind: Kind, dtype: torch.dtype = torch.float64, *
 def alone(episodes: Episode) -> Episode:
     """The first task of a batch, without a task dimension."""
     return Episode(*(value[0] for value in episodes))
+
+
+def noise(value: Tensor, generator: torch.Generator) -> Tensor:
+    """Normal random numbers in the shape of a tensor."""
+    return torch.randn(value.shape, generator=generator, dtype=value.dtype)
+
+
+def nearby(meta: Params, seed: int) -> Params:
+    """Meta-parameters not far away: what a zero hides at the start, such as the factor of a product, shows here."""
+    generator = torch.Generator().manual_seed(seed)
+    moved = {name: value + noise(value, generator) * (0.01 + 0.1 * value.abs()) for name, value in meta.items()}
+    return {**moved, PROGRESS: torch.full_like(meta[PROGRESS], seed / 2)} if PROGRESS in meta else moved
 
 
 def distance(a: Tensor, b: Tensor) -> float:

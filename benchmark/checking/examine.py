@@ -13,12 +13,16 @@ import torch
 from benchmark import registry
 from benchmark.checking.cases import Subject
 from benchmark.checking.contract import contract, documentation
+from benchmark.checking.descent import descent
 from benchmark.checking.findings import Fault, Finding, Note, told
 from benchmark.checking.finite import finite
 from benchmark.checking.gradients import derivative, gradients
-from benchmark.checking.influence import other_tasks, query_labels, support_order
+from benchmark.checking.influence import other_tasks, query_labels, support_labels, support_order
 from benchmark.checking.learning import learning
+from benchmark.checking.metrics import metrics
 from benchmark.checking.paths import paths
+from benchmark.checking.purity import inputs
+from benchmark.checking.queries import query_batch, query_order
 from benchmark.checking.randomness import seeds
 from benchmark.checking.saving import saving
 from benchmark.checking.settings import make
@@ -32,10 +36,16 @@ EXAMINATIONS: dict[str, Callable[[Subject], str]] = {
     "adaptation path": path,
     "finite values": finite,
     "seeds": seeds,
+    "inputs": inputs,
+    "inner steps": descent,
     "gradients": gradients,
-    "derivative": derivative,
     "query labels": query_labels,
+    "derivative": derivative,
+    "metrics": metrics,
+    "query order": query_order,
+    "query batch": query_batch,
     "other tasks": other_tasks,
+    "support labels": support_labels,
     "support order": support_order,
     "engine paths": paths,
     "save and load": saving,

@@ -109,7 +109,7 @@ class Evaluations:
     def _way(self, split: Split, condition: Condition) -> _Way:
         usual = self.bench.cell.evaluation.batch_norm
         mode = condition if condition in ("transductive", "inductive") else usual
-        inductive = mode == "inductive" and self.bench.has_batch_norm
+        inductive = mode == "inductive" and self.bench.is_transductive
         return _Way(self.bench.spec(split), inductive, last_only=condition != "standard")
 
 
@@ -137,7 +137,7 @@ def conditions(bench: Workbench, split: Split) -> dict[Condition, int]:
     evaluation = bench.cell.evaluation
     further: list[Condition] = []
     if split.role == "in-distribution":
-        if "batch-norm" in evaluation.diagnostics and bench.has_batch_norm:
+        if "batch-norm" in evaluation.diagnostics and bench.is_transductive:
             further.append("inductive" if evaluation.batch_norm == "transductive" else "transductive")
         if "shuffled" in evaluation.diagnostics:
             further.append("shuffled")

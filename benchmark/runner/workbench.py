@@ -140,10 +140,10 @@ class Workbench:
         return seed_of(f"{purpose} {self.cell.suite.task.model_dump_json()}", split.name)
 
     @property
-    def has_batch_norm(self) -> bool:
-        """Whether predictions depend on the batch that they are made in."""
+    def is_transductive(self) -> bool:
+        """Whether predictions depend on the batch that they are made in: by the algorithm, or by the network."""
         norms = torch.nn.BatchNorm1d | torch.nn.BatchNorm2d | torch.nn.BatchNorm3d
-        return any(isinstance(module, norms) for module in self.network.modules())
+        return self.algorithm.transductive or any(isinstance(module, norms) for module in self.network.modules())
 
 
 def spec_of(task: Task) -> TaskSpec:

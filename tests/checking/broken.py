@@ -127,11 +127,13 @@ class WrongDerivative(GradientLearner):
 
 
 class DoesNotLearn(MAML):
-    """Climbs where it ought to descend."""
+    """Goes where noise leads it."""
+
+    derivative = "other"
 
     def meta_gradient(self, meta, episode):
         gradient, metrics = super().meta_gradient(meta, episode)
-        return {name: -value for name, value in gradient.items()}, metrics
+        return {name: value * 0.01 - 0.2 * meta[name] for name, value in gradient.items()}, metrics
 
 
 class CannotBeMapped(MAML):
