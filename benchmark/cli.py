@@ -173,7 +173,8 @@ def run(
     console = _console(stderr=json)
     _warn_of_clashes("algorithm")
     console.print(f"[bold]{chosen.title}[/]: {len(cells)} cells on {', '.join(sorted(set(workers)))}")
-    check(cells)
+    for note in check(cells):
+        console.print(f"Note: {note}", markup=False)
     with _interruptible():
         run_cells(cells, results, workers, machine, console, verbose)
     _present(read(results, chosen.name, cells[0].variant), out / chosen.name, json)

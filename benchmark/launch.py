@@ -27,7 +27,7 @@ from benchmark.errors import CellError, UserError
 from benchmark.memory import require
 from benchmark.progress import bars
 from benchmark.runner.cell import is_done, run_cell
-from benchmark.runner.score import missing
+from benchmark.runner.score import missing, remarks
 from benchmark.runner.workbench import Machine, spec_of, training_part, training_spec
 from benchmark.suite import Cell, make_model, make_source
 from benchmark.tasks.episode import TaskSpec
@@ -57,22 +57,23 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def check(cells: Sequence[Cell]) -> None:
+def check(cells: Sequence[Cell]) -> list[str]:
     """Look for everything that would stop the cells after they have started: missing data, too few classes or images.
 
-    Raises UserError with the place.
+    Returns sentences on the data, such as that some classes are too small. Raises UserError with the place.
     """
     suite = cells[0].suite
     source = make_source(suite.source)
     training = source.tasks(training_part(suite), "cpu")
     source.digest(suite.training_classes)
     make_model(suite.model, training.x_shape, suite.task.ways)
-    generator = torch.Generator()
+    generator, notes = torch.Generator(), []
     for cell in {cell.label: cell for cell in cells}.values():
         spec = training_spec(suite.task, cell.training)
         with _place(f"training of {cell.label}"):
             _require(spec, training.x_shape, cell.training.meta_batch)
             training.draw(1, spec, generator)
+            notes += remarks(suite.source, training, spec, "Training")
     for split in suite.splits:
         if split.optional and missing(split):
             continue
@@ -80,13 +81,16 @@ def check(cells: Sequence[Cell]) -> None:
         tasks = source.tasks(Part(split.classes, split.images), "cpu")
         source.digest(split.classes)
         with _place(f"split '{split.name}'"):
-            _require(spec_of(suite.split_task(split)), tasks.x_shape, 1)
-            tasks.draw(1, spec_of(suite.split_task(split)), generator)
+            spec = spec_of(suite.split_task(split))
+            _require(spec, tasks.x_shape, 1)
+            tasks.draw(1, spec, generator)
+            notes += remarks(split.source, tasks, spec, f"Split '{split.name}'")
         if tasks.x_shape != training.x_shape:
             raise UserError(
                 f"split '{split.name}': inputs of shape {tasks.x_shape}, but the networks are trained on "
                 f"{training.x_shape}; set image_size and channels of its source to match"
             )
+    return list(dict.fromkeys(notes))
 
 
 def run_cells(

@@ -20,7 +20,8 @@ from benchmark.errors import UserError
 from benchmark.runner.receipts import digest_of, intact, write_receipt
 from benchmark.runner.workbench import Report, Workbench
 from benchmark.suite import Condition, Split, digest, make_source
-from benchmark.tasks.episode import TaskSpec
+from benchmark.tasks.episode import Tasks, TaskSpec
+from benchmark.tasks.images import ImageBank
 from benchmark.tasks.sampling import Drawn, Sampler
 from benchmark.tasks.source import ImageSource
 
@@ -32,9 +33,10 @@ def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -
 
     Returns `files`, the stem of each split's files; `sha256`, the digests of these files; `episodes`, a digest of each
     split's test episodes, which is the same for every cell that met the same ones; and `notes` on optional splits that
-    were left out for want of data, and on data of which only a part is here.
+    were left out for want of data, and on data of which only a part is here, or is ever drawn.
     """
-    files, sha256, episodes, notes = {}, {}, {}, []
+    files, sha256, episodes = {}, {}, {}
+    notes = remarks(bench.cell.suite.source, bench.training_tasks, bench.training_spec, "Training")
     evaluations, weights = Evaluations(bench), digest_of(meta)
     for split in bench.cell.suite.test_splits:
         if split.optional and (fault := missing(split)):
@@ -43,8 +45,8 @@ def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -
         sampler = bench.sampler(split, "test")
         drawn = sampler.draw(conditions(bench, split)["standard"])
         episodes[split.name] = digest([bench.cell.split_data.get(split.name), _digest_of(drawn)])
-        if (remark := make_source(split.source).remark()) and f"{remark}." not in notes:
-            notes.append(f"{remark}.")
+        said = remarks(split.source, sampler.tasks, sampler.spec, f"Split '{split.name}'")
+        notes += [note for note in said if note not in notes]
         stem = _stem(bench, split, episodes[split.name])
         known = intact(folder, stem, weights)
         sample, scores = f"{stem}.npz", f"{stem}.parquet"
@@ -58,6 +60,13 @@ def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -
         files[split.name] = stem
         sha256 |= known
     return {"files": files, "sha256": sha256, "episodes": episodes, "notes": notes}
+
+
+def remarks(source: dict[str, Any], tasks: Tasks, spec: TaskSpec, place: str) -> list[str]:
+    """Sentences on the data that a reader of results should know: what is here of a source, what is never drawn."""
+    small = tasks.remark(spec) if isinstance(tasks, ImageBank) else ""
+    notes = (make_source(source).remark(), f"{place}: {small}" if small else "")
+    return [f"{note}." for note in notes if note]
 
 
 def missing(split: Split) -> str:

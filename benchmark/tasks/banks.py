@@ -10,10 +10,10 @@ import hashlib
 import json
 import shutil
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -45,6 +45,10 @@ class Reading(NamedTuple):
     """The classes."""
     order: np.ndarray | None = None
     """(n,) which image, by its place in `labels`, comes 1st, 2nd, ... out of `images`; None: in the order of labels."""
+    parts: Sequence[str] = ()
+    """(classes,) the part that each class is in; empty where the files do not say."""
+    notes: Sequence[str] = ()
+    """What a reader of results should know of these images. It is complete when all images are decoded."""
 
 
 def bank(key: str, title: str, read: Callable[[], Reading], size: int, channels: int) -> ImageBank:
@@ -74,22 +78,30 @@ def _opened(path: Path) -> ImageBank | None:
     """The bank in this file, mapped; None where it is missing or damaged."""
     try:
         about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        return _bank(np.load(path, mmap_mode="r"), about["sizes"], about["names"], about["digests"])
+        return _bank(np.load(path, mmap_mode="r"), about)
     except (OSError, EOFError, ValueError, KeyError):
         return None
 
 
-def _bank(images: np.ndarray, sizes: list[int], names: list[str], digests: list[str]) -> ImageBank:
-    size = torch.tensor(sizes, dtype=torch.long)
+def _bank(images: np.ndarray, about: dict[str, Any]) -> ImageBank:
+    size = torch.tensor(about["sizes"], dtype=torch.long)
+    facts = {key: tuple(about[key]) for key in ("names", "digests", "parts", "notes")}
     with warnings.catch_warnings():  # nobody writes into a bank, and the map would not let them
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         pixels = torch.from_numpy(images)
-    return ImageBank(pixels, size.cumsum(0) - size, size, torch.zeros_like(size), tuple(names), digests=tuple(digests))
+    return ImageBank(pixels, size.cumsum(0) - size, size, torch.zeros_like(size), **facts)
+
+
+def _about(reading: Reading, hashes: np.ndarray) -> dict[str, Any]:
+    """What is to be known of the images of a bank besides their pixels, once they are decoded."""
+    sizes = np.bincount(reading.labels, minlength=len(reading.names)).tolist()
+    facts = {"names": reading.names, "parts": reading.parts, "notes": reading.notes}
+    return {"sizes": sizes, "digests": _digests(hashes, sizes)} | {key: list(value) for key, value in facts.items()}
 
 
 def _write(path: Path, title: str, reading: Reading, size: int, channels: int) -> None:
     """Decode into a file beside `path`, which is renamed when it is whole. The JSON comes last: it says `finished`."""
-    sizes, shape = _sizes(reading), (len(reading.labels), channels, size, size)
+    shape = (len(reading.labels), channels, size, size)
     part, index = path.with_suffix(".npy.part"), path.with_suffix(".json")
     try:
         with part.open("wb") as file:
@@ -101,8 +113,7 @@ def _write(path: Path, title: str, reading: Reading, size: int, channels: int) -
             for rows, images in _decoded(title, reading, size, channels, hashes):
                 _put(file, start + rows * each, images)
         part.replace(path)
-        about = {"names": reading.names, "sizes": sizes, "digests": _digests(hashes, sizes)}
-        part.write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+        part.write_text(json.dumps(_about(reading, hashes), ensure_ascii=False), encoding="utf-8")
         part.replace(index)
     except BaseException:
         part.unlink(missing_ok=True)
@@ -124,15 +135,11 @@ def _in_memory(path: Path, title: str, reading: Reading, size: int, channels: in
             f"{title}: its decoded images take {readable(needed)}, which '{path.parent}' cannot take "
             f"({error.strerror or error}); make room there, or name another cache folder in $XDG_CACHE_HOME"
         ) from None
-    pixels, sizes = np.empty(shape, np.uint8), _sizes(reading)
+    pixels = np.empty(shape, np.uint8)
     hashes = np.empty((shape[0], HASH), np.uint8)
     for rows, images in _decoded(title, reading, size, channels, hashes):
         pixels[rows] = images
-    return _bank(pixels, sizes, reading.names, _digests(hashes, sizes))
-
-
-def _sizes(reading: Reading) -> list[int]:
-    return np.bincount(reading.labels, minlength=len(reading.names)).tolist()
+    return _bank(pixels, _about(reading, hashes))
 
 
 def _digests(hashes: np.ndarray, sizes: list[int]) -> list[str]:

@@ -11,6 +11,8 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
+from benchmark.errors import UserError
+
 DATA_VARIABLE = "METAGAP_DATA"
 
 
@@ -49,34 +51,37 @@ def kept(kind: str, facts: Any, make: Callable[[], Any]) -> Any:
 def stamp(path: Path) -> list[Any]:
     """What changes with a file or folder: path, size, times and inode, or a digest of these of all files in it.
 
-    Whoever writes into a file and sets its time back still changes the time of its last change of status.
+    Whoever writes into a file and sets its time back still changes the time of its last change of status. Raises
+    UserError where a folder cannot be listed.
     """
     if path.is_file():
         return [str(path.resolve()), *_facts(path)]
     digest = hashlib.sha256()
-    for folder, folders, files in os.walk(path, followlinks=True):
-        folders.sort()
-        for file in sorted(files):
-            digest.update(f"{folder}/{file} {_facts(Path(folder) / file)}\n".encode(errors="surrogateescape"))
+    for file in _listed(path):
+        digest.update(f"{path / file} {_facts(path / file)}\n".encode(errors="surrogateescape"))
     return [str(path.resolve()), digest.hexdigest()]
 
 
 def content(path: Path) -> str:
     """A digest of the bytes of a file, or of the names and bytes of all files in a folder, wherever it lies.
 
-    It is kept in the cache folder until the `stamp` changes, so that large files are read once.
+    It is kept in the cache folder until the `stamp` changes, so that large files are read once. Raises UserError where
+    something cannot be read.
     """
     return kept("contents", stamp(path), lambda: _content(path))
 
 
 def _content(path: Path) -> str:
-    digest = hashlib.sha256()
-    for folder, folders, files in os.walk(path, followlinks=True):
-        folders.sort()
-        for file in sorted(files):
-            place = Path(folder) / file
-            digest.update(f"{place.relative_to(path)} {_of_file(place)}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest() if path.is_dir() else _of_file(path)
+    try:
+        if not path.is_dir():
+            return _of_file(path)
+        digest = hashlib.sha256()
+        for file in _listed(path):
+            if (path / file).is_file():
+                digest.update(f"{file} {_of_file(path / file)}\n".encode(errors="surrogateescape"))
+        return digest.hexdigest()
+    except OSError as error:
+        raise UserError(f"'{error.filename or path}' cannot be read: {error.strerror or error}") from None
 
 
 def _of_file(path: Path) -> str:
@@ -85,8 +90,36 @@ def _of_file(path: Path) -> str:
 
 
 def _facts(path: Path) -> tuple[int, ...]:
-    about = path.stat()
+    about = path.stat() if path.exists() else path.lstat()  # a link to nothing is told by whoever reads it
     return about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return sorted(files_in(folder))
+    except OSError as error:
+        raise UserError(f"'{error.filename or folder}' cannot be read: {error.strerror or error}") from None
+
+
+def files_in(folder: Path) -> list[str]:
+    """The paths, seen from a folder and with slashes, of all in it that are no folders.
+
+    Links are followed, but not into a folder that they lie in. Raises OSError where a folder cannot be listed.
+    """
+    found, waiting = [], [(str(folder), "", frozenset[tuple[int, int]]())]
+    while waiting:
+        place, name, above = waiting.pop()
+        about = os.stat(place)  # noqa: PTH116 - once per folder
+        here = (about.st_dev, about.st_ino)
+        if here in above:
+            continue
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():  # noqa: PTH112
+                    waiting.append((entry.path, f"{name}{entry.name}/", above | {here}))
+                else:
+                    found.append(f"{name}{entry.name}")
+    return found
 
 
 def readable(size: int) -> str:

@@ -61,6 +61,10 @@ class ImageBank:
     """Whether two rotations of a class may be classes of one task."""
     digests: tuple[str, ...] = ()
     """(classes,) of the images of each class as they were before they were resized; empty where nobody needs them."""
+    parts: tuple[str, ...] = ()
+    """(classes,) the part that each class is in by its files; empty where they do not say."""
+    notes: tuple[str, ...] = ()
+    """What a reader of results should know of how the files were read."""
     mean: float = 0.0
     """Subtracted from pixels in [0, 1] ..."""
     std: float = 1.0
@@ -91,10 +95,13 @@ class ImageBank:
     def subset(self, classes: Sequence[int]) -> ImageBank:
         """The bank of these classes only, in this order."""
         index = torch.as_tensor(classes, dtype=torch.long)
-        names = tuple(self.names[c] for c in classes)
-        digests = tuple(self.digests[c] for c in classes) if self.digests else ()
+        named = {
+            field: tuple(getattr(self, field)[c] for c in classes)
+            for field in ("names", "digests", "parts")
+            if getattr(self, field)
+        }
         return dataclasses.replace(
-            self, start=self.start[index], size=self.size[index], turns=self.turns[index], names=names, digests=digests
+            self, start=self.start[index], size=self.size[index], turns=self.turns[index], **named
         )
 
     def rotated(self, meet: bool = True) -> ImageBank:
@@ -112,6 +119,7 @@ class ImageBank:
             names=tuple(f"{name}/{90 * turn}" if turn else name for turn in range(4) for name in self.names),
             meet=meet,
             digests=self.digests * 4,
+            parts=self.parts * 4,
         )
 
     def without_last(self, count: int) -> ImageBank:
@@ -162,6 +170,17 @@ class ImageBank:
             classes = eligible[first + (uniform * turns).long()]
         images = choose(self._on(device, "size", lambda: self.size)[classes], each, generator)
         return ImageDraw(classes, self._on(device, "start", lambda: self.start)[classes].unsqueeze(-1) + images)
+
+    def remark(self, spec: TaskSpec) -> str:
+        """How many classes are too small for such tasks, so that they are never drawn; empty where none is."""
+        each = spec.shots + spec.queries
+        small = int((self.size < each).sum())
+        what = f"{self.class_count} classes has" if small == 1 else f"{self.class_count} classes have"
+        return (
+            f"{small} of {what} fewer than {each} images and {'is' if small == 1 else 'are'} never drawn"
+            if small
+            else ""
+        )
 
     def draw_open(self, count: int, spec: TaskSpec, generator: Generator) -> ImageDraw | None:
         """Draw at most `count` tasks such that no image is in two of them, nor in two rotations of its class.

@@ -191,4 +191,21 @@ def test_the_index_is_readable(cache):
     banks.bank("key", "Set", reading, 5, 3)
     about = json.loads((cache / "key.json").read_text())
     assert about.pop("digests") == list(banks.bank("other", "Set", reading, 9, 1).digests)
-    assert about == {"names": ["d", "c", "b", "a"], "sizes": np.bincount(reading()[1]).tolist()}
+    sizes = np.bincount(reading()[1]).tolist()
+    assert about == {"names": ["d", "c", "b", "a"], "sizes": sizes, "parts": [], "notes": []}
+
+
+def test_parts_and_notes_are_kept():
+    notes = []
+
+    def lazily():
+        yield from reading()[0]
+        notes.append("two of them are upside down")
+
+    found = Reading(lazily(), reading()[1], ["d", "c", "b", "a"], parts=["train", "train", "test", "val"], notes=notes)
+    banks.bank("key", "Set", lambda: found, 5, 3)
+    bank = banks.bank("key", "Set", None, 5, 3)
+    assert bank.parts == ("train", "train", "test", "val")
+    assert bank.notes == ("two of them are upside down",)
+    assert bank.subset([2, 0]).parts == ("test", "train")
+    assert len(bank.rotated().parts) == 16

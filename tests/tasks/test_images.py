@@ -189,3 +189,17 @@ def test_one_rotation_is_drawn_for_each_class_of_a_task():
     assert stats.chisquare(counts.numpy()).pvalue > 1e-3
     with pytest.raises(UserError, match=r"4 ways.*3 such classes, whose rotations count as one"):
         bank.draw(1, spec._replace(ways=4), generator())
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ([3, 4, 9], ""),
+        ([3, 1, 9], "1 of 3 classes has fewer than 3 images and is never drawn"),
+        ([2, 1, 9, 9], "2 of 4 classes have fewer than 3 images and are never drawn"),
+    ],
+)
+def test_classes_that_are_never_drawn_are_counted(sizes, message):
+    labels = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+    bank = ImageBank.from_labels(torch.zeros(len(labels), 1, 2, 2, dtype=torch.uint8), labels, [*map(str, sizes)])
+    assert bank.remark(TaskSpec("classification", 2, 1, 2)) == message

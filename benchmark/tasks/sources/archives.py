@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import lzma
-import os
 import posixpath
 import re
 import stat
@@ -17,10 +16,13 @@ from functools import cached_property
 from pathlib import Path
 
 from benchmark.errors import UserError
-from benchmark.tasks.folders import kept
+from benchmark.tasks.folders import files_in, kept
 
 FAULTS = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
 """What the libraries raise for damaged archives."""
+
+Faults = dict[str, str]
+"""What is wrong with files, by name."""
 
 
 class Archive(ABC):
@@ -39,8 +41,11 @@ class Archive(ABC):
         """
 
     @abstractmethod
-    def read(self, wanted: Container[str]) -> Iterator[tuple[str, bytes]]:
-        """Names and contents of these files, one by one. Raises UserError where one is damaged."""
+    def read(self, wanted: Container[str], faults: Faults | None = None) -> Iterator[tuple[str, bytes]]:
+        """Names and contents of these files, one by one. Raises UserError where one is damaged.
+
+        faults: where such files are put down instead, as long as others can be read.
+        """
 
     def one(self, ending: str) -> bytes:
         """The file whose name ends so. Raises UserError where there is none."""
@@ -57,13 +62,16 @@ class Archive(ABC):
         return [data[found[ending]] for ending in endings]
 
     @contextmanager
-    def _reading(self, member: str = "") -> Iterator[None]:
-        """Name the archive, and the member, in whatever goes wrong."""
+    def _reading(self, member: str = "", faults: Faults | None = None) -> Iterator[None]:
+        """Name the archive, and the member, in whatever goes wrong; or put the fault of the member down."""
         try:
             yield
         except FAULTS as error:
             damage = f"'{member}' in '{self.path}' is damaged" if member else f"'{self.path}' is {self.unreadable}"
-            fault = str(error).partition(":\n")[0]
+            fault = (getattr(error, "strerror", None) or str(error)).partition(":\n")[0]
+            if faults is not None:
+                faults[member] = fault
+                return
             raise UserError(f"{self.title}: {damage}: {fault}; remove it and get it again") from None
 
     unreadable = "not readable"
@@ -77,27 +85,36 @@ class Archive(ABC):
                     f"{self.title}: '{self.path}' has a member that points outside its folder, '{name}'"
                     f"{f' to {target!r}' if target else ''}; this is not the publisher's archive, remove it"
                 )
-        return not any(part.startswith((".", "__MACOSX")) for part in name.split("/") if part != ".")
+        return seen(name)
+
+
+def seen(name: str) -> bool:
+    """Whether a file is not hidden, nor made by a system for itself."""
+    return not any(part.startswith((".", "__MACOSX", "@eaDir")) for part in name.split("/") if part != ".")
 
 
 class Folder(Archive):
     """An unpacked archive."""
 
+    unreadable = "not a folder that can be listed"
+
     @cached_property
     def names(self) -> list[str]:
         """In alphabetical order."""
-        found = []
-        for folder, _, files in os.walk(self.path, followlinks=True):
-            found += [(Path(folder) / file).relative_to(self.path).as_posix() for file in files]
-        return sorted(name for name in found if self._kept(name))
+        with self._reading():
+            return sorted(name for name in files_in(self.path) if seen(name))
 
-    def read(self, wanted: Container[str]) -> Iterator[tuple[str, bytes]]:
+    def read(self, wanted: Container[str], faults: Faults | None = None) -> Iterator[tuple[str, bytes]]:
         """File by file."""
         for name in self.names:
             if name in wanted:
-                with self._reading(name):
+                data = None
+                with self._reading(name, faults):
+                    if not (self.path / name).is_file():
+                        raise OSError("it is a link to nothing, or no ordinary file")
                     data = (self.path / name).read_bytes()
-                yield name, data
+                if data is not None:
+                    yield name, data
 
 
 class Zip(Archive):
@@ -115,17 +132,25 @@ class Zip(Archive):
                 target = archive.read(member).decode(errors="replace") if link else ""
                 linked = posixpath.join(posixpath.dirname(member.filename), target) if link else ""
                 if self._kept(member.filename, linked) and not link and not member.is_dir():
-                    found.append(member.filename)
-        return sorted(found)
+                    found.append(_slashed(member.filename))
+        return sorted(set(found))
 
-    def read(self, wanted: Container[str]) -> Iterator[tuple[str, bytes]]:
+    def read(self, wanted: Container[str], faults: Faults | None = None) -> Iterator[tuple[str, bytes]]:
         """Member by member; the format holds a checksum of each."""
         with self._reading(), zipfile.ZipFile(self.path) as archive:
+            members = {_slashed(member): member for member in archive.namelist()}
             for name in self.names:
                 if name in wanted:
-                    with self._reading(name):
-                        data = archive.read(name)
-                    yield name, data
+                    data = None
+                    with self._reading(name, faults):
+                        data = archive.read(members[name])
+                    if data is not None:
+                        yield name, data
+
+
+def _slashed(name: str) -> str:
+    """A member's name as the format has it; some programs write backslashes."""
+    return name.replace("\\", "/")
 
 
 class Tar(Archive):
@@ -148,10 +173,10 @@ class Tar(Archive):
                     linked = posixpath.join(posixpath.dirname(member.name), linked)
                 if self._kept(member.name, linked) and member.isreg():
                     found.append(member.name)
-        return found
+        return list(dict.fromkeys(found))
 
-    def read(self, wanted: Container[str]) -> Iterator[tuple[str, bytes]]:
-        """In one pass."""
+    def read(self, wanted: Container[str], faults: Faults | None = None) -> Iterator[tuple[str, bytes]]:
+        """In one pass, which ends where the archive is damaged."""
         left = {name for name in self.names if name in wanted}
         with self._reading(), tarfile.open(self.path, "r|*") as archive:
             for member in archive:
@@ -173,4 +198,4 @@ def opened(path: Path, title: str) -> Archive:
     """The archive or folder at this path, whatever it is; title: the data set, for messages."""
     if path.is_dir():
         return Folder(path, title)
-    return Tar(path, title) if re.search(r"\.(tar(\.\w+)?|tgz|tbz2?|txz)$", path.name) else Zip(path, title)
+    return Tar(path, title) if re.search(r"\.(tar(\.\w+)?|tgz|tbz2?|txz)$", path.name, re.I) else Zip(path, title)

@@ -17,13 +17,16 @@ from pydantic import Field
 from benchmark.errors import UserError
 from benchmark.tasks.banks import Reading
 from benchmark.tasks.source import ImageSize
-from benchmark.tasks.sources.archives import Archive, opened
+from benchmark.tasks.sources.archives import Archive, Faults, opened
 from benchmark.tasks.sources.stored import StoredSource
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 AHEAD = 64
 """Files that are read before their turn to be decoded has come."""
+
+SHOWN = 10
+"""Damaged files that a message names."""
 
 Box = tuple[int, int, int, int]
 """Left, upper, right and lower edge, in pixels."""
@@ -85,41 +88,85 @@ class Pictures(StoredSource):
             raise UserError(f"{self.called}: no images in '{archives[0].path}'; allowed: {', '.join(sorted(SUFFIXES))}")
         names = sorted({picture.label for picture in found})
         self.check_classes(names)
-        index = {name: i for i, name in enumerate(names)}
-        wanted: list[dict[str, list[int]]] = [{} for _ in archives]
-        for i, picture in enumerate(found):
-            wanted[picture.archive].setdefault(picture.file, []).append(i)
-        order = [
-            i
-            for archive, files in zip(archives, wanted, strict=True)
-            for name in (archive.names if files else ())
-            for i in files.get(name, ())
-        ]
-        labels = np.array([index[picture.label] for picture in found])
-        return Reading(self._decoded(archives, wanted, found), labels, names, np.array(order))
-
-    def _decoded(
-        self, archives: list[Archive], wanted: list[dict[str, list[int]]], found: list[Picture]
-    ) -> Iterator[np.ndarray]:
-        for archive, files in zip(archives, wanted, strict=True):
-            if not files:  # a table of labels, perhaps
-                continue
-            tasks = ((archive, name, data, [found[i].box for i in files[name]]) for name, data in archive.read(files))
-            for several in ahead(self._crops, tasks):
-                yield from several
-
-    def _crops(self, task: tuple[Archive, str, bytes, list[Box | None]]) -> list[np.ndarray]:
-        archive, name, data, boxes = task
-        return self.crops(data, boxes, f"{self.called}: '{name}' in '{archive.path}'")
+        return gathered(self.called, archives, found, self._crops)
 
     def crops(self, data: bytes, boxes: Sequence[Box | None], name: str) -> list[np.ndarray]:
         """The small images in an image file; name: the file in messages."""
         try:
-            with Image.open(io.BytesIO(data)) as image:
-                return [self.decode(image.crop(box) if box else image) for box in boxes]
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            fault = str(error).partition(" <")[0]  # what follows is an address in memory
-            raise UserError(f"{name} is not a readable image: {fault}") from None
+            return self._crops(data, "", boxes)
+        except Exception as error:
+            raise UserError(f"{name} is not a readable image: {fault_of(error)}") from None
+
+    def _crops(self, data: bytes, name: str, boxes: Sequence[Box | None]) -> list[np.ndarray]:
+        with Image.open(io.BytesIO(data)) as image:
+            return [self.decode(image.crop(box) if box else image) for box in boxes]
+
+
+Crops = Callable[[bytes, str, Sequence[Box | None]], list[np.ndarray]]
+"""Gives the small images in a file, from its content, its name and the boxes. It may raise anything."""
+
+
+def gathered(title: str, archives: Sequence[Archive], found: Sequence[Picture], crops: Crops) -> Reading:
+    """These pictures, decoded in the order of the archives; the classes in alphabetical order.
+
+    Where files cannot be decoded the others still are, and then a UserError names all of them.
+    """
+    names = sorted({picture.label for picture in found})
+    index = {name: i for i, name in enumerate(names)}
+    wanted: list[dict[str, list[int]]] = [{} for _ in archives]
+    for i, picture in enumerate(found):
+        wanted[picture.archive].setdefault(picture.file, []).append(i)
+    order = [
+        i
+        for archive, files in zip(archives, wanted, strict=True)
+        for name in (archive.names if files else ())
+        for i in files.get(name, ())
+    ]
+    labels = np.array([index[picture.label] for picture in found])
+
+    def images() -> Iterator[np.ndarray]:
+        for archive, files in zip(archives, wanted, strict=True):
+            faults: Faults = {}
+            if files:  # none in a table of labels, perhaps
+                boxes = {name: [found[i].box for i in files[name]] for name in files}
+                for several in _decoded(archive, boxes, crops, faults):
+                    yield from several
+            if faults:
+                raise UserError(f"{title}: {_told(faults, len(files), archive.path)}")
+
+    return Reading(images(), labels, names, np.array(order))
+
+
+def _decoded(
+    archive: Archive, boxes: dict[str, list[Box | None]], crops: Crops, faults: Faults
+) -> Iterator[list[np.ndarray]]:
+    """The images of each file that can be read; what is wrong with the others is put down."""
+
+    def attempt(file: tuple[str, bytes]) -> list[np.ndarray]:
+        name, data = file
+        try:
+            return crops(data, name, boxes[name])
+        except UserError:
+            raise
+        except Exception as error:  # whatever the decoders think of
+            faults[name] = fault_of(error)
+            return []
+
+    return ahead(attempt, archive.read(boxes, faults))
+
+
+def fault_of(error: Exception) -> str:
+    """What is wrong with a file, in words."""
+    return str(error).partition(" <")[0] or type(error).__name__  # what is cut off is an address in memory
+
+
+def _told(faults: Faults, total: int, path: Path) -> str:
+    files = sorted(faults)
+    if len(files) == 1:
+        return f"'{files[0]}' in '{path}' is not a readable image: {faults[files[0]]}"
+    named = "; ".join(f"'{file}' ({faults[file]})" for file in files[:SHOWN])
+    more = f"; and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
+    return f"{len(files)} of {total} files in '{path}' are not readable images: {named}{more}"
 
 
 def alphabetical(labels: np.ndarray, names: list[str]) -> tuple[np.ndarray, list[str]]:

@@ -1,76 +1,143 @@
-"""The user's own images."""
+"""The user's own images: where they are looked up, and what a folder, an archive and an .npz file have in common."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from layouts import by_class, encoded, write_tar, write_zip
+from layouts import by_class, encoded, picture, write_folder, write_tar, write_zip
 
 from benchmark.errors import UserError
 from benchmark.tasks.source import Part
 from benchmark.tasks.sources import UserImages
 
 
-def test_own_npz_of_both_forms(data):
-    rng = np.random.default_rng(0)
-    grouped = rng.integers(0, 256, (5, 6, 10, 10), dtype=np.uint8)
-    np.savez(data / "grouped.npz", images=grouped, class_names=list("abcde"))
-    np.savez(data / "labelled.npz", images=grouped.reshape(-1, 10, 10), labels=np.repeat(np.arange(5), 6))
-    first = UserImages(path="grouped.npz", image_size=10).tasks(Part(), "cpu")
-    second = UserImages(path="labelled.npz", image_size=10).tasks(Part(), "cpu")
-    assert first.names == tuple("abcde")
-    assert torch.equal(first.images, second.images)
-    assert torch.equal(first.images[:6, 0], torch.from_numpy(grouped[0]))
-    inverted = UserImages(path="grouped.npz", image_size=10, invert=True).tasks(Part(), "cpu")
-    assert torch.equal(inverted.images, 255 - first.images)
-    shares = [UserImages(path="grouped.npz").tasks(Part(part), "cpu").names for part in ("train", "val", "test")]
+def test_a_folder_with_and_without_parts(data):
+    files = by_class(["train/cat", "train/dog", "test/bird"], 3)
+    write_folder(data / "parted", files)
+    write_folder(data / "plain", {name.partition("/")[2]: content for name, content in files.items()})
+    parted = UserImages(path="parted", image_size=8, channels=3)
+    assert parted.tasks(Part("train"), "cpu").names == ("cat", "dog")
+    assert parted.tasks(Part("test"), "cpu").names == ("bird",)
+    with pytest.raises(UserError, match="no classes 'val' in UserImages; allowed: train, test, all"):
+        parted.tasks(Part("val"), "cpu")
+    plain = UserImages(path="plain", image_size=8).tasks(Part(), "cpu")
+    assert plain.names == ("bird", "cat", "dog")
+    assert plain.x_shape == (1, 8, 8)
+
+
+@pytest.mark.parametrize(("write", "name"), [(write_zip, "MINE.ZIP"), (write_tar, "mine.tar.gz"), (write_tar, "m.TGZ")])
+def test_an_archive_is_read_like_the_folder(data, write, name):
+    write(data / name, by_class(["train/cat", "train/dog", "test/bird"], pattern="photos/{name}/{i}.png", size=10))
+    bank = UserImages(path=name, image_size=10, channels=3).tasks(Part("train"), "cpu")
+    assert bank.names == ("cat", "dog")
+    assert bank.size.tolist() == [2, 2]
+
+
+def test_an_archive_made_on_windows(data):
+    write_zip(data / "mine.zip", {name.replace("/", "\\"): one for name, one in by_class(["a/x", "b/y"]).items()})
+    assert UserImages(path="mine.zip").tasks(Part(), "cpu").names == ("a/x", "b/y")
+
+
+def test_classes_are_shuffled_into_shares(data):
+    np.savez(data / "mine.npz", images=np.zeros((5, 6, 10, 10), np.uint8), class_names=list("abcde"))
+    shares = [UserImages(path="mine.npz").tasks(Part(part), "cpu").names for part in ("train", "val", "test")]
     assert [len(names) for names in shares] == [3, 1, 1]
     assert sorted(sum(shares, ())) == list("abcde")
 
 
-@pytest.mark.parametrize(
-    ("arrays", "message"),
-    [
-        ({"pictures": np.zeros((4, 8, 8), np.uint8)}, "`images` is missing"),
-        ({"images": np.zeros((4, 8, 8))}, "`images` is float64"),
-        ({"images": np.zeros((4, 8, 8), np.uint8)}, "`labels` is missing"),
-        ({"images": np.zeros((4, 8, 8), np.uint8), "labels": np.zeros(3)}, "`labels` has shape"),
-        ({"images": np.zeros((4, 8, 8), np.uint8), "labels": np.arange(4), "class_names": ["a"]}, "1 `class_names`"),
-    ],
-)
-def test_an_unfit_npz_is_refused(data, arrays, message):
-    np.savez(data / "mine.npz", **arrays)
-    with pytest.raises(UserError, match=message):
-        UserImages(path="mine.npz").bank()
+def test_classes_of_all_characters(data):
+    names = ["an (apple)", "C: drive", "back\\slash", "été", "-x", "ten%", "line\nbreak"]
+    write_folder(data / "odd", by_class(names))
+    assert set(UserImages(path="odd").bank().names) == set(names)
+    raw = bytes(data / "odd") + b"/caf\xe9"
+    (data / "odd" / "-x").rename(raw.decode(errors="surrogateescape"))
+    assert "caf\\xe9" in UserImages(path="odd").bank().names
 
 
-def test_own_folder_with_and_without_parts(data):
-    rng = np.random.default_rng(0)
-    for part, name in [("train", "cat"), ("train", "dog"), ("test", "bird")]:
-        for folder in (data / "parted" / part / name, data / "plain" / name):
-            folder.mkdir(parents=True)
-            for i in range(3):
-                (folder / f"{i}.png").write_bytes(encoded(rng.integers(0, 256, (12, 9, 3), dtype=np.uint8)))
-    parted = UserImages(path="parted", image_size=8, channels=3)
-    assert parted.tasks(Part("train"), "cpu").names == ("train/cat", "train/dog")
-    assert parted.tasks(Part("test"), "cpu").names == ("test/bird",)
-    plain = UserImages(path="plain", image_size=8).tasks(Part(), "cpu")
-    assert plain.names == ("bird", "cat", "dog")
-    assert plain.x_shape == (1, 8, 8)
-    (data / "plain" / "cat" / "broken.png").write_bytes(b"nothing")
+def test_what_is_hidden_is_no_image(data):
+    hidden = [".DS_Store", "a/.hidden.png", "__MACOSX/a/._0.png", "a/@eaDir/0.png", ".git/x.png", "a/Thumbs.db"]
+    write_folder(data / "mine", by_class(["a", "b"]) | dict.fromkeys(hidden, b"nothing"))
+    source = UserImages(path="mine")
+    assert source.bank().size.tolist() == [2, 2]
+    assert source.remark() == ""
+
+
+def test_what_is_not_read_is_said(data):
+    others = {"a/1.heic": b"", "a/2.HEIC": b"", "c/raw.dng": b"", "README": b"", "a/notes.txt": b""}
+    write_folder(data / "mine", by_class(["a", "b"]) | others)
+    assert UserImages(path="mine").remark() == "path:mine: 3 files are of no kind that is read (2 .heic, 1 .dng)"
+    write_folder(data / "none", others)
     with pytest.raises(
-        UserError, match=r"path:plain: 'cat/broken\.png' in '.*plain' is not a readable image: .* file$"
+        UserError, match=r"path:none: '.*' has no images: 2 \.heic, 1 \.dng, 1 \.txt, 1 without a suffix;"
     ):
-        UserImages(path="plain", image_size=8).bank()
-    with pytest.raises(UserError, match=r"neither a folder of images nor an \.npz"):
-        UserImages(path="nowhere").bank()
+        UserImages(path="none").bank()
+    (data / "empty").mkdir()
+    with pytest.raises(UserError, match=r"has no images: it is empty; allowed: .*.webp"):
+        UserImages(path="empty").bank()
 
 
-@pytest.mark.parametrize(("write", "name"), [(write_zip, "mine.zip"), (write_tar, "mine.tar.gz")])
-def test_an_archive_is_read_like_the_folder(data, write, name):
-    files = by_class(["train/cat", "train/dog", "test/bird"], pattern="photos/{name}/{i}.png", size=10)
-    write(data / name, files)
-    bank = UserImages(path=name, image_size=10, channels=3).tasks(Part("train"), "cpu")
-    assert bank.names == ("train/cat", "train/dog")
-    assert bank.size.tolist() == [2, 2]
+def test_what_is_no_data_set_is_refused(data):
+    (data / "one.png").write_bytes(picture(0))
+    (data / "set.7z").write_bytes(b"")
+    for name in ("one.png", "set.7z"):
+        with pytest.raises(UserError, match=rf"'.*{name}' is none of the forms that are read; allowed: a folder"):
+            UserImages(path=name).bank()
+    for name in ("nowhere", "nul\0", "x" * 5000, "~nobody-of-this-name/x"):
+        with pytest.raises(UserError, match=r"neither a folder of images nor an \.npz"):
+            UserImages(path=name).bank()
+
+
+def test_all_damaged_files_are_named(data):
+    files = by_class(["a", "b"], 8)
+    damaged = {name: content[:60] for name, content in files.items() if name[0] == "a"}
+    write_folder(data / "one", files | {"b/3.png": b""})
+    with pytest.raises(UserError, match=r"path:one: 'b/3\.png' in '.*one' is not a readable image: cannot identify"):
+        UserImages(path="one").bank()
+    write_zip(data / "some.zip", files | damaged)
+    with pytest.raises(
+        UserError, match=r"path:some\.zip: 8 of 16 files in .* are not readable images: 'a/0\.png' \(.*a/7"
+    ):
+        UserImages(path="some.zip").bank()
+    write_folder(data / "many", {name: b"nothing" for name in files})
+    with pytest.raises(UserError, match=r"16 of 16 files in .* \(cannot identify image file\); and 6 more$"):
+        UserImages(path="many").bank()
+
+
+def test_links(data):
+    write_folder(data / "mine", by_class(["a", "b"]))
+    (data / "mine" / "b" / "up").symlink_to(data / "mine")
+    (data / "mine" / "c").symlink_to(data / "mine" / "a")
+    (data / "mine" / "c" / "round").symlink_to(data / "mine" / "b")
+    (data / "mine" / "b" / "round").symlink_to(data / "mine" / "a")
+    source = UserImages(path="mine")
+    with pytest.raises(UserError, match="images lie beside folders of images"):
+        source.bank()
+    for link in ("b/up", "a/round", "b/round"):
+        (data / "mine" / link).unlink()
+    assert source.bank().names == ("a", "b", "c")
+    (data / "mine" / "b" / "up").symlink_to("../b")
+    assert source.bank().size.tolist() == [2, 2, 2]
+    for name, target in (("gone.png", "nowhere.png"), ("self.png", "self.png")):
+        (data / "mine" / "a" / name).symlink_to(target)
+    with pytest.raises(
+        UserError, match=r"4 of 10 files .* 'a/gone\.png' \(it is a link to nothing, or no ordinary file\)"
+    ):
+        source.bank()
+
+
+def test_a_pipe_is_no_image(data):
+    import os
+
+    write_folder(data / "mine", by_class(["a", "b"]))
+    os.mkfifo(data / "mine" / "a" / "pipe.png")
+    with pytest.raises(
+        UserError, match=r"'a/pipe\.png' in '.*' is not a readable image: it is a link to nothing, or no"
+    ):
+        UserImages(path="mine").bank()
+
+
+def test_inverted_is_the_other_way_round(data):
+    write_folder(data / "mine", {"a/0.png": encoded(np.arange(64, dtype=np.uint8).reshape(8, 8))})
+    one, other = (UserImages(path="mine", image_size=8, invert=invert).bank().images for invert in (False, True))
+    assert torch.equal(other, 255 - one)
