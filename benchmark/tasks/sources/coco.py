@@ -14,7 +14,7 @@ from benchmark.tasks.sources.archives import Archive
 from benchmark.tasks.sources.download import Remote
 from benchmark.tasks.sources.pictures import Picture, Pictures, images
 
-SERVER = "http://images.cocodataset.org"
+SERVER = "https://s3.amazonaws.com/images.cocodataset.org"
 TABLES = "annotations_trainval2017.zip"
 LARGER = 0.2
 
@@ -33,8 +33,8 @@ class COCO(Pictures):
     )
     download_size = "1.1 GB"
     remotes = (
-        Remote("coco/val2017.zip", f"{SERVER}/zips/val2017.zip"),
-        Remote(f"coco/{TABLES}", f"{SERVER}/annotations/{TABLES}"),
+        Remote("coco/val2017.zip", f"{SERVER}/zips/val2017.zip", "442b8da7639aecaf257c1dceb8ba8c80"),
+        Remote(f"coco/{TABLES}", f"{SERVER}/annotations/{TABLES}", "f4bbac642086de4f52a3fdda2de5fa2c"),
     )
 
     subset: Literal["val2017", "train2017"] = Field(

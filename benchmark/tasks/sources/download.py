@@ -15,6 +15,7 @@ from email.message import Message
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any, NamedTuple
+from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
@@ -26,6 +27,8 @@ from benchmark.tasks.folders import cache_folder, readable
 BLOCK = 2**18
 PATIENCE = 30
 """Seconds without a byte after which a connection counts as broken."""
+HERE = {"localhost", "127.0.0.1", "::1"}
+"""Names of this machine, to which nobody else can listen."""
 
 
 class Remote(NamedTuple):
@@ -34,7 +37,7 @@ class Remote(NamedTuple):
     path: str
     """Where it lies in the data folder."""
     url: str
-    """Where it is fetched from ..."""
+    """Where it is fetched from: by https, unless its checksum is known ..."""
     md5: str = ""
     """The publisher's checksum, where it is known."""
     mirrors: tuple[str, ...] = ()
@@ -101,13 +104,16 @@ def _connect(remote: Remote, have: int, tag: str, title: str) -> tuple[Any, str]
     """
     faults = []
     for url in (remote.url, *remote.mirrors):
+        if not remote.md5 and not _safe(url):
+            faults.append(f"{url}: what comes by http without a known checksum may be anybody's; allowed: https")
+            continue
         for resume in (True, False) if have and tag else (False,):
             request = urllib.request.Request(url, headers={"User-Agent": f"metagap/{__version__}"})
             if resume:
                 request.add_header("Range", f"bytes={have}-")
                 request.add_header("If-Range", tag)
             try:
-                return urllib.request.urlopen(request, timeout=PATIENCE), url
+                return _opener.open(request, timeout=PATIENCE), url
             except urllib.error.HTTPError as error:
                 if resume and error.code == 416:
                     if error.headers.get("Content-Range") == f"bytes */{have}":
@@ -118,6 +124,24 @@ def _connect(remote: Remote, have: int, tag: str, title: str) -> tuple[Any, str]
                 faults.append(f"{url}: {getattr(error, 'reason', error)}")
             break
     raise UserError(f"{title}: the download failed: {'; '.join(faults)}; run it again, or put the file there yourself")
+
+
+def _safe(url: str) -> bool:
+    """Whether nobody on the way can have changed what comes from there."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in HERE)
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows a server to another address, but not from a safe one to one that is not."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        if urlsplit(newurl).scheme not in ("http", "https") or (_safe(req.full_url) and not _safe(newurl)):
+            raise urllib.error.HTTPError(newurl, code, "a redirection away from https is not followed", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_opener = urllib.request.build_opener(_Redirects)
 
 
 def _copy(response: Any, file: IO[bytes], advance: Callable[[int], None]) -> bool:

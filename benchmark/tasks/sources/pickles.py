@@ -14,7 +14,7 @@ import pickletools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import numpy as np
 
@@ -23,11 +23,57 @@ from benchmark.errors import UserError
 FAULTS = (pickle.UnpicklingError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, MemoryError)
 """What damaged pickles raise."""
 
-_MAKERS = [np.zeros(0).__reduce__()[0], np.zeros(1).__reduce_ex__(5)[0], np.float64().__reduce__()[0]]
-_ALLOWED: dict[str, Any] = {f"numpy.{maker.__name__}": maker for maker in (*_MAKERS, np.ndarray, np.dtype)} | {
-    "_codecs.encode": codecs.encode
+PLAIN = "biufcSU"
+"""The kinds of numbers and texts that an array may hold: whose memory holds no addresses."""
+
+
+def _dtype(name: Any, *_: Any) -> np.dtype:
+    if not isinstance(name, str):
+        raise pickle.UnpicklingError(f"it describes an array by a {type(name).__name__}")
+    return _plain(np.dtype(name, copy=True))  # a copy, for what follows in a pickle changes it
+
+
+def _plain(dtype: Any) -> np.dtype:
+    """The dtype, unless its arrays would hold objects, or records in which these can be hidden."""
+    if not isinstance(dtype, np.dtype) or dtype.kind not in PLAIN:
+        raise pickle.UnpicklingError(f"it holds an array of {dtype}, which are neither numbers nor texts")
+    return dtype
+
+
+def _empty(*_: Any) -> np.ndarray:
+    """The array that its state is then put into; what a pickle says of it here is of no use."""
+    return np.empty(0, np.uint8)
+
+
+def _from_buffer(buffer: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
+    return np.frombuffer(buffer, _plain(dtype)).reshape(shape, order=order)
+
+
+def _scalar(dtype: Any, data: Any) -> Any:
+    return np.frombuffer(data, _plain(dtype), 1)[0]
+
+
+def _encoded(text: Any, encoding: Any) -> bytes:
+    if encoding not in ("latin1", "latin-1"):
+        raise pickle.UnpicklingError(f"it asks for the encoding {encoding!r:.40}")
+    return codecs.encode(text, "latin-1")
+
+
+def _no_bytes() -> bytes:
+    return b""
+
+
+_ALLOWED: dict[str, Any] = {
+    "numpy._reconstruct": _empty,
+    "numpy._frombuffer": _from_buffer,
+    "numpy.scalar": _scalar,
+    "numpy.ndarray": "numpy.ndarray",  # named as what `_reconstruct` is to make, and not to be called
+    "numpy.dtype": _dtype,
+    "_codecs.encode": _encoded,
+    "__builtin__.bytes": _no_bytes,
+    "builtins.bytes": _no_bytes,
 }
-"""What arrays are made of: these functions and types, whichever submodule of numpy had them at the time."""
+"""What stands in for the functions and types that arrays are made of, whichever submodule of numpy had them."""
 
 _IMAGES = (b"\x89PNG", b"\xff\xd8\xff")
 
@@ -54,7 +100,31 @@ def images(path: Path) -> Iterator[bytes]:
                 yield bytes(data)
 
 
-class _Plain(pickle.Unpickler):
+class _Plain(pickle._Unpickler):
+    """The unpickler that is written in Python, for it lets us look at what is put into a dtype or an array."""
+
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
+
+    def load_build(self) -> None:
+        """Put a state into what was made last: numpy takes whatever it is told of a dtype, addresses included."""
+        *_, made, state = self.stack
+        if isinstance(made, np.dtype):
+            _, order, subarray, names, fields, size, alignment, flags, *metadata = state
+            described = subarray, names, fields, *metadata, size in (-1, made.itemsize), flags
+            usual = None, None, None, *(None for _ in metadata), True, made.flags
+            if described != usual or order not in "<>|=" or alignment not in (-1, made.alignment):
+                raise pickle.UnpicklingError(f"it changes what {made} is to numpy")
+        elif isinstance(made, np.ndarray):
+            _, _, dtype, _, data = state
+            _plain(dtype)
+            if not isinstance(data, bytes | bytearray | str):
+                raise pickle.UnpicklingError("it holds an array whose content is no bytes")
+        else:
+            raise pickle.UnpicklingError(f"it changes a {type(made).__name__}")
+        super().load_build()
+
+    dispatch[pickle.BUILD[0]] = load_build
+
     def find_class(self, module: str, name: str) -> Any:
         """Only what arrays are made of."""
         found = _ALLOWED.get(f"{module.partition('.')[0]}.{name}")

@@ -7,6 +7,9 @@ import errno
 import hashlib
 import re
 import threading
+import urllib.error
+import urllib.request
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from benchmark import registry
 from benchmark.errors import UserError
 from benchmark.tasks.sources import download
 from benchmark.tasks.sources.download import Remote, fetch
@@ -43,6 +47,12 @@ def server():
         def do_GET(self):
             asked = self.headers.get("Range")
             state.asked.append(asked)
+            if state.status == 302:
+                self.send_response(302)
+                self.send_header("Location", state.headers["Location"])
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             if state.status != 200:
                 self.send_error(state.status)
                 return
@@ -248,3 +258,32 @@ def test_two_processes_do_not_fetch_the_same(server, tmp_path, monkeypatch):
         fetch(remote(server), tmp_path, "Set")
     taken[0].release()
     assert server.asked == []
+
+
+@pytest.mark.parametrize("url", ["http://example.org/set.zip", "ftp://example.org/set.zip", "file:///etc/passwd"])
+def test_what_anybody_may_have_changed_is_not_asked_for(tmp_path, monkeypatch, url):
+    monkeypatch.setattr(download._opener, "open", None)
+    with pytest.raises(UserError, match=r"Set: the download failed: .*without a known checksum .*allowed: https"):
+        fetch(Remote("sub/set.zip", url, mirrors=("http://example.com/set.zip",)), tmp_path, "Set")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_source_of_ours_comes_by_http_without_a_checksum():
+    for source in registry.names("source"):
+        for remote in getattr(registry.load("source", source), "addresses", tuple)():
+            assert remote.md5 or all(url.startswith("https://") for url in (remote.url, *remote.mirrors)), remote
+
+
+@pytest.mark.parametrize("to", ["http://example.org/a.zip", "ftp://example.org/a.zip", "file:///etc/passwd"])
+def test_a_redirection_away_from_https_is_not_followed(to):
+    asked = urllib.request.Request("https://example.org/set.zip")
+    with pytest.raises(urllib.error.HTTPError, match="away from https"):
+        download._Redirects().redirect_request(asked, None, 302, "Found", Message(), to)
+    there = download._Redirects().redirect_request(asked, None, 302, "Found", Message(), "https://example.com/a.zip")
+    assert there.full_url == "https://example.com/a.zip"
+
+
+def test_a_redirection_on_this_machine_does_not_lead_away(server, tmp_path):
+    server.status, server.headers = 302, {"Location": "http://example.org/set.zip"}
+    with pytest.raises(UserError, match=r"302 a redirection away from https is not followed"):
+        fetch(remote(server), tmp_path, "Set")
