@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import zipfile
+from pathlib import Path
+from typing import IO
 
 from benchmark.errors import UserError
 
+FREE = 2**26
+"""Bytes that anything may be unpacked to."""
+GROWTH = 200
+"""By which factor more than that may grow when it is unpacked."""
 UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
@@ -25,6 +32,31 @@ def require(needed: int, what: str) -> None:
     """Raise UserError where `what` takes more bytes than this machine has."""
     if needed > installed():
         raise UserError(f"{what} takes {size(needed)} of memory; this machine has {size(installed())}")
+
+
+def require_growth(unpacked: int, packed: int, what: str) -> None:
+    """Raise UserError where `what` would grow as nothing but a bomb does, by the sizes that it states of itself."""
+    if unpacked > FREE and unpacked > GROWTH * packed:
+        raise UserError(
+            f"{what} would grow from {size(packed)} to {size(unpacked)} when it is unpacked, as files do that are made "
+            f"to fill memory; allowed: {GROWTH} times as much"
+        )
+
+
+def require_unpacked(unpacked: int, packed: int, what: str) -> None:
+    """The same, and where it would take more than half of this machine's memory."""
+    require_growth(unpacked, packed, what)
+    if unpacked > installed() / 2:
+        raise UserError(
+            f"{what} takes {size(unpacked)} when it is unpacked; allowed: half of this machine's {size(installed())}"
+        )
+
+
+def require_arrays(file: Path | IO[bytes], what: str) -> None:
+    """Raise UserError where the arrays of an .npz file are more than `require_unpacked` allows."""
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+    require_unpacked(sum(m.file_size for m in members), sum(m.compress_size for m in members), what)
 
 
 def size(count: float) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.errors import UserError
+from benchmark.memory import require_arrays
 
 SEAL = b"\nmetagap sha256 "
 """What stands between the content of a sealed file and its digest."""
@@ -134,7 +135,12 @@ def read_frame(path: Path, digest: str | None = None) -> pd.DataFrame:
 
 def read_arrays(path: Path, digest: str | None = None) -> dict[str, np.ndarray]:
     """Read named arrays; raises DamagedError where they are damaged."""
-    return _parsed(path, digest, lambda data: dict(np.load(io.BytesIO(data), allow_pickle=False)))
+
+    def parse(data: bytes) -> dict[str, np.ndarray]:
+        require_arrays(io.BytesIO(data), f"'{path}'")
+        return dict(np.load(io.BytesIO(data), allow_pickle=False))
+
+    return _parsed(path, digest, parse)
 
 
 def set_aside(path: Path) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import lzma
 import posixpath
 import re
@@ -16,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 from benchmark.errors import UserError
+from benchmark.memory import FREE, GROWTH, require_growth, require_unpacked
 from benchmark.tasks.folders import files_in, kept
 
 FAULTS = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError)
@@ -23,6 +26,10 @@ FAULTS = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError,
 
 Faults = dict[str, str]
 """What is wrong with files, by name."""
+
+
+LONGEST = 4096
+"""Bytes of the target of a link that are looked at."""
 
 
 class Archive(ABC):
@@ -73,6 +80,10 @@ class Archive(ABC):
                 faults[member] = fault
                 return
             raise UserError(f"{self.title}: {damage}: {fault}; remove it and get it again") from None
+
+    def _require(self, unpacked: int, packed: int, member: str) -> None:
+        """Raise UserError where too much comes out of a member."""
+        require_unpacked(unpacked, packed, f"{self.title}: '{member}' in '{self.path}'")
 
     unreadable = "not readable"
 
@@ -127,9 +138,11 @@ class Zip(Archive):
         """In alphabetical order: every member can be had by itself."""
         with self._reading(), zipfile.ZipFile(self.path) as archive:
             found = []
+            total = sum(member.file_size for member in archive.infolist())
+            require_growth(total, self.path.stat().st_size, f"{self.title}: '{self.path}'")
             for member in archive.infolist():
                 link = stat.S_ISLNK(member.external_attr >> 16)
-                target = archive.read(member).decode(errors="replace") if link else ""
+                target = archive.open(member).read(LONGEST).decode(errors="replace") if link else ""
                 linked = posixpath.join(posixpath.dirname(member.filename), target) if link else ""
                 if self._kept(member.filename, linked) and not link and not member.is_dir():
                     found.append(_slashed(member.filename))
@@ -143,6 +156,8 @@ class Zip(Archive):
                 if name in wanted:
                     data = None
                     with self._reading(name, faults):
+                        about = archive.getinfo(members[name])
+                        self._require(about.file_size, about.compress_size, name)
                         data = archive.read(members[name])
                     if data is not None:
                         yield name, data
@@ -167,7 +182,10 @@ class Tar(Archive):
     def _listed(self) -> list[str]:
         found = []
         with self._reading(), tarfile.open(self.path, "r:*") as archive:
+            total, packed = 0, self.path.stat().st_size
             for member in archive:
+                total += member.size
+                require_growth(total, packed, f"{self.title}: '{self.path}'")
                 linked = member.linkname
                 if member.issym():
                     linked = posixpath.join(posixpath.dirname(member.name), linked)
@@ -182,6 +200,7 @@ class Tar(Archive):
             for member in archive:
                 if member.isreg() and member.name in left:
                     with self._reading(member.name):
+                        self._require(member.size, self.path.stat().st_size, member.name)
                         file = archive.extractfile(member)
                         data = file.read() if file else b""
                         if len(data) < member.size:
@@ -192,6 +211,15 @@ class Tar(Archive):
                         return
             if left:  # tarfile takes a missing end for the end
                 raise EOFError("it ends too early")
+
+
+def gunzipped(data: bytes, what: str) -> bytes:
+    """Unpack gzip, of which only the end says how large it is; raises UserError where that is too much."""
+    most = max(FREE, GROWTH * len(data))
+    with gzip.open(io.BytesIO(data)) as file:
+        unpacked = file.read(most + 1)
+    require_growth(len(unpacked), len(data), what)
+    return unpacked
 
 
 def opened(path: Path, title: str) -> Archive:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmark.errors import UserError
+from benchmark.memory import require_arrays
 from benchmark.tasks.banks import Reading
 from benchmark.tasks.sources.brightness import Rules, Survey, checked
 from benchmark.tasks.sources.layout import PARTS, Place, few, part_of, refuse_shared
@@ -77,6 +78,7 @@ def read_npy(data: bytes) -> np.ndarray:
 def _load(path: Path) -> dict[str, np.ndarray]:
     key = ""
     try:
+        require_arrays(path, f"'{path}'")
         with np.load(path, allow_pickle=False) as stored:
             found = {}
             for key in stored.files:

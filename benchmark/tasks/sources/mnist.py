@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from pydantic import Field
 from benchmark.errors import UserError
 from benchmark.tasks.banks import Reading
 from benchmark.tasks.images import ImageBank
-from benchmark.tasks.sources.archives import opened
+from benchmark.tasks.sources.archives import gunzipped, opened
 from benchmark.tasks.sources.download import Remote
 from benchmark.tasks.sources.stored import StoredSource
 
@@ -136,7 +135,7 @@ class EMNIST(StoredSource):
 def _idx(path: Path, data: bytes, title: str) -> np.ndarray:
     """Read an IDX file of bytes (LeCun et al.), packed by gzip or not."""
     try:
-        data = gzip.decompress(data) if path.suffix == ".gz" else data
+        data = gunzipped(data, f"{title}: '{path}'") if path.suffix == ".gz" else data
         dimensions = data[3]
         shape = np.frombuffer(data, ">u4", dimensions, 4)
         return np.frombuffer(data, np.uint8, int(shape.prod()), 4 + 4 * dimensions).reshape(shape)
