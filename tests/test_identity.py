@@ -43,7 +43,7 @@ source = { name = "path:far.npz", image_size = 8 }
 def draw(folder: Path, spread: int, seed: int = 0) -> None:
     """Folders train and test, of six classes each: eight noisy drawings of a pattern."""
     rng, noise = np.random.default_rng(0), np.random.default_rng(seed)
-    for name in [f"{part}/{part[0]}{c}" for part in ("train", "test") for c in range(6)]:
+    for name in [f"{part}/{part[1]}{c}" for part in ("train", "test") for c in range(6)]:
         (folder / name).mkdir(parents=True, exist_ok=True)
         pattern = rng.integers(0, 256, (8, 8))
         for i in range(8):
@@ -86,7 +86,7 @@ def test_changed_images_make_another_cell_with_other_scores(mine):
 def test_the_data_may_lie_anywhere_and_be_packed(mine):
     known = cell()
     shutil.copytree(mine, "elsewhere/mine")
-    os.utime(mine / "train/t0/0.png", (10**9, 10**9))
+    os.utime(mine / "train/r0/0.png", (10**9, 10**9))
     shutil.make_archive("mine", "zip", mine)
     for place in ("elsewhere/mine", "mine.zip"):
         there = UserImages(path=place, image_size=8)
@@ -96,7 +96,7 @@ def test_the_data_may_lie_anywhere_and_be_packed(mine):
 
 
 def test_a_change_that_hides_is_seen(mine):
-    before, file = cell(), mine / "train/t0/0.png"
+    before, file = cell(), mine / "train/r0/0.png"
     Image.fromarray(np.full((8, 8), 7, np.uint8)).save("a.bmp")
     Image.fromarray(np.full((8, 8), 8, np.uint8)).save("b.bmp")
     shutil.copy("a.bmp", file)
@@ -112,7 +112,7 @@ def test_changed_test_images_are_scored_and_nothing_is_trained_again(mine):
     run_cell(before, Path("results"), CPU)
     trained = before.folder(Path("results")) / "checkpoint.pt"
     stamp = trained.stat().st_mtime_ns
-    Image.fromarray(np.zeros((8, 8), np.uint8)).save(mine / "test/t0/0.png")
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(mine / "test/e0/0.png")
     after = cell()
     assert after.hash == before.hash and after.variant != before.variant
     assert not is_done(after, Path("results"))
