@@ -67,8 +67,8 @@ def _hashes(bank: ImageBank, what: str) -> dict[bytes, str]:
 
 
 def _plain(name: str) -> str:
-    """A class name without the part that it is in, and in one spelling."""
-    return re.sub(r"[\s_-]+", " ", re.sub("^(train|val|test)/", "", name)).casefold()
+    """A class name in one spelling."""
+    return re.sub(r"[\s_-]+", " ", name).casefold()
 
 
 def _few(items: list[str], between: str = ", ") -> str:

@@ -126,7 +126,7 @@ def _white(highest: float) -> float:
 def checked(array: np.ndarray) -> np.ndarray:
     """Images as they are. Raises ValueError, with what is allowed, for what can be no pixels."""
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"its values are {array.dtype}; allowed: whole numbers, fractional numbers and booleans")
+        raise ValueError(f"its values are {array.dtype.name}; allowed: whole numbers, fractional numbers and booleans")
     if 0 in array.shape:
         raise ValueError(f"its shape is {array.shape}, so it has no pixels")
     if array.dtype.kind == "f" and not np.isfinite(array).all():

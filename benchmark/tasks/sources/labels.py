@@ -15,6 +15,7 @@ from benchmark.tasks.sources.layout import Place, few, part_of, refuse_shared
 COLUMNS = {
     "file": ("file", "filename", "file_name", "image", "image_name", "image_file", "image_id", "path", "filepath",
              "file_path", "image_path"),
+    "id": ("id",),
     "class name": ("class_name", "classname", "label_name"),
     "label": ("label", "class", "category", "target"),
     "part": ("split", "part", "subset"),
@@ -75,15 +76,15 @@ def read(name: str, data: bytes, where: str) -> Table:
             kind: [i for i, head in enumerate(heads) if head.replace(" ", "_") in known]
             for kind, known in COLUMNS.items()
         }
-        classes = found["class name"] or found["label"]
-        if not found["file"] or not classes:
+        files, classes = found["file"] or found["id"], found["class name"] or found["label"]
+        if not files or not classes:
             return Table(name, heads, None)
-        for columns in (found["file"], classes, found["part"]):
+        for columns in (files, classes, found["part"]):
             if len(columns) > 1:
                 raise UserError(
                     f"{where}: table '{name}' has the columns {few(heads[i] for i in columns)}; allowed: one"
                 )
-        file, label, part = found["file"][0], classes[0], (found["part"] or [None])[0]
+        file, label, part = files[0], classes[0], (found["part"] or [None])[0]
         filled = []
         for row in rows:
             if not any(cell.strip() for cell in row):
@@ -107,7 +108,8 @@ def by_table(
     if unclear := next((table for table in tables if table.rows is None), None):
         raise UserError(
             f"{where}: table '{unclear.name}' has the columns {few(unclear.heads)}; allowed: one of files "
-            f"({', '.join(COLUMNS['file'])}) and one of classes ({', '.join(COLUMNS['class name'] + COLUMNS['label'])})"
+            f"({', '.join(COLUMNS['file'] + COLUMNS['id'])}) and one of classes "
+            f"({', '.join(COLUMNS['class name'] + COLUMNS['label'])})"
         )
     of_parts = all(table.part for table in tables)
     if len(tables) > 1 and not of_parts:
@@ -143,21 +145,26 @@ def by_table(
 
 
 class _Finder:
-    """Finds the image that a row means: by its path from the table on, or by its name alone, with suffix or without."""
+    """Finds the image that a row means: by its path from the table on, or by its name alone, with suffix or without.
+
+    Capitals count where images differ in nothing else.
+    """
 
     def __init__(self, table: Table, images: Sequence[str]):
         self._top = PurePosixPath(table.name).parent
         self._by: list[Mapping[str, list[str]]] = []
-        for key in (lambda image: image, lambda image: image.name, lambda image: image.stem):
-            found = defaultdict(list)
-            for image in map(PurePosixPath, images):
-                found[str(key(image))].append(str(image))
-            self._by.append(found)
+        for key in (str, lambda image: image.name, lambda image: image.stem):
+            for same in (str, str.casefold):
+                found = defaultdict(list)
+                for image in map(PurePosixPath, images):
+                    found[same(key(image))].append(str(image))
+                self._by.append(found)
 
     def __call__(self, file: str) -> str | None:
         path = PurePosixPath(file.replace("\\", "/"))
         names = (path.name, path.name) if len(path.parts) == 1 else ()
-        for known, wanted in zip(self._by, (self._top / path, *names), strict=False):
-            if len(found := known.get(str(wanted), [])) == 1:
+        wanted = [spelling for name in (str(self._top / path), *names) for spelling in (name, name.casefold())]
+        for known, one in zip(self._by, wanted, strict=False):
+            if len(found := known.get(one, [])) == 1:
                 return found[0]
         return None

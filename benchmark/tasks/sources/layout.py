@@ -6,6 +6,7 @@ the top are parts. Whatever could be read in two ways is refused.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
@@ -20,6 +21,9 @@ SPELLINGS = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 """How people call parts, in lower case."""
+
+PICTURES = {"images", "image", "imgs", "img", "pictures", "photos"}
+"""What people call a folder of the images of one class, beside others with something else of it, such as masks."""
 
 SHOWN = 10
 """Names in a message."""
@@ -123,6 +127,10 @@ def _parted(below: dict[str, Folder], where: str) -> dict[str, str]:
     bare = {folder[0] for folder in _without_tail(below).values() if len(folder) == 1}
     parts = {top for top in tops if part_of(top)}
     if parts < tops:
+        if len(tops) > 1 and not bare and all(part_of(_word(top)) for top in tops):
+            raise UserError(
+                f"{where}: {few(tops)} would be parts; allowed: {', '.join(PARTS)}, or other folders without such words"
+            )
         if deep := parts - bare:
             raise UserError(
                 f"{where}: {few(deep)} would be a part, but beside it lie {few(tops - parts)}; allowed: nothing but "
@@ -150,7 +158,18 @@ def _parted(below: dict[str, Folder], where: str) -> dict[str, str]:
                 f"{where}: '{'/'.join(parent)}' holds {few(names)}, which would be parts of one class; allowed: parts "
                 "at the top with folders of classes in them, or no parts"
             )
+        if len(names) > 1 and any(name.casefold() in PICTURES for name in names):
+            raise UserError(
+                f"{where}: '{'/'.join(parent)}' holds {few(names)}, of which one would be all images of a class; "
+                "allowed: nothing else beside it"
+            )
     return {file: part_of(folder[0]) for file, folder in below.items()} if parts else {}
+
+
+def _word(name: str) -> str:
+    """The one word in a name that would be a part, such as test in test_set; empty where there is none."""
+    found = [word for word in re.split(r"[\W_]+", name) if part_of(word)]
+    return found[0] if len(found) == 1 else ""
 
 
 def _without_tail(folders: dict[str, Folder]) -> dict[str, Folder]:

@@ -20,7 +20,7 @@ from benchmark.tasks.sources import labels
 from benchmark.tasks.sources.archives import Archive, opened
 from benchmark.tasks.sources.arrays import read_npz
 from benchmark.tasks.sources.brightness import Background, Rules
-from benchmark.tasks.sources.layout import PARTS, Place, by_folder, few, flat, shared
+from benchmark.tasks.sources.layout import PARTS, Place, by_folder, few, flat
 from benchmark.tasks.sources.pictures import Picture, gathered
 from benchmark.tasks.sources.stored import StoredSource
 from benchmark.tasks.sources.users import SUFFIXES, Decoder
@@ -131,10 +131,12 @@ class UserImages(StoredSource):
             left = len(images) - len(places)
             return places, [f"{left} of {len(images)} images are in no table and were left out"] if left else []
         places = by_folder(images, where)
-        top = shared({PurePosixPath(image).parts[:-1] for image in images})
-        below = [name for name in archive.names if len(PurePosixPath(name).parts) > len(top) + 1]
-        other = [name for name in below if _suffix(name) not in SUFFIXES | labels.SIDE_FILES]
-        notes = [f"{len(other)} files are of no kind that is read ({_by_suffix(other)})"] if other else []
+        inside = {PurePosixPath(image).parent for image in images}
+        above = {folder for image in inside for folder in image.parents} - inside
+        other = [n for n in archive.names if _suffix(n) not in SUFFIXES | labels.SIDE_FILES]
+        other = [name for name in other if PurePosixPath(name).parent not in above]
+        what = "one file is" if len(other) == 1 else f"{len(other)} files are"
+        notes = [f"{what} of no kind that is read ({_by_suffix(other)})"] if other else []
         if fit:
             notes.append(f"classes are by folder, {few(table.name for table in fit)} was not read")
         return places, notes

@@ -200,7 +200,7 @@ def test_parts_have_arrays_of_their_own(data):
         ({"images": GREY - 9.0, "labels": LABELS}, "images: it has negative values, down to -"),
         ({"images": np.full((6, 4, 4), np.nan), "labels": LABELS}, "images: 96 of its values are NaN or infinite"),
         ({"images": GREY * 1j, "labels": LABELS}, "images: its values are complex128; allowed: whole numbers"),
-        ({"images": GREY.astype(str), "labels": LABELS}, "images: its values are <U3; allowed: whole numbers"),
+        ({"images": GREY.astype(str), "labels": LABELS}, "images: its values are str96; allowed: whole numbers"),
         (
             {"images": GREY / 100, "labels": LABELS},
             "fractional pixels up to 2.5.*; allowed: 0 to 1, 0 to 255, or the option",

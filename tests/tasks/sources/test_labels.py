@@ -105,6 +105,15 @@ def test_another_table_beside_folders_of_classes_is_not_read(data):
     assert bank(data, {"x/boxes.csv": b"left,top\n1,2"}).names == ("x", "y")
 
 
+def test_files_may_be_called_without_their_suffix_or_in_other_capitals(data):
+    rows = [("0", "a"), ("1", "b"), ("a", "c"), ("A", "d")]
+    files = {f"{name}.png": picture(i) for i, (name, _) in enumerate(rows)}
+    assert bank(data, files | {"labels.csv": table("id", "label", rows=rows)}).names == ("a", "b", "c", "d")
+    rows = [("0.PNG", "a"), ("1.Png", "b"), ("a.png", "c"), ("A.png", "d")]
+    assert bank(data, files | {"labels.csv": table("file", "label", rows=rows)}).names == ("a", "b", "c", "d")
+    refused(data, {"labels.csv": table("file", "label", rows=[("a.PNG", "c")])}, "table 'labels.csv' has 1 of 1 rows")
+
+
 def test_images_without_a_row_are_left_out_and_said(data):
     files = IMAGES | {"labels.csv": table("file", "label", rows=ROWS[:4])}
     assert bank(data, files).size.tolist() == [2, 1, 1]
@@ -120,10 +129,10 @@ def test_images_without_a_row_are_left_out_and_said(data):
             "all 6 images lie in one folder, such as '0.png', '1.png', so their classes are not known; allowed: a ",
         ),
         (
-            {"labels.csv": table("id", "kind")},
-            "table 'labels.csv' has the columns 'id', 'kind'; allowed: one of files \\(file,.* and one of classes",
+            {"labels.csv": table("no", "kind")},
+            "table 'labels.csv' has the columns 'kind', 'no'; allowed: one of files \\(file,.* and one of classes",
         ),
-        ({"some.csv": table("id", "kind")}, "table 'some.csv' has the columns 'id', 'kind'; allowed: one of files"),
+        ({"some.csv": table("no", "kind")}, "table 'some.csv' has the columns 'kind', 'no'; allowed: one of files"),
         ({"labels.csv": b""}, "table 'labels.csv' has the columns ; allowed"),
         ({"labels.csv": table("file", "label", rows=[])}, "table 'labels.csv' has no rows"),
         ({"labels.csv": b"\xff\xfe\x00a"}, "table 'labels.csv' is not a readable table in UTF-8"),

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from benchmark.errors import UserError
+from benchmark.tasks.sources.archives import opened
 from benchmark.tasks.sources.layout import by_folder
+
+FILE = "omniglot-py/images_background.zip"
 
 
 def places(*folders: str, top: str = "") -> dict[str, tuple[str, str]]:
@@ -22,6 +25,13 @@ def test_a_class_is_its_path(top):
     assert places(*nested, top=top) == {folder: (folder, "") for folder in nested}
     uneven = ["cat", "dog/poodle", "dog/beagle"]
     assert places(*uneven, top=top) == {folder: (folder, "") for folder in uneven}
+
+
+def test_the_characters_of_omniglot(real_data):
+    archive = opened(real_data(FILE) / FILE, "mine")
+    found = by_folder([name for name in archive.names if name.endswith(".png")], "mine")
+    assert len(found) == 964 * 20
+    assert len(set(found.values())) == 964
 
 
 def test_a_single_class():
@@ -60,6 +70,8 @@ def test_one_part_alone_is_a_part():
 def test_a_class_may_be_called_like_a_part():
     assert places("train", "bus", "car") == {"train": ("train", ""), "bus": ("bus", ""), "car": ("car", "")}
     assert places("train/images", "bus/images")["train/images"] == ("train", "")
+    assert places("test tubes/a", "stations/b")["test tubes/a"] == ("test tubes/a", "")
+    assert places("test_tube", "train_station")["test_tube"] == ("test_tube", "")
     assert places("test/train", "test/bus")["test/train"] == ("train", "test")
     assert places("rail/train", "road/bus", "road/tram")["rail/train"] == ("rail/train", "")
 
@@ -84,6 +96,12 @@ def test_a_class_may_be_called_like_a_part():
             ["cat/train", "cat/test", "dog/train", "dog/test"],
             "'cat' holds 'test', 'train', which would be parts of one",
         ),
+        (
+            ["training_set/a", "training_set/b", "test_set/c"],
+            "'test_set', 'training_set' would be parts; allowed: train",
+        ),
+        (["meta-train/a", "meta-test/b"], "'meta-test', 'meta-train' would be parts; allowed: train, val, test, or"),
+        (["cat/images", "cat/masks", "dog/images"], "'cat' holds 'images', 'masks', of which one would be all images"),
         (["cat", "cat/more", "dog"], "images lie beside folders of images: 'cat/0.png', 'cat/1.png'"),
         (["train/a", "train/b", "train", "test/c"], "images lie beside folders of images: 'train/0.png'"),
         ([".", "a", "b"], "images lie beside folders of images: './0.png', './1.png'"),

@@ -67,6 +67,8 @@ def test_what_is_not_read_is_said(data):
     others = {"a/1.heic": b"", "a/2.HEIC": b"", "c/raw.dng": b"", "README": b"", "a/notes.txt": b""}
     write_folder(data / "mine", by_class(["a", "b"]) | others)
     assert UserImages(path="mine").remark() == "path:mine: 3 files are of no kind that is read (2 .heic, 1 .dng)"
+    write_folder(data / "lone", by_class(["a"]) | {"b/0.svg": b"", "licence.pdf": b""})
+    assert UserImages(path="lone").remark() == "path:lone: one file is of no kind that is read (1 .svg)"
     write_folder(data / "none", others)
     with pytest.raises(
         UserError, match=r"path:none: '.*' has no images: 2 \.heic, 1 \.dng, 1 \.txt, 1 without a suffix;"
