@@ -22,7 +22,7 @@ def test_nothing_shared():
 
 
 def test_classes_by_name_in_any_spelling():
-    ours = bank(train__Pickup_truck=[1], girl=[2])
+    ours = bank(Pickup_truck=[1], girl=[2])
     theirs = ImageBank.from_labels(ours.images + 9, torch.tensor([0, 1]), ["pickup truck", "boy"])
     found = compare("one", ours, "two", theirs, [])
     assert found.classes == ["pickup truck"]
