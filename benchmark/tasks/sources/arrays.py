@@ -25,6 +25,9 @@ NAMES = ("class_names", "classes", "label_names", "names")
 
 CHANNELS = (1, 3, 4)
 
+EXACT = 2**53
+"""Fractional numbers beyond cannot tell neighbouring whole numbers apart."""
+
 FORMS = (
     "`images` (n, H, W), (n, H, W, C) or (n, C, H, W), where C is 1, 3 or 4, beside `labels` (n,); or `images` "
     "(classes, n, H, W) or (classes, n, H, W, C) alone"
@@ -99,7 +102,7 @@ def _load(path: Path) -> dict[str, np.ndarray]:
                 "labels.astype(str)"
             ) from None
         raise UserError(f"'{path}' is not a readable .npz file: {error or 'it is cut off'}") from None
-    return found
+    return {key: array for key, array in found.items() if isinstance(array, np.ndarray)}  # others are no .npy files
 
 
 def _by_part(arrays: Mapping[str, np.ndarray], where: str) -> dict[str, dict[str, np.ndarray]]:
@@ -142,6 +145,8 @@ def _labelled(arrays: dict[str, np.ndarray], where: str) -> Labelled:
     if 0 in images.shape:
         raise UserError(f"{where}: there are no images; {found}")
     rest = {key: array for key, array in arrays.items() if array is not images}
+    if (names := rest.get("class_names")) is not None and names.ndim != 1:
+        raise UserError(f"{where}: `class_names` has shape {names.shape}; allowed: one name for each class, (classes,)")
     named = next((rest.pop(key) for key in NAMES if key in rest and rest[key].ndim == 1), None)
     labels = next((rest[key] for key in LABELS if key in rest), None)
     if labels is None:
@@ -201,7 +206,7 @@ def _whole(labels: np.ndarray, where: str) -> np.ndarray:
         return labels.astype(np.int64)
     if labels.dtype.kind != "f":
         raise UserError(f"{where}: labels are {labels.dtype}; allowed: whole numbers or texts")
-    odd = labels[~np.isfinite(labels) | (labels != np.floor(labels))]
+    odd = labels[~np.isfinite(labels) | (labels != np.floor(labels)) | (np.abs(labels) > EXACT)]
     if len(odd):
         raise UserError(
             f"{where}: {len(odd)} labels are no whole numbers, such as {odd[0]}; allowed: whole numbers or texts"

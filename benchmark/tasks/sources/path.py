@@ -83,7 +83,7 @@ class UserImages(StoredSource):
         """All images, from the file or the folder."""
         path = self.paths()[0]
         rules = Rules(self.white_level, self.background)
-        if path.suffix.lower() == ".npz":
+        if path.is_file() and path.suffix.lower() == ".npz":
             reading = read_npz(path, rules)
         else:
             reading = self._from_files(opened(path, self.called), rules)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -80,6 +81,7 @@ def test_class_names_belong_to_labels(data, labels, given, names):
         (LABELS / 2, "2 labels are no whole numbers, such as 0.5; allowed: whole numbers or texts"),
         (np.where(LABELS == 1, np.nan, 0), "2 labels are no whole numbers, such as nan"),
         (LABELS[:5], r"labels of shape \(5,\) for 6 images; found: `images` \(6, 10, 10\) of uint8, `labels`"),
+        (LABELS * 1e300, "4 labels are no whole numbers, such as 1e[+]300"),
         (np.eye(3)[LABELS], r"labels of shape \(6, 3\) for 6 images"),
         (LABELS.astype("datetime64[D]"), "labels are datetime64"),
         (LABELS.astype(object), "`labels` holds Python objects, which are not read; allowed: .* labels.astype"),
@@ -95,6 +97,7 @@ def test_unfit_labels_are_refused(data, labels, message):
     [
         (LABELS, "ab", "2 class names for 3 labels from 0 to 2; allowed: one for each label"),
         (LABELS + 2, "abcd", "4 class names for 3 labels from 2 to 4"),
+        (LABELS, [["a", "b"]], r"`class_names` has shape \(1, 2\); allowed: one name for each class"),
         (LABELS, "aba", "several classes are called 'a'; allowed: a name of its own for each"),
         (np.array(list("abcabc")), "abd", "'c' are labels but no class names"),
     ],
@@ -231,6 +234,17 @@ def test_a_cut_or_changed_file_is_refused(data):
     (data / "mine.npz").write_bytes(buffer.getvalue())
     with pytest.raises(UserError, match=r"'.*mine\.npz' is not a readable \.npz file: "):
         UserImages(path="mine.npz").bank()
+
+
+def test_members_that_are_no_arrays_do_not_count(data):
+    np.savez(data / "mine.npz", images=GREY, labels=LABELS)
+    with zipfile.ZipFile(data / "mine.npz", "a") as archive:
+        archive.writestr("README.txt", b"hello")
+    assert equal(UserImages(path="mine.npz", image_size=10).bank(), GREY)
+    with zipfile.ZipFile(data / "none.npz", "w") as archive:
+        archive.writestr("a/0.png", b"picture")
+    with pytest.raises(UserError, match="not clear which array holds the images; found: nothing"):
+        UserImages(path="none.npz").bank()
 
 
 def test_suffix_in_capitals(data):

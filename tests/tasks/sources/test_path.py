@@ -39,6 +39,11 @@ def test_an_archive_made_on_windows(data):
     assert UserImages(path="mine.zip").tasks(Part(), "cpu").names == ("a/x", "b/y")
 
 
+def test_a_folder_may_be_called_like_a_file(data):
+    write_folder(data / "mine.npz", by_class(["a", "b"]))
+    assert UserImages(path="mine.npz").bank().names == ("a", "b")
+
+
 def test_classes_are_shuffled_into_shares(data):
     np.savez(data / "mine.npz", images=np.zeros((5, 6, 10, 10), np.uint8), class_names=list("abcde"))
     shares = [UserImages(path="mine.npz").tasks(Part(part), "cpu").names for part in ("train", "val", "test")]
