@@ -87,7 +87,8 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"metagap: {error}", file=sys.stderr)
+        told = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(error))
+        print(f"metagap: {told}", file=sys.stderr)
         sys.exit(2)
     except CellError as error:
         print(f"metagap: some cells failed\n{error}", file=sys.stderr)
@@ -269,7 +270,7 @@ def compare(
     variant: Variant = None,
     json: Json = False,
 ) -> None:
-    """Compare two algorithms on the same episodes and seeds: which is better, by how much, can the data tell?"""
+    """Compare two algorithms on the same episodes and seeds: which is better, by how much, is it significant?"""
     if a == b:
         raise UserError(f"compare: A and B are both '{a}'; name two algorithms")
     from benchmark.analysis.comparisons import compare as compare_pair

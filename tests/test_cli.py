@@ -340,3 +340,9 @@ def test_shells_complete_names(here, monkeypatch, words, offered):
     monkeypatch.setenv("COMP_WORDS", f"metagap {words}")
     monkeypatch.setenv("COMP_CWORD", str(len(words.split())))
     assert offered in here()[1].split()
+
+
+def test_messages_hold_no_control_characters(here):
+    code, _, errors = here("show", "a\x00b\x1b[31m")
+    assert code == 2
+    assert "nothing is called 'a\\x00b\\x1b[31m'" in errors

@@ -360,7 +360,7 @@ def test_an_optional_split_without_data_is_left_out_and_said(cells, tmp_path):
     run_cell(optional, tmp_path, CPU)
     found = results.read(tmp_path, "tiny")
     assert "gone" not in set(found.episodes.split)
-    assert any("'gone' was left out" in note for note in found.notes)
+    assert any("'gone' was skipped, data missing" in note for note in found.notes)
 
 
 def test_a_cell_in_work_elsewhere_is_left_alone(cells, tmp_path):

@@ -85,7 +85,7 @@ def print_published(frames: Frames, console: Console) -> None:
 
 
 def print_comparison(frame: pd.DataFrame, a: str, b: str, results: Results, console: Console) -> None:
-    """The rows of `benchmark.analysis.comparisons.compare`: by how much `a` differs from `b`, and can the data tell."""
+    """The rows of `benchmark.analysis.comparisons.compare`: by how much `a` differs from `b`, and is it significant."""
     measure = Measure.of(results.suite)
     frame = frame[frame["statistic"] == measure.statistic]
     kinds = ", ".join(dict.fromkeys(frame["interval"]))

@@ -33,14 +33,14 @@ def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -
 
     Returns `files`, the stem of each split's files; `sha256`, the digests of these files; `episodes`, a digest of each
     split's test episodes, which is the same for every cell that met the same ones; and `notes` on optional splits that
-    were left out for want of data, and on data of which only a part is here, or is ever drawn.
+    were skipped because data are missing, and on data of which only a part is here, or is ever drawn.
     """
     files, sha256, episodes = {}, {}, {}
     notes = remarks(bench.cell.suite.source, bench.training_tasks, bench.training_spec, "Training")
     evaluations, weights = Evaluations(bench), digest_of(meta)
     for split in bench.cell.suite.test_splits:
         if split.optional and (fault := missing(split)):
-            notes.append(f"Split '{split.name}' was left out: {fault}.")
+            notes.append(f"Split '{split.name}' was skipped, data missing: {fault}.")
             continue
         sampler = bench.sampler(split, "test")
         drawn = sampler.draw(conditions(bench, split)["standard"])
