@@ -26,7 +26,7 @@ def query_labels(subject: Subject) -> str:
     """Whether query labels reach adaptation in meta_gradient, or predictions after it."""
     subject.need_training()
     for one in subject.cases():
-        if not (one.unbound.pooled or subject.random):
+        if not one.unbound.pooled:
             _need_apart(one)
         episodes = one.episodes(2)
         outputs = []

@@ -24,8 +24,7 @@ def query_order(subject: Subject) -> str:
                 found = one.predict_path(path, task.query_x[order])
                 expected = [output[order] for output in one.predict_path(path, task.query_x)]
                 if _differ(found, expected):
-                    if subject.random:
-                        raise Note("not examined: its predictions are random")
+                    _need_certain(one, path, task.query_x)
                     subject.places = True
                     raise Fault(
                         "predictions go by the place of a query: the same queries in another order have others, "
@@ -57,8 +56,7 @@ def query_batch(subject: Subject) -> str:
             if beside := _beside(one):
                 if says:
                     raise Note(f"predictions depend on {beside}, as `transductive` says")
-                if subject.random:
-                    raise Note("not examined: its predictions are random")
+                _need_certain(one, _path(one), one.task().query_x)
                 raise Fault(
                     f"predictions depend on {beside}, although the network has no batch norm: queries tell about each "
                     "other, as a balanced query set does; predict each by itself, or say `transductive = True` in the "
@@ -85,6 +83,16 @@ def _beside(one: Case) -> str:
         if _differ([output[-1:] for output in shown], expected):
             return "what else is predicted with it"
     return ""
+
+
+def _need_certain(one: Case, path: list[Params], x: Tensor) -> None:
+    """Raise Note where predictions are random, so that others say nothing."""
+    outputs = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        outputs.append(one.predict_path(path, x))
+    if _differ(*outputs):
+        raise Note(f"not examined: predictions of the same parameters are random ({one})")
 
 
 def _path(one: Case) -> list[Params]:

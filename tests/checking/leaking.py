@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import grad, grad_and_value
@@ -48,6 +49,20 @@ class LastIsSpecial(MAML):
     def predict(self, fast, query_x):
         n = len(query_x)
         return super().predict(fast, query_x) * (1 + (torch.arange(n) == n - 1) * (n > 20))[:, None]
+
+
+class HiddenByNoise(InTurn):
+    """Adapts to noisy examples, too."""
+
+    def adapt(self, meta, support, steps):
+        return super().adapt(meta, support._replace(x=support.x + 0.01 * torch.randn_like(support.x)), steps)
+
+
+class RandomPredictions(MAML):
+    """Noise on every prediction."""
+
+    def predict(self, fast, query_x):
+        return super().predict(fast, query_x) + 0.01 * torch.randn(len(query_x), 1, dtype=query_x.dtype)
 
 
 # By the other queries.
@@ -407,6 +422,14 @@ class GeneratorOfItsOwn(MAML):
 
     def predict(self, fast, query_x):
         return super().predict(fast, query_x) * fast["scale"].sum()
+
+
+class SeedsNumPy(GeneratorOfItsOwn):
+    """A random scale of NumPy's, from a seed of its own."""
+
+    def init(self, network, class_count, generator):
+        np.random.seed(0)  # noqa: NPY002
+        return {**MAML.init(self, network, class_count, generator), "scale": torch.from_numpy(np.random.rand(3))}  # noqa: NPY002
 
 
 class StartsFromIdentity(GeneratorOfItsOwn):

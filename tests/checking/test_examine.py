@@ -124,6 +124,7 @@ LEAKING = [
     (leaking.InBlocks, "query order", PLACES),
     (leaking.ByPlace, "query order", PLACES),
     (leaking.LastIsSpecial, "query order", PLACES),
+    (leaking.HiddenByNoise, "query order", PLACES),
     (leaking.Recentres, "query batch", BESIDE),
     (leaking.Standardises, "query batch", BESIDE),
     (leaking.SharesOut, "query batch", BESIDE),
@@ -153,6 +154,7 @@ LEAKING = [
     (leaking.SameForAllSeeds, "seeds", "init gives two seeds the same meta-parameters"),
     (leaking.WeightsOfItsOwn, "seeds", "init gives two seeds the same 'head.weight'"),
     (leaking.GeneratorOfItsOwn, "seeds", "init gives two seeds the same 'scale'"),
+    (leaking.SeedsNumPy, "seeds", "init ignores its generator: it draws from NumPy's global random numbers"),
     (leaking.SetsTheSeed, "seeds", "sets the seed of torch's global random numbers"),
     (leaking.DrawsInPython, "seeds", "draws from Python's or NumPy's random numbers"),
     (leaking.ZerosInPart, "gradients", "is zero on every task, although support and query loss depend on them"),
@@ -176,6 +178,7 @@ def test_what_leaks_or_claims_too_much_is_caught_by_name(cls, examination, text)
     ("cls", "examination", "outcome", "text"),
     [
         (leaking.SaysTransductive, "query batch", "noted", "as `transductive` says"),
+        (leaking.RandomPredictions, "query order", "noted", "predictions of the same parameters are random"),
         (leaking.OnlySaysTransductive, "query batch", "noted", "says `transductive`, yet"),
         (leaking.SaysFirstOrder, "derivative", "noted", "as it says, first order"),
         (leaking.AnotherObjective, "derivative", "noted", "of another objective, as `derivative` says"),
