@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +14,7 @@ import typer
 from benchmark.errors import CellError, UserError
 
 if TYPE_CHECKING:
+    from benchmark.launch import CellFailure
     from benchmark.registry import Kind
     from benchmark.reproduce.tables import PaperTable
     from benchmark.results import Results
@@ -25,6 +26,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+results_app = typer.Typer(help="The store: what is in it.", no_args_is_help=True)
+app.add_typer(results_app, name="results")
 data_app = typer.Typer(help="The data sets: what is here, fetch one, check it, compare two.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
@@ -91,7 +94,7 @@ def main() -> None:
         print(f"metagap: {told}", file=sys.stderr)
         sys.exit(2)
     except CellError as error:
-        print(f"metagap: some cells failed\n{error}", file=sys.stderr)
+        print(f"metagap: {error}", file=sys.stderr)
         sys.exit(1)
     except BrokenPipeError:  # as of `metagap ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -164,21 +167,32 @@ def run(
 ) -> None:
     """Meta-train and evaluate what is missing of a suite, then print scores and gaps and write the report."""
     from benchmark.launch import check, devices, run_cells
-    from benchmark.results import read
-    from benchmark.suite import expand
+    from benchmark.results import differences, read, write_own
+    from benchmark.suite import expand, variation
 
     _use_data(data)
-    chosen = _load(suite, algorithm, seed, iterations, set_)
+    chosen, written = _load(suite, algorithm, seed, iterations, set_)
     workers, machine = devices(device, jobs), _machine(engine, compile, memory, checkpoint_every)
     cells = expand(chosen)
     console = _console(stderr=json)
     _warn_of_clashes("algorithm")
     console.print(f"[bold]{chosen.title}[/]: {len(cells)} cells on {', '.join(sorted(set(workers)))}")
+    hashes = {cell.hash for cell in cells}
+    changed = variation(cells[0], written)
+    page = out / chosen.name / "variants" / changed if changed else out / chosen.name
+    _check_room(results / chosen.name, page)
     for note in check(cells):
         console.print(f"Note: {note}", markup=False)
     with _interruptible():
-        run_cells(cells, results, workers, machine, console, verbose)
-    _present(read(results, chosen.name, cells[0].variant), out / chosen.name, json)
+        failed = run_cells(cells, results, workers, machine, console, verbose)
+    if not changed:
+        write_own(results / chosen.name, cells[0].variant, hashes)
+    with _failing(failed):
+        found = read(results, chosen.name, cells[0].variant, hashes)
+        if changed:
+            told = "; ".join(differences(written.model_dump(), chosen.model_dump())) or "other settings of algorithms"
+            found.notes.insert(0, f"This is not the suite as its file has it: {told}.")
+        _present(found, page, json)
 
 
 @app.command()
@@ -191,10 +205,11 @@ def report(
 ) -> None:
     """Print scores and gaps of finished results and write the report page; needs no torch and no data."""
     from benchmark.files import folder_name
-    from benchmark.results import read
+    from benchmark.results import read, read_own, report_folder
 
     name = folder_name(Path(suite).stem, "SUITE")
-    _present(read(results, name, variant), out / name, json)
+    found = read(results, name, variant)
+    _present(found, report_folder(out, name, found.variant, read_own(results / name)), json)
 
 
 @app.command()
@@ -242,6 +257,7 @@ def reproduce(
             raise UserError(f"--from '{from_}' is not a folder")
         _present_table(chosen, from_, seed, None, out, json)
         return
+    from benchmark.files import check_writable
     from benchmark.launch import devices
     from benchmark.reproduce import forecast, running
 
@@ -256,9 +272,13 @@ def reproduce(
             forecast.print_forecast(found, console)
         return
     console.print(f"[bold]{chosen.title}[/]")
+    for part in chosen.parts:
+        check_writable(results / part.suite.name, "--results")
+    check_writable(out / chosen.name, "--out")
     with _interruptible():
-        running.run(todo, results, workers, machine, console, verbose)
-    _present_table(chosen, results, seed, running.hashes(todo), out, json)
+        failed = running.run(todo, results, workers, machine, console, verbose)
+    with _failing(failed):
+        _present_table(chosen, results, seed, running.hashes(todo), out, json)
 
 
 @app.command()
@@ -428,6 +448,23 @@ def show(
         inspection.print_description(description, _console())
 
 
+@results_app.command(name="list")
+def results_list(
+    results: ResultsFolder = Path("results"), out: ReportsFolder = Path("reports"), json: Json = False
+) -> None:
+    """List every variant of every suite: in what it differs, how many cells are done, and where its report is."""
+    from benchmark.listing import print_listing
+    from benchmark.results import listing
+
+    rows = listing(results, out)
+    if json:
+        _print_json(rows)
+    elif rows:
+        print_listing([{**row, "bytes": f"{row['bytes']:,}"} for row in rows], _console())
+    else:
+        print(f"No finished results in '{results}'.")
+
+
 @data_app.command(name="list")
 def data_list(data: DataFolder = None, json: Json = False) -> None:
     """List the data sets, and which are on this machine."""
@@ -499,17 +536,28 @@ def leaks(
 
 def _load(
     name: str, algorithms: list[str] | None, seeds: list[int] | None, iterations: int | None, changes: list[str] | None
-) -> Suite:
+) -> tuple[Suite, Suite]:
+    """The suite that is asked for, and the one that its file describes."""
     from benchmark.suite import load_suite, with_algorithms, with_iterations, with_seeds
 
-    suite = load_suite(name, changes or [])
+    written = load_suite(name)
+    suite = load_suite(name, changes) if changes else written
     if iterations is not None:
         suite = with_iterations(suite, iterations)
     if algorithms:
         suite = with_algorithms(suite, algorithms)
     if seeds:
         suite = with_seeds(suite, seeds)
-    return suite
+    return suite, written
+
+
+def _check_room(results: Path, page: Path) -> None:
+    """Raise UserError where results or the report could not be written after all the work."""
+    from benchmark.files import check_writable
+
+    check_writable(results, "--results")
+    for folder in (page, page / "figures", page / "tables" / "data"):
+        check_writable(folder, "--out")
 
 
 def _present(found: Results, folder: Path, json: bool) -> None:
@@ -550,6 +598,21 @@ def _present_table(table: PaperTable, store: Path, seeds: list[int] | None, hash
     else:
         reproduction.print_reproduction(found, console)
     console.print(f"Report: {reproduction.write(found, out / found.folder)}")
+
+
+@contextmanager
+def _failing(failed: Sequence[CellFailure]) -> Iterator[None]:
+    """Present what there is; then the error of the cells that failed is raised, also where nothing can be presented."""
+    from benchmark.launch import error_of
+
+    try:
+        yield
+    except UserError as error:
+        if not failed:
+            raise
+        print(f"metagap: {error}", file=sys.stderr)
+    if failed:
+        raise error_of(failed)
 
 
 @contextmanager

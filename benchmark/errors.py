@@ -9,7 +9,7 @@ class UserError(Exception):
 
 
 class CellError(Exception):
-    """Cells that failed in the middle, most often for a fault in a plugin: which ones, how, and where in its code.
+    """Cells that failed in the middle, most often for a fault in a plugin: which, why, and the file with the traceback.
 
     The command line prints the message and exits with code 1; what other cells have done is kept.
     """

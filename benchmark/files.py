@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,10 @@ from benchmark.registry import suggest
 
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(1, 10))}
 """Names that mean a device on Windows."""
+
+
+ROOM = 2**16
+"""Bytes that are written to see whether anything can be."""
 
 
 def fault_of_name(name: str) -> str:
@@ -30,6 +37,26 @@ def folder_name(name: str, what: str) -> str:
     if fault := fault_of_name(name):
         raise UserError(f"{what}: {name!r}: {fault}")
     return name
+
+
+def check_writable(folder: Path, option: str) -> None:
+    """Raise UserError unless files can be written into a folder, which need not be there yet; leaves nothing behind.
+
+    option: where the folder was given.
+    """
+    try:
+        path = folder.absolute()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.lstat()  # which says where a name is too long, for one
+        there = next(above for above in (path, *path.parents) if os.path.lexists(above))
+        if not there.is_dir():
+            raise UserError(f"{option} '{folder}': '{there}' is not a folder")
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(bytes(ROOM))
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{option} '{folder}' cannot be written: {getattr(error, 'strerror', '') or error}") from None
 
 
 @dataclass(frozen=True)

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
-import multiprocessing
 import os
-import queue
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
-from multiprocessing.connection import wait
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from platformdirs import user_cache_path
 from rich.console import Console
 from rich.markup import escape
 
-from benchmark import registry
+from benchmark import pool, registry, results
 from benchmark.engine.process import set_up
 from benchmark.errors import CellError, UserError
 from benchmark.memory import require
@@ -93,6 +89,14 @@ def check(cells: Sequence[Cell]) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
+class CellFailure(NamedTuple):
+    """A cell that failed: what is said of it, and whether it is bad input."""
+
+    name: str
+    failed: results.Failed
+    is_bad_input: bool
+
+
 def run_cells(
     cells: Sequence[Cell],
     store: Path,
@@ -100,53 +104,54 @@ def run_cells(
     machine: dict[str, Any],
     console: Console,
     verbose: bool = False,
-) -> None:
-    """Run the cells that are not done, one worker process per entry of `workers`.
+) -> list[CellFailure]:
+    """Run the cells that are not done, one worker process per entry of `workers`; returns those that failed.
 
     Every task is computed on one CPU thread, so that results do not depend on how many run beside each other; a worker
     computes several tasks at once where there are fewer cells than cores. Workers end with this process, however that
     ends. machine: the fields of `Machine` but the device and the cores. verbose: print what the engine has to say.
-    A cell that fails keeps no other from being run. In the end its error is raised: a UserError where that is what all
-    of them are, and else a CellError that names the cells.
+    A cell that fails keeps no other from being run, and is recorded in its folder. One whose process is killed is run
+    once more, from its last checkpoint.
     """
     pending = [cell for cell in cells if not is_done(cell, store)]
     if len(pending) < len(cells):
         console.print(f"{len(cells) - len(pending)} of {len(cells)} cells are already done.")
     if not pending:
-        return
-    context = multiprocessing.get_context("spawn")
-    messages: Any = context.Queue()
-    free: Any = context.Queue()
+        return []
     workers = workers[: len(pending)]
     machine = {**machine, "cores": max(1, cores() // len(workers))}
-    for device in workers:
-        free.put(device)
-    failures: list[tuple[Cell, BaseException]] = []
-    with (
-        ProcessPoolExecutor(len(workers), context, _start_worker, (messages, free, verbose)) as pool,
-        _progress(messages, len(pending), console) as finish,
-    ):
-        several = len({cell.suite.name for cell in pending}) > 1
-        names = [f"{cell.suite.name}, {cell}" if several else str(cell) for cell in pending]
-        futures: dict[Future[float], tuple[Cell, str]] = {
-            pool.submit(_work, cell, name, store, machine): (cell, name)
-            for cell, name in zip(pending, names, strict=True)
-        }
-        try:
-            for future in as_completed(futures):
-                cell, name = futures[future]
-                error = future.exception()
-                if error is not None:
-                    failures.append((cell, error))
-                finish(name, error, None if error else future.result())
-        except BaseException:
-            for worker in list((pool._processes or {}).values()):
-                worker.terminate()
-            raise
-    if failures and all(isinstance(error, UserError) for _, error in failures):
-        raise UserError("\n".join(dict.fromkeys(str(error) for _, error in failures)))
-    if failures:
-        raise CellError("\n".join(f"{cell}: {error!r}\n{error.__cause__ or ''}" for cell, error in failures))
+    several = len({cell.suite.name for cell in pending}) > 1
+    names = [f"{cell.suite.name}, {cell}" if several else str(cell) for cell in pending]
+    jobs = [(cell, store, machine) for cell in pending]
+    starts = [partial(_start_worker, device, verbose) for device in workers]
+    failed: list[CellFailure] = []
+    with _Progress(len(pending), console) as progress, closing(pool.run(jobs, _work, starts)) as events:
+        for number, event, value in events:
+            cell, name = pending[number], names[number]
+            match event:
+                case "told":
+                    progress.tell(name, *value)
+                case "again":
+                    progress.say(f"{name}: {value}; it is run once more, from its last checkpoint", "yellow")
+                case "done":
+                    progress.finish(name, f"[green]✓[/] {escape(name)} in {value:.0f} s")
+                case "failed":
+                    about = {"label": cell.label, "seed": cell.seed, "variant": cell.variant}
+                    record = results.write_failure(cell.folder(store), about, value.message, value.traceback)
+                    failed.append(CellFailure(name, record, value.is_bad_input))
+                    progress.finish(name, f"[red]✗[/] {escape(name)}: {escape(value.message)}")
+    return failed
+
+
+def error_of(failed: Sequence[CellFailure]) -> UserError | CellError:
+    """What is to be raised where cells failed: a UserError where all of them are bad input, else a CellError."""
+    if all(one.is_bad_input for one in failed):
+        return UserError("\n".join(dict.fromkeys(one.failed.message for one in failed)))
+    told: dict[str, list[CellFailure]] = {}
+    for one in failed:
+        told.setdefault(one.failed.message, []).append(one)
+    lines = [f"{', '.join(one.name for one in same)}: {same[0].failed}" for same in told.values()]
+    return CellError("\n".join([f"{len(failed)} cell{'s' * (len(failed) > 1)} failed", *lines]))
 
 
 def _require(spec: TaskSpec, x_shape: tuple[int, ...], tasks: int) -> None:
@@ -172,17 +177,13 @@ def _place(place: str) -> Iterator[None]:
 _worker: dict[str, Any] = {}
 
 
-def _start_worker(messages: Any, free: Any, verbose: bool) -> None:
-    device = free.get()
+def _start_worker(device: str, verbose: bool, tell: pool.Tell) -> None:
     set_up()
     if device != "cpu":
         torch.cuda.set_device(device)
-    _worker.update(messages=messages, device=torch.device(device))
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+    _worker["device"] = torch.device(device)
     log = logging.getLogger("metagap")
-    log.addHandler(_Forward())
+    log.addHandler(_Forward(tell))
     log.setLevel(logging.INFO if verbose else logging.WARNING)
     # What torch compiles is kept between runs.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(user_cache_path("metagap") / "compiled"))
@@ -190,62 +191,65 @@ def _start_worker(messages: Any, free: Any, verbose: bool) -> None:
 
 
 class _Forward(logging.Handler):
+    def __init__(self, tell: pool.Tell):
+        super().__init__()
+        self._tell = tell
+
     def emit(self, record: logging.LogRecord) -> None:
-        _worker["messages"].put(("log", "", record.getMessage(), 0, 0))
+        self._tell("log", record.getMessage())
 
 
-def _work(cell: Cell, name: str, store: Path, machine: dict[str, Any]) -> float:
-    started, last = time.monotonic(), 0.0
+def _work(job: tuple[Cell, Path, dict[str, Any]], tell: pool.Tell) -> None:
+    cell, store, machine = job
+    last = 0.0
 
     def report(phase: str, done: int, total: int) -> None:
         nonlocal last
         if time.monotonic() - last > 0.1 or done == total:
             last = time.monotonic()
-            _worker["messages"].put(("progress", name, phase, done, total))
+            tell("progress", phase, done, total)
 
     run_cell(cell, store, Machine(device=_worker["device"], **machine), report)
-    return time.monotonic() - started
 
 
 # On the terminal.
 
 
-@contextmanager
-def _progress(messages: Any, total: int, console: Console) -> Iterator[Any]:
-    """Bars for the cells in work and one for all of them; gives the function to call for a finished cell."""
-    with bars(console, speed_estimate_period=30) as shown:
-        overall = shown.add_task(f"{total} cells", total=total)
-        rows: dict[str, tuple[str, Any]] = {}
-        stop = threading.Event()
+class _Progress:
+    """Bars for the cells in work and one for all of them."""
 
-        def listen() -> None:
-            while not stop.is_set():
-                try:
-                    kind, cell, phase, done, of = messages.get(timeout=0.1)
-                except queue.Empty:
-                    continue
-                if kind == "log":
-                    shown.console.print(phase, style="yellow")
-                    continue
-                if cell not in rows or rows[cell][0] != phase:
-                    if cell in rows:
-                        shown.remove_task(rows[cell][1])
-                    rows[cell] = (phase, shown.add_task(f"{cell}, {phase}", total=of))
-                shown.update(rows[cell][1], completed=done)
+    def __init__(self, total: int, console: Console):
+        self._bars = bars(console, speed_estimate_period=30)
+        self._total = total
+        self._rows: dict[str, tuple[str, Any]] = {}
 
-        def finish(cell: str, error: BaseException | None, seconds: float | None) -> None:
-            if cell in rows:
-                shown.update(rows.pop(cell)[1], visible=False)
-            shown.advance(overall)
-            if error is None:
-                shown.console.print(f"[green]✓[/] {cell} in {seconds:.0f} s")
-            else:
-                shown.console.print(f"[red]✗[/] {cell}: {escape(str(error))}")
+    def __enter__(self) -> _Progress:
+        self._bars.__enter__()
+        self._overall = self._bars.add_task(f"{self._total} cells", total=self._total)
+        return self
 
-        listener = threading.Thread(target=listen, daemon=True)
-        listener.start()
-        try:
-            yield finish
-        finally:
-            stop.set()
-            listener.join()
+    def __exit__(self, *error: Any) -> None:
+        self._bars.__exit__(*error)
+
+    def tell(self, name: str, kind: str, *value: Any) -> None:
+        """Show what a cell tells: how far it is, or a remark of the engine."""
+        if kind == "log":
+            self.say(*value, "yellow")
+            return
+        phase, done, total = value
+        if name not in self._rows or self._rows[name][0] != phase:
+            if name in self._rows:
+                self._bars.remove_task(self._rows[name][1])
+            self._rows[name] = (phase, self._bars.add_task(f"{name}, {phase}", total=total))
+        self._bars.update(self._rows[name][1], completed=done)
+
+    def say(self, text: str, style: str) -> None:
+        """Print a line above the bars."""
+        self._bars.console.print(text, style=style, markup=False, soft_wrap=True)
+
+    def finish(self, name: str, line: str) -> None:
+        """Count a cell as over, and print a line about it."""
+        if name in self._rows:
+            self._bars.update(self._rows.pop(name)[1], visible=False)
+        self._bars.advance(self._overall)
+        self._bars.console.print(line)

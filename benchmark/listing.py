@@ -35,7 +35,7 @@ def print_listing(rows: list[dict[str, Any]], console: Console) -> None:
     """Rows with the same keys as a table."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for key in rows[0] if rows else []:
-        table.add_column(key, overflow="fold", no_wrap=key == "name")
+        table.add_column(key, overflow="fold", no_wrap=key in ("name", "suite", "variant"))
     for row in rows:
         table.add_row(*(escape(text(value)) for value in row.values()))
     console.print(table)

@@ -317,6 +317,12 @@ class Suite(Section):
                 yield f"published.{i}: value = {published.value}; an accuracy is a fraction: allowed: 0 to 1"
 
     @property
+    def shared(self) -> dict[str, Any]:
+        """What all algorithms have in common."""
+        shared = self.model_dump(include={"task", "model", "source", "training", "evaluation", "splits"})
+        return shared | self.own_training_classes
+
+    @property
     def own_training_classes(self) -> dict[str, str]:
         """The training classes where they are not the usual ones, so that digests stay what they were before."""
         return {} if self.training_classes == "train" else {"training_classes": self.training_classes}
@@ -366,10 +372,8 @@ class Cell:
 
         Of optional splits it knows nothing but their settings: data that come later leave the others where they are.
         """
-        suite = self.suite
-        shared = suite.model_dump(include={"task", "model", "source", "training", "evaluation", "splits"})
-        needed = {split.name: self.split_data.get(split.name) for split in suite.splits if not split.optional}
-        return digest(shared | suite.own_training_classes | {"data": [self.training_data, needed]})
+        needed = {split.name: self.split_data.get(split.name) for split in self.suite.splits if not split.optional}
+        return digest(self.suite.shared | {"data": [self.training_data, needed]})
 
     @cached_property
     def stated(self) -> dict[str, Any]:
@@ -511,22 +515,22 @@ def with_algorithms(suite: Suite, wanted: Iterable[str]) -> Suite:
 
     Raises UserError for a name that is neither in the suite nor registered nor a file.
     """
-    chosen, others = {}, []
-    for name in [label for one in wanted for label in (suite.algorithms if one == "all" else [one])]:
+    names = [label for one in wanted for label in (suite.algorithms if one == "all" else [one])]
+    registered = registry.names("algorithm")
+    plugins = [name for name in names if ".py:" in name and name not in suite.algorithms]
+    labels = _labels(plugins, {label.casefold() for label in [*suite.algorithms, *registered]})
+    chosen = {}
+    for name in names:
         if name in suite.algorithms:
             chosen[name] = suite.algorithms[name].model_copy(update={"on_request": False})
-        elif ".py:" in name:
-            others.append(name)
-        elif name in registry.names("algorithm"):
+        elif name in plugins:
+            chosen |= {label: Entry(algorithm=name) for label, plugin in labels.items() if plugin == name}
+        elif name in registered:
             chosen[name] = Entry(algorithm=name)
         else:
-            allowed = list(dict.fromkeys([*suite.algorithms, *registry.names("algorithm")]))
+            allowed = list(dict.fromkeys([*suite.algorithms, *registered]))
             hint = f"{registry.suggest(name, allowed, 'metagap list algorithms')}, or path/to/file.py:ClassName"
             raise UserError(f"--algorithm: unknown algorithm '{name}'{hint}")
-    for label, name in _labels(
-        others, {label.casefold() for label in [*suite.algorithms, *registry.names("algorithm")]}
-    ).items():
-        chosen[label] = Entry(algorithm=name)
     changed = suite.model_copy(update={"algorithms": chosen})
     for label, entry in chosen.items():
         _resolve_entry(changed, label, entry, f"--algorithm {label}")
@@ -598,6 +602,28 @@ def with_iterations(suite: Suite, iterations: int) -> Suite:
         for label, entry in suite.algorithms.items()
     }
     return suite.model_copy(update={"training": suite.training.model_copy(update=training), "algorithms": entries})
+
+
+def variation(cell: Cell, written: Suite) -> str:
+    """What a changed suite is known by beside the one that its file describes; empty where they are the same.
+
+    Algorithms that the file does not have make no variation, and neither does a choice among algorithms or seeds.
+    cell: any of the changed suite.
+    """
+    suite, same = cell.suite, cell.suite.shared == written.shared
+
+    def settings(one: Suite, label: str) -> dict[str, Any]:
+        entry = one.algorithms[label].model_dump(exclude={"on_request"})
+        if not same:  # budgets of algorithms change with that of all
+            entry["training"] = {key: value for key, value in entry["training"].items() if key != "iterations"}
+        return entry
+
+    labels = [label for label in suite.algorithms if label in written.algorithms]
+    differing = [label for label in labels if settings(suite, label) != settings(written, label)]
+    if same and not differing:
+        return ""
+    own = [digest([suite.algorithms[label].model_dump() for label in differing])] if differing else []
+    return "-".join([cell.variant, *own])
 
 
 def with_budget(suite: Suite, share: float) -> Suite:

@@ -218,16 +218,26 @@ def test_show(here, name):
 
 def test_a_plugin_that_fails_in_the_middle_stops_nobody_else(metagap, tmp_path):
     (tmp_path / "bad.py").write_text(
-        "from benchmark.algorithms.maml import MAML\n\n\nclass Bad(MAML):\n"
-        "    def adapt_path(self, meta, support, steps):\n        raise ValueError('no idea')\n"
+        "import os, pathlib, signal\nfrom benchmark.algorithms.maml import MAML\n\n\nclass Bad(MAML):\n"
+        "    def adapt_path(self, meta, support, steps):\n        raise ValueError('no idea')\n\n\n"
+        "class Killed(MAML):\n    def adapt_path(self, meta, support, steps):\n        file = pathlib.Path('once')\n"
+        "        if not file.exists():\n            file.touch()\n            os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        return super().adapt_path(meta, support, steps)\n"
     )
-    done = metagap("run", "tiny.toml", "-a", "./bad.py:Bad", "-a", "scratch", "--seed", "0", "--jobs", "1")
+    algorithms = [word for name in ("./bad.py:Bad", "./bad.py:Killed", "scratch") for word in ("-a", name)]
+    done = metagap("run", "tiny.toml", *algorithms, "--seed", "0", "--jobs", "1", "--engine", "loop plain eager")
     assert done.returncode == 1
-    assert "metagap: some cells failed" in done.stderr
-    assert "bad seed 0: ValueError('no idea')" in done.stderr
-    assert 'bad.py", line 6, in adapt_path' in done.stderr
-    assert "scratch seed 0 in" in done.stdout
-    assert list(results.read(tmp_path / "results", "tiny").cells.algorithm) == ["scratch"]
+    (trace,) = (tmp_path / "results").rglob("traceback.txt")
+    where = f"traceback: {trace.relative_to(tmp_path)}"
+    assert done.stderr == f"metagap: 1 cell failed\nbad seed 0: ValueError('no idea'); {where}\n"
+    assert 'bad.py", line 7, in adapt_path' in trace.read_text()
+    assert "scratch seed 0 in" in done.stdout and "Traceback" not in done.stdout
+    assert "killed seed 0: its process was killed by SIGKILL" in done.stdout and "it is run once more" in done.stdout
+    found = results.read(tmp_path / "results", "tiny")
+    assert list(found.cells.algorithm) == ["killed", "scratch"]
+    page = (tmp_path / "reports" / "tiny" / "index.html").read_text(encoding="utf-8")
+    assert "bad seed 0 failed on " in page and "no idea" in page
+    assert not [note for note in found.notes if "killed" in note]
 
 
 def test_data_commands_on_the_real_files(here, real_data):

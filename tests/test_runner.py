@@ -15,7 +15,7 @@ from rich.console import Console
 from benchmark import results
 from benchmark.engine.plan import Plan
 from benchmark.errors import UserError
-from benchmark.launch import run_cells
+from benchmark.launch import error_of, run_cells
 from benchmark.runner import workbench
 from benchmark.runner.cell import is_done, run_cell
 from benchmark.runner.score import Evaluations, conditions
@@ -377,10 +377,15 @@ def test_a_cell_that_cannot_be_run_keeps_no_other_from_being_run(cells, tmp_path
     folder = first.folder(tmp_path)
     folder.mkdir(parents=True)
     console = Console(file=io.StringIO(), width=400)
-    with FileLock(folder / ".lock"), pytest.raises(UserError, match="another process is running maml seed 0"):
-        run_cells([first, *others], tmp_path, ["cpu"], {}, console)
+    with FileLock(folder / ".lock"):
+        (failed,) = run_cells([first, *others], tmp_path, ["cpu"], {}, console)
+    assert failed.is_bad_input and "another process is running maml seed 0" in str(error_of([failed]))
     assert len(others) == 3 and all(is_done(cell, tmp_path) for cell in others)
     assert not is_done(first, tmp_path)
+    assert any("maml seed 0 failed on " in note for note in results.read(tmp_path, "tiny").notes)
+    run_cell(first, tmp_path, CPU)
+    assert not any("failed" in note for note in results.read(tmp_path, "tiny").notes)
+    assert not list(folder.glob("failed*")) and not list(folder.glob("traceback*"))
     said = console.file.getvalue()
     assert "✗ maml seed 0: another process is running maml seed 0" in said and said.count("✓") == 3
 

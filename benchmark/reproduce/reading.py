@@ -13,7 +13,17 @@ from benchmark.analysis.reproduction import beside
 from benchmark.errors import UserError
 from benchmark.report.reproduction import Reproduction
 from benchmark.reproduce.tables import PaperTable, Part
-from benchmark.results import assemble, read_json, read_marker
+from benchmark.results import (
+    MEND,
+    DamagedError,
+    assemble,
+    damage_of,
+    failures,
+    minute,
+    read_config,
+    read_json,
+    read_marker,
+)
 from benchmark.suite import Cell, written_cell
 
 ELSEWHERE = {"curve_steps", "diagnostics", "diagnostic_episodes", "episodes"}
@@ -48,6 +58,8 @@ class Found(NamedTuple):
     """Iterations of records at another budget."""
     others: set[int]
     """Seeds of records whose settings are not what the suite states."""
+    damaged: list[str]
+    """What is wrong with records that are damaged."""
 
 
 def find(store: Path, part: Part, label: str, seeds: Sequence[int], hashes: Hashes | None = None) -> Found:
@@ -60,12 +72,17 @@ def find(store: Path, part: Part, label: str, seeds: Sequence[int], hashes: Hash
     cell = written_cell(part.suite, label, seed=0)
     splits = {split.name: split for split in part.suite.splits if split.name in part.splits(label)}
     records: dict[int, Record] = {}
-    elsewhere, others = set(), set()
+    elsewhere, others, damaged = set(), set(), []
     for path in sorted((store / part.suite.name / label).glob("*/done-*.json")):
-        marker = read_marker(path)
-        if marker is None or marker["seed"] not in seeds:
+        try:
+            marker = read_marker(path)
+            if marker is None or marker["seed"] not in seeds:
+                continue
+            config = read_config(path.parent, marker)
+        except DamagedError as error:
+            damaged.append(str(error))
             continue
-        if not _trained_so(cell, read_json(path.parent / "config.json")):
+        if not _trained_so(cell, config):
             others.add(marker["seed"])
             continue
         stored = {split["name"]: split for split in marker["suite"]["splits"]}
@@ -85,6 +102,9 @@ def find(store: Path, part: Part, label: str, seeds: Sequence[int], hashes: Hash
         if hashes is not None and marker["hash"] not in hashes:
             continue
         record, other = Record(path.parent, marker, files), records.get(marker["seed"])
+        if damage := damage_of(record.folder, record.done):
+            damaged.append(damage)
+            continue
         if other is not None:
             agree = all(other.files.get(name, stem) == stem for name, stem in files.items())
             if other.folder != record.folder or not agree:
@@ -94,7 +114,7 @@ def find(store: Path, part: Part, label: str, seeds: Sequence[int], hashes: Hash
                 )
             record = Record(path.parent, _both(other.marker, marker), other.files | files)
         records[marker["seed"]] = record
-    return Found(records, sorted(elsewhere), others)
+    return Found(records, sorted(elsewhere), others, damaged)
 
 
 def _both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +129,7 @@ def read(
 ) -> Reproduction:
     """The table beside what the store has of it; what it has not is not run, and is kept.
 
-    seeds: default: those of each suite. hashes: see `find`. Raises UserError where a record is damaged.
+    seeds: default: those of each suite. hashes: see `find`. A damaged record is left out, and named in the notes.
     """
     frames = []
     notes = [f"{table.left_out} published values of this table were left out by --cells."] if table.left_out else []
@@ -153,6 +173,12 @@ def _read_part(
                 f"{part.rows[label]} was run for {' and '.join(f'{n:,}' for n in one.elsewhere)} iterations instead of "
                 f"{cell.training.iterations:,}, which is another budget and not shown."
             )
+        notes += [f"{error}. That record is left out; {MEND}." for error in one.damaged]
+        notes += [
+            f"{part.rows[label]} with seed {failed.seed} failed on {minute(failed.when)}: {failed}."
+            for failed in failures(store / part.suite.name)
+            if failed.label == label and failed.seed in missing
+        ]
         if unlike := one.others.intersection(missing):
             notes.append(
                 f"{part.rows[label]} with seed {', '.join(map(str, sorted(unlike)))} has records with other settings "

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmark.errors import UserError
-from benchmark.launch import check, run_cells
+from benchmark.launch import CellFailure, check, run_cells
 from benchmark.reproduce.reading import Hashes, find
 from benchmark.reproduce.tables import PaperTable, Part
 from benchmark.runner.score import missing
@@ -55,10 +55,10 @@ def run(
     machine: dict[str, Any],
     console: Console,
     verbose: bool = False,
-) -> None:
-    """Run what is lacking, the first seeds of all suites first; the arguments are those of `run_cells`.
+) -> list[CellFailure]:
+    """Run what is lacking, the first seeds of all suites first; arguments and result are those of `run_cells`.
 
-    Raises UserError, before anything is run, where data are missing; CellError where cells fail.
+    Raises UserError, before anything is run, where data are missing.
     """
     pending = sorted((cell for one in todo for cell in one.lacking), key=lambda cell: cell.seed)
     total = sum(len(one.cells) for one in todo)
@@ -66,8 +66,7 @@ def run(
     if faults := list(dict.fromkeys(fault for one in todo if one.lacking for fault in _faults(one))):
         hint = "`metagap data get NAME` fetches data, --cells leaves columns out, --dry-run says what is here"
         raise UserError("\n".join([*faults, hint]))
-    if pending:
-        run_cells(pending, store, workers, machine, console, verbose)
+    return run_cells(pending, store, workers, machine, console, verbose) if pending else []
 
 
 def _work(part: Part, budget: float, store: Path, seeds: Sequence[int] | None) -> Work:

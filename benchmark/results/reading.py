@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from benchmark.errors import UserError
+from benchmark.results.failures import failures, minute
 from benchmark.results.files import DamagedError
 from benchmark.results.markers import FORMAT, read_config, read_file, read_marker
+from benchmark.results.own import read_own
 
 MEND = "`metagap run` does again what is needed, and keeps the damaged files under other names"
 
@@ -23,7 +25,8 @@ class Results:
 
     suite: the resolved suite as plain values; `algorithms` maps each label to its resolved settings. cells: one row per
     cell. episodes: one row per test episode and inner step. curves: one row per recorded training iteration. samples:
-    one sample episode per split. notes: sentences that a reader of the numbers should know.
+    one sample episode per split. notes: sentences that a reader of the numbers should know. variant: what the
+    configuration is known by, empty where cells of several are put together.
     """
 
     suite: dict[str, Any]
@@ -32,6 +35,7 @@ class Results:
     curves: pd.DataFrame
     samples: dict[str, dict[str, np.ndarray]]
     notes: list[str]
+    variant: str = ""
 
 
 class Marked(NamedTuple):
@@ -39,6 +43,11 @@ class Marked(NamedTuple):
 
     path: Path
     marker: dict[str, Any]
+
+    @property
+    def hash(self) -> str:
+        """What the cell is known by."""
+        return self.marker["hash"]
 
     @property
     def finished(self) -> str:
@@ -51,7 +60,7 @@ class Survey:
     """The markers below a folder: those to be read, what is wrong with others, and how many have another format."""
 
     found: list[Marked] = field(default_factory=list)
-    damaged: list[DamagedError] = field(default_factory=list)
+    damaged: dict[Path, DamagedError] = field(default_factory=dict)
     ignored: list[Path] = field(default_factory=list)
 
 
@@ -62,7 +71,7 @@ def survey(folder: Path) -> Survey:
         try:
             marker = read_marker(path)
         except DamagedError as error:
-            seen.damaged.append(error)
+            seen.damaged[path] = error
             continue
         if marker is None:
             seen.ignored.append(path)
@@ -72,43 +81,53 @@ def survey(folder: Path) -> Survey:
     return seen
 
 
-def read(results: Path, suite: str, variant: str | None = None) -> Results:
+def read(results: Path, suite: str, variant: str | None = None, hashes: Collection[str] = ()) -> Results:
     """The finished cells of `suite` below the folder `results`.
 
     Results of different variants (another budget, another network, other splits) are never mixed: without `variant`,
-    the one that was finished last is read, and the notes say that there are others. Damaged cells are left out, and the
-    notes name the file. Raises UserError where there is nothing to read.
+    that of the suite as its file says is read, or the one that was finished last where this is not known, and the notes
+    say that there are others. hashes: of the cells that are meant where one was run with several settings. Damaged
+    cells are left out, and the notes name the file. Raises UserError where there is nothing to read.
     """
-    seen = survey(results / suite)
+    seen, own = survey(results / suite), read_own(results / suite)
     variants = list(dict.fromkeys(one.marker["variant"] for one in reversed(seen.found)))
     if not variants or variant not in (None, *variants):
         others = f"; there are the variants {', '.join(variants)}" if variants else ""
         what = f"variant '{variant}' of suite '{suite}'" if variant else f"suite '{suite}'"
         problem = f"no finished results of {what} in '{results / suite}'{others}; `metagap run {suite}` makes them"
         raise UserError("\n".join([problem, *_remarks(seen)]))
-    chosen = variant or variants[0]
+    chosen = variant or (own.variant if own and own.variant in variants else variants[0])
     notes = []
     if len(variants) > 1 and variant is None:
         notes.append(
             f"{len(variants) - 1} other configuration(s) of this suite are in the store and not shown "
-            f"({', '.join(v for v in variants if v != chosen)}); this one is {chosen}."
+            f"({', '.join(v for v in variants if v != chosen)}; `metagap results list` tells them apart); this one is "
+            f"{chosen}."
         )
+    meant = {*hashes} or (own.hashes if own and own.variant == chosen else frozenset())
     latest: dict[tuple[str, int], Marked] = {}
-    for one in seen.found:
-        if one.marker["variant"] == chosen:
-            key = (one.marker["label"], one.marker["seed"])
-            if key in latest:
-                notes.append(f"{key[0]} seed {key[1]} was run with several settings; the last one is shown.")
-            latest[key] = one
+    for one in sorted(
+        (one for one in seen.found if one.marker["variant"] == chosen), key=lambda one: one.hash in meant
+    ):
+        key = (one.marker["label"], one.marker["seed"])
+        if key in latest:
+            shown = "that of the suite" if one.hash in meant else "the last one"
+            notes.append(f"{key[0]} seed {key[1]} was run with several settings; {shown} is shown.")
+        latest[key] = one
     if old := [one for one in latest.values() if one.marker["format"] != FORMAT]:
         notes.append(f"{len(old)} cell(s) were written by an older version, without digests: damage may go unseen.")
     notes += _remarks(seen)
-    return assemble({key: (one.path.parent, one.marker) for key, one in latest.items()}, list(dict.fromkeys(notes)))
+    for one in failures(results / suite):
+        done = latest.get((one.label, one.seed))
+        if one.variant == chosen and (done is None or done.finished < one.when):
+            notes.append(f"{one.label} seed {one.seed} failed on {minute(one.when)}: {one}.")
+    cells = {key: (one.path.parent, one.marker) for key, one in latest.items()}
+    return replace(assemble(cells, list(dict.fromkeys(notes))), variant=chosen)
 
 
 def _remarks(seen: Survey) -> Iterator[str]:
     """Sentences on what of a store is not shown."""
-    for error in seen.damaged:
+    for error in seen.damaged.values():
         yield f"{error}. That cell is left out; {MEND}."
     if seen.ignored:
         yield (
@@ -205,6 +224,21 @@ def _record(folder: Path, marker: dict[str, Any], damage: list[str]) -> _Record:
     if not episodes:
         raise DamagedError(f"no evaluation of '{folder}' can be read")
     return _Record(marker, environment, curve, episodes, samples)
+
+
+def damage_of(folder: Path, marker: dict[str, Any], samples: bool = False) -> str:
+    """What is wrong with the files of a finished cell, and with its samples; empty where nothing is."""
+    stems = [f"evaluation/{stem}" for stem in marker["files"].values()]
+    names = ["environment.json", "curve.parquet", *(f"{stem}.parquet" for stem in stems)]
+    if samples:
+        names += [f"{stem}.npz" for stem in stems if (folder / f"{stem}.npz").is_file()]
+    try:
+        read_config(folder, marker)
+        for name in names:
+            read_file(folder, marker, name)
+    except DamagedError as error:
+        return str(error)
+    return ""
 
 
 def _rank(label: str, labels: list[str]) -> tuple[int, str]:

@@ -34,14 +34,9 @@ def is_done(cell: Cell, store: Path) -> bool:
         marker = results.read_marker(_marker(cell, store))
         if marker is None or marker["format"] != results.FORMAT:
             return False
-        results.read_config(folder, marker)
-        for name in ("environment.json", "curve.parquet"):
-            results.read_file(folder, marker, name)
-        for stem in marker["files"].values():
-            results.read_file(folder, marker, f"evaluation/{stem}.parquet")
-            if (folder / f"evaluation/{stem}.npz").is_file():
-                results.read_file(folder, marker, f"evaluation/{stem}.npz")
     except results.DamagedError:
+        return False
+    if results.damage_of(folder, marker, samples=True):
         return False
     files, data = marker["files"], marker["split_data"]
     for split in cell.suite.test_splits:
@@ -59,13 +54,19 @@ def run_cell(cell: Cell, store: Path, machine: Machine, report: Report = lambda 
     store: the results folder. Raises UserError where data are missing or unfit, or another process has the cell.
     """
     folder = cell.folder(store)
-    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0)
     try:
-        with FileLock(folder / ".lock", timeout=0):
-            if not is_done(cell, store):
-                _run(cell, store, machine, report)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
     except Timeout:
         raise UserError(f"another process is running {cell} in '{folder}'") from None
+    except OSError as error:
+        raise UserError(f"'{folder}' cannot be written: {error.strerror or error}") from None
+    try:
+        if not is_done(cell, store):
+            _run(cell, store, machine, report)
+    finally:
+        lock.release()
 
 
 def _run(cell: Cell, store: Path, machine: Machine, report: Report) -> None:
@@ -86,6 +87,7 @@ def _run(cell: Cell, store: Path, machine: Machine, report: Report) -> None:
     }
     finished = datetime.now(UTC).isoformat()
     results.write_marker(folder, {**as_json(cell), **scored, "record": record, "sha256": sha256, "finished": finished})
+    results.clear_failure(folder)
 
 
 def _set_marker_aside(path: Path) -> None:

@@ -164,10 +164,18 @@ def test_splits_of_one_cell_may_be_in_two_markers(paper):
     assert set(found.records[0].files) == {"new", "square"}
 
 
-def test_damage_is_named(done):
-    next(done.store.glob("waves/maml/*/config.json")).write_text("{")
-    with pytest.raises(UserError, match=r"config\.json' cannot be read"):
-        cells(done)
+def test_damage_is_named_and_does_not_cost_the_others(done):
+    whole = cells(done)
+    config = next(done.store.glob("waves/maml/*/config.json"))
+    config.write_text("{")
+    next(done.store.glob("waves/fomaml/*/evaluation/new-*.parquet")).write_bytes(b"")
+    found = read(done.load(), done.store)
+    assert found.cells["seeds"].tolist() == [1, 1, 1] and whole["seeds"].tolist() == [2, 2, 2]
+    assert any("config.json' is damaged" in note for note in found.notes)
+    assert any(".parquet' is damaged" in note for note in found.notes)
+    assert [len(one.lacking) for one in work(done.load(), done.store, None)] == [2]
+    done.run()
+    assert cells(done).equals(whole)
 
 
 def test_deviations_are_named_with_their_columns(done):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import random
@@ -11,68 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import torch
+from tiny_store import CPU, MORE, WAVES, load
 
 from benchmark import results
 from benchmark.errors import UserError
 from benchmark.runner import score
 from benchmark.runner.cell import is_done, run_cell
-from benchmark.runner.workbench import Machine
-from benchmark.suite import Cell, expand, load_suite
-
-WAVES = """
-title = "Tiny waves"
-[task]
-kind = "regression"
-shots = 5
-queries = 4
-[model]
-name = "mlp"
-hidden = [4]
-[source]
-name = "sinusoid"
-[training]
-iterations = 4
-meta_batch = 2
-[evaluation]
-episodes = 5
-steps = 1
-diagnostics = []
-[algorithms.maml]
-[algorithms.scratch]
-[[splits]]
-name = "old"
-role = "meta-train"
-[[splits]]
-name = "square"
-role = "cross-domain"
-source = { name = "sinusoid", waveform = "square" }
-"""
-MORE = '[[splits]]\nname = "more"\nrole = "in-distribution"\n'
-CPU = Machine(torch.device("cpu"), engine="loop plain eager")
-
-
-def load(folder: Path, text: str = WAVES) -> list[Cell]:
-    path = folder / "tiny.toml"
-    path.write_text(text)
-    return expand(load_suite(str(path)))
-
-
-@pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Cell]]:
-    """A store with two finished cells."""
-    folder = tmp_path_factory.mktemp("pristine")
-    cells = load(folder)
-    for cell in cells:
-        run_cell(cell, folder, CPU)
-    return folder, cells
-
-
-@pytest.fixture
-def store(pristine, tmp_path) -> tuple[Path, list[Cell]]:
-    """A copy of it."""
-    shutil.copytree(pristine[0], tmp_path, dirs_exist_ok=True)
-    return tmp_path, pristine[1]
 
 
 def rows(found: results.Results) -> pd.DataFrame:
@@ -287,3 +232,21 @@ def test_a_marker_knows_every_file(store):
     receipts = {name for name in files if name.startswith("evaluation/") and name.endswith(".json")}
     assert set(marker["sha256"]) == files - receipts - {".lock", next(there.glob("done-*.json")).name}
     assert all(results.sha256((there / name).read_bytes()) == digest for name, digest in marker["sha256"].items())
+
+
+def test_a_full_disk_is_told_and_leaves_what_was_there(store, monkeypatch):
+    folder, _ = store
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+    more = load(folder, WAVES + MORE)[0]
+    before[folder / "tiny.toml"] = (folder / "tiny.toml").read_bytes()
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(UserError, match=r"'.*' cannot be written: No space left on device"):
+            run_cell(more, folder, CPU)
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+    run_cell(more, folder, CPU)
+    assert is_done(more, folder)
