@@ -83,7 +83,8 @@ def test_what_comes_from_learn2learn_is_complete(tmp_path, monkeypatch):
 
 
 def test_commands_and_files_exist():
-    known = {command.callback.__name__.rstrip("_") for command in app.registered_commands} | {"data"}
+    known = {command.callback.__name__.rstrip("_") for command in app.registered_commands}
+    known |= {group.name for group in app.registered_groups}
     assert set(re.findall(r"(?:`|uv run )metagap (\w+)", TEXT)) <= known
     for link in re.findall(r"\]\(((?!http|#)[^)]+)\)", TEXT):
         assert (README.parent / link).exists(), link
