@@ -99,7 +99,7 @@ def relative_error(ours, theirs):
     return float(((ours - theirs).norm() / theirs.norm()).detach())
 
 
-@pytest.mark.parametrize(("plan", "steps"), plans_and_steps())
+@pytest.mark.parametrize(("plan", "steps"), list(plans_and_steps()))
 @pytest.mark.parametrize("first_order", [False, True], ids=["MAML", "FOMAML"])
 @pytest.mark.parametrize("case", CASES)
 def test_agrees_with_learn2learn(case, first_order, steps, plan):
