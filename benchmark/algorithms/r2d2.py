@@ -22,7 +22,8 @@ class R2D2(MetricLearner):
     features (Bertinetto et al. 2019, section 3.2), and lambda if that is asked for.
 
     As in the authors' code lambda is fixed, X has a column of ones, whose weights are an intercept, and X and Y are
-    divided by the root of K, which is the same as K times lambda.
+    divided by the root of K, which is the same as K times lambda. That goes with the thousands of features that they
+    have: with few, a lambda for every example leaves little of them.
     """
 
     paper: ClassVar[str] = (
