@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -63,12 +62,16 @@ class UserImages(StoredSource):
 
     def paths(self) -> list[Path]:
         """The file or folder."""
-        with suppress(OSError, RuntimeError):  # what can be no path: too long, or of a user who is not known
+        try:
             for path in (Path(self.path).expanduser(), data_folder() / self.path):
                 if path.is_dir() or (path.is_file() and FORMS.search(path.name)):
                     return [path]
                 if path.exists():
                     raise UserError(f"{self.called}: '{path}' is none of the forms that are read; allowed: {ALLOWED}")
+        except PermissionError as error:
+            raise UserError(f"{self.called}: '{error.filename}' cannot be read: {error.strerror}") from None
+        except (OSError, RuntimeError):  # what can be no path: too long, or of a user who is not known
+            pass
         raise UserError(
             f"{self.called}: neither a folder of images nor an .npz file nor an archive, here or in "
             f"'{data_folder()}' (--data)"

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -134,7 +139,6 @@ def test_links(data):
 
 
 def test_a_pipe_is_no_image(data):
-    import os
 
     write_folder(data / "mine", by_class(["a", "b"]))
     os.mkfifo(data / "mine" / "a" / "pipe.png")
@@ -148,3 +152,25 @@ def test_inverted_is_the_other_way_round(data):
     write_folder(data / "mine", {"a/0.png": encoded(np.arange(64, dtype=np.uint8).reshape(8, 8))})
     one, other = (UserImages(path="mine", image_size=8, invert=invert).bank().images for invert in (False, True))
     assert torch.equal(other, 255 - one)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs to become somebody else")
+def test_what_may_not_be_read_is_told(monkeypatch):
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    write_folder(folder, by_class(["file/a", "file/b", "folder/a", "folder/b", "above/x/a", "above/x/b"]))
+    for name in ("file/a/0.png", "folder/b", "above"):
+        (folder / name).chmod(0)
+    os.seteuid(65534)
+    try:
+        for name, message in (
+            ("file", r"'a/0\.png' in '.*file' is not a readable image: Permission denied"),
+            ("folder", r"'.*folder/b' cannot be read: Permission denied"),
+            ("above/x", r"'.*above/x' cannot be read: Permission denied"),
+        ):
+            with pytest.raises(UserError, match=message):
+                UserImages(path=str(folder / name)).bank()
+    finally:
+        os.seteuid(0)
+        shutil.rmtree(folder)
