@@ -86,6 +86,17 @@ def contrast_interval(terms: list[Term], statistic: str = "mean", level: float =
     return episodes_estimate(terms, statistic).interval(f"{EPISODES}, {NOT_SAMPLED}", n, level)
 
 
+def independent(sides: list[pd.DataFrame], weights: list[float]) -> list[Term]:
+    """Independent sides, cut to the seeds that all of them have."""
+    seeds = sides[0].index
+    for side in sides[1:]:
+        seeds = seeds.intersection(side.index)
+    return [
+        Term(np.asarray(side.loc[seeds], dtype=float), weight=weight)
+        for side, weight in zip(sides, weights, strict=True)
+    ]
+
+
 def _gaps(grids: Grids, algorithm: str, suite: dict) -> Iterator[Gap]:
     yield from _between_splits(grids, algorithm)
     yield from _within_splits(grids, algorithm)
@@ -109,7 +120,7 @@ def _between_splits(grids: Grids, algorithm: str) -> Iterator[Gap]:
         sides = [read(split) for split in (*home[:1], *away)]
         if home and away and all(side is not None for side in sides):
             weights = [1.0] + [-1 / len(away)] * len(away)
-            yield Gap(name, label or away[0], formula, _terms(sides, weights))
+            yield Gap(name, label or away[0], formula, independent(sides, weights))
 
     yield from gap("task gap", train, new[:1], "meta-train − in-distribution")
     for split in recurring:
@@ -166,16 +177,5 @@ def _shifts(grids: Grids, algorithm: str, suite: dict) -> Iterator[Gap]:
                 "shot and way shift",
                 split,
                 "the suite's ways and shots − other ways and shots",
-                _terms(sides, [1.0, -1.0]),
+                independent(sides, [1.0, -1.0]),
             )
-
-
-def _terms(sides: list[pd.DataFrame], weights: list[float]) -> list[Term]:
-    """Independent sides, cut to the seeds that all of them have."""
-    seeds = sides[0].index
-    for side in sides[1:]:
-        seeds = seeds.intersection(side.index)
-    return [
-        Term(np.asarray(side.loc[seeds], dtype=float), weight=weight)
-        for side, weight in zip(sides, weights, strict=True)
-    ]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -20,14 +19,16 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from benchmark.report.frames import Frames
-from benchmark.report.theme import BAND, GRID, INK, MUTED, PALETTE, PAPER, Style, drawing, styles
+from benchmark.report.theme import BAND, INK, MUTED, PALETTE, PAPER, Style, drawing, styles
 
 # In another unit than the other gaps, or a score: in the table only.
 NOT_DRAWN = ("domain gap (chance-normalised)", "zero-step score")
 HEADLINE = ("meta-train", "in-distribution", "cross-domain")
 SAMPLE_CLASSES = 5
-WIDTH = 9.2
+WIDTH = 9.2  # inches, of 96 pixels on the page
+NARROW = 3.75  # on a phone: the same in the same size of letters, so that it is read without scrolling
 ROW = 0.11
+LEGEND = 34  # characters of a line in the legend
 
 
 def to_svg(figure: Figure) -> str:
@@ -46,7 +47,7 @@ def to_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def scores(frames: Frames) -> Figure | None:
+def scores(frames: Frames, narrow: bool = False) -> Figure | None:
     """Dots with whiskers: the headline score of every algorithm on every split, grouped by role."""
     table = frames.headline_scores()
     if table.empty:
@@ -56,13 +57,14 @@ def scores(frames: Frames) -> Figure | None:
     heights = [len(names) for _, names in groups]
     with drawing():
         row = max(0.34, ROW * len(order) + 0.1)
-        figure = Figure((WIDTH, 0.9 + sum(heights) * row + 0.28 * len(groups)), layout="constrained")
+        figure = _tall(sum(heights) * row + 0.28 * len(groups), order, narrow)
         axes = figure.subplots(len(groups), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
         style = styles(frames.suite)
         printed = [measure.values(*row) for row in table[["score", "low", "high"]].itertuples(index=False)]
         limits = _limits(np.array(printed), measure.log)
+        extra: list[Line2D] = []
         for axis, (title, names) in zip(axes, groups, strict=True):
-            _row_axis(axis, [_wrapped(frames.split_label(name), 32) for name in names], title)
+            _row_axis(axis, [_wrapped(frames.split_label(name), 18 if narrow else 32) for name in names], title)
             for level, name in enumerate(names):
                 here = table[table["split"] == name].set_index("algorithm")
                 for offset, algorithm in zip(_offsets(len(order)), order, strict=True):
@@ -71,16 +73,17 @@ def scores(frames: Frames) -> Figure | None:
                         values = measure.values(cell["score"], cell["low"], cell["high"])
                         _dot(axis, level + offset, values, style[algorithm], limits)
                 chance = frames.chance(name)
-                if chance is not None:
-                    axis.plot([chance, chance], [level - 0.5, level + 0.5], color=MUTED, linewidth=1, linestyle=":")
+                if chance is not None and limits[0] <= chance <= limits[1]:
+                    extra = [_key("chance", linestyle=":", linewidth=1.4)]
+                    axis.plot([chance, chance], [level - 0.5, level + 0.5], color=MUTED, linewidth=1.4, linestyle=":")
             _value_axis(axis, limits, measure.log)
             axis.tick_params(axis="x", labelbottom=axis is axes[-1], length=0)
-        axes[-1].set_xlabel(frames.score_label())
-        _legend(figure, style, order)
+        axes[-1].set_xlabel(_wrapped(frames.score_label(), 44 if narrow else 90))
+        _legend(figure, style, order, extra)
     return figure
 
 
-def slopes(frames: Frames) -> Figure | None:
+def slopes(frames: Frames, narrow: bool = False) -> Figure | None:
     """Lines from meta-train to in-distribution to cross-domain: the mean over the splits of each role."""
     table = frames.headline_scores()
     table = table[table["split"].isin(frames.plain_splits())]
@@ -92,10 +95,10 @@ def slopes(frames: Frames) -> Figure | None:
     table = table[np.isfinite(table["shown"])]
     means = table.groupby(["algorithm", "role"])["shown"].mean()
     with drawing():
-        figure = Figure((WIDTH, 3.9), layout="constrained")
+        figure = _tall(3.0, frames.algorithms, narrow)
         axis = figure.subplots()
         limits = _limits(table["shown"].to_numpy(), measure.log)
-        ends: dict[str, float] = {}
+        ends: list[str] = []
         for shift, algorithm in zip(_offsets(len(frames.algorithms)) * 0.1, frames.algorithms, strict=True):
             look = style[algorithm]
             points = [(x, means[algorithm, r]) for x, r in enumerate(roles) if (algorithm, r) in means.index]
@@ -105,26 +108,21 @@ def slopes(frames: Frames) -> Figure | None:
                     axis.plot([x + shift] * len(single), single, color=look.color, marker=look.marker, markersize=3.5,
                               linewidth=0.8, alpha=0.45)  # fmt: skip
             if points:
+                ends.append(algorithm)
                 xs, ys = zip(*points, strict=True)
                 axis.plot([x + shift for x in xs], ys, color=look.color, marker=look.marker, markersize=6,
                           linewidth=2, markeredgecolor=PAPER, markeredgewidth=0.8)  # fmt: skip
-                ends[algorithm] = ys[-1]
         _value_axis(axis, limits, measure.log, vertical=True)
-        axis.set_xlim(-0.15, len(roles) - 1 + 0.42)
+        axis.set_xlim(-0.15, len(roles) - 1 + 0.15)
         axis.set_xticks(range(len(roles)), roles)
         axis.tick_params(axis="x", labelcolor=INK, length=0)
         axis.grid(False, axis="x")
         axis.set_ylabel(frames.score_label(short=True))
-        spread = _spread(list(ends.values()), limits, measure.log, gap=0.055)
-        for (algorithm, value), y in zip(ends.items(), spread, strict=True):
-            axis.annotate(
-                algorithm, (len(roles) - 1 + 0.05, value), (len(roles) - 1 + 0.12, y), va="center",
-                color=style[algorithm].color, arrowprops={"arrowstyle": "-", "color": GRID, "linewidth": 0.8},
-            )  # fmt: skip
+        _legend(figure, style, ends)
     return figure
 
 
-def training(frames: Frames) -> Figure | None:
+def training(frames: Frames, narrow: bool = False) -> Figure | None:
     """Meta-training loss and score over iterations: lines are the training batches, dots the validation."""
     curves = frames.curves
     if curves.empty:
@@ -134,8 +132,9 @@ def training(frames: Frames) -> Figure | None:
     if not measure.log:
         panels.append(("score", "val_score", measure.scale, f"{measure.name} ({measure.unit})"))
     with drawing():
-        figure = Figure((WIDTH, 3.5), layout="constrained")
-        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        across = 1 if narrow else len(panels)
+        figure = _tall(2.6 * len(panels) / across, frames.algorithms, narrow)
+        axes = figure.subplots(len(panels) // across, across, squeeze=False).ravel()
         for axis, (column, validation, scale, label) in zip(axes, panels, strict=True):
             for algorithm in frames.algorithms:
                 runs = curves[curves["algorithm"] == algorithm].sort_values("iteration")
@@ -151,25 +150,26 @@ def training(frames: Frames) -> Figure | None:
             axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
             axis.set_title(label, loc="left")
             axis.tick_params(length=0)
-        extra = [
-            Line2D([], [], color=MUTED, linestyle="none", marker=".", label="validation"),
-            Line2D([], [], color=MUTED, linestyle="none", marker="*", markersize=9, label="selected iteration"),
-        ]
+        extra = []
+        if curves["val_loss"].notna().any():
+            extra.append(_key("validation", linestyle="none", marker="."))
+        if any(frames.selected(algorithm) for algorithm in frames.algorithms):
+            extra.append(_key("selected iteration", linestyle="none", marker="*", markersize=9))
         _legend(figure, style, [a for a in frames.algorithms if a in set(curves["algorithm"])], extra)
     return figure
 
 
-def adaptation(frames: Frames) -> Figure | None:
+def adaptation(frames: Frames, narrow: bool = False) -> Figure | None:
     """Score over inner steps on every split; a ring marks the headline step, a dotted line the steps trained with."""
     table = frames.headline_steps()
     if table.empty or table["step"].nunique() < 2:
         return None
     measure, style = frames.measure, styles(frames.suite)
     names = [name for _, group in frames.split_groups() for name in group if name in set(table["split"])]
-    columns = min(4, len(names))
+    columns = min(2 if narrow else 4, len(names))
     rows = -(-len(names) // columns)
     with drawing():
-        figure = Figure((WIDTH, 0.7 + 2.0 * rows), layout="constrained")
+        figure = _tall(1.9 * rows, frames.algorithms, narrow)
         axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         printed = [measure.values(*row) for row in table[["score", "low", "high"]].itertuples(index=False)]
         limits = _limits(np.array(printed), measure.log)
@@ -182,7 +182,7 @@ def adaptation(frames: Frames) -> Figure | None:
                     _step_line(axis, line, frames, style[algorithm], limits)
             for step in trained:
                 axis.axvline(step, color=MUTED, linewidth=0.9, linestyle=":")
-            axis.set_title(_wrapped(frames.split_label(name), 25), fontsize=8.5)
+            axis.set_title(_wrapped(frames.split_label(name), 22 if narrow else 25), fontsize=8.5)
             axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
             _value_axis(axis, limits, measure.log, vertical=True)
             axis.tick_params(length=0, labelbottom=True)
@@ -190,16 +190,14 @@ def adaptation(frames: Frames) -> Figure | None:
             axis.remove()
         figure.supxlabel("inner steps", color=MUTED, fontsize=9)
         figure.supylabel(frames.score_label(short=True), color=MUTED, fontsize=9)
-        extra = [
-            Line2D([], [], color=MUTED, linestyle="none", marker="o", markerfacecolor="none", label="headline step")
-        ]
+        extra = [_key("headline step", linestyle="none", marker="o", markerfacecolor="none")]
         if trained:
-            extra.append(Line2D([], [], color=MUTED, linestyle=":", linewidth=1, label="steps trained with"))
+            extra.append(_key("steps trained with", linestyle=":", linewidth=1))
         _legend(figure, style, [a for a in frames.algorithms if a in set(table["algorithm"])], extra)
     return figure
 
 
-def gaps(frames: Frames, within: bool = False) -> Figure | None:
+def gaps(frames: Frames, within: bool = False, narrow: bool = False) -> Figure | None:
     """Every gap of every algorithm with its interval; the zero line means that nothing is lost."""
     table = frames.headline_gaps(within)
     table = table[~table["gap"].isin(NOT_DRAWN)]
@@ -214,11 +212,11 @@ def gaps(frames: Frames, within: bool = False) -> Figure | None:
     symlog = _heavy(numbers)
     with drawing():
         row = max(0.3, ROW * len(frames.algorithms) + 0.06)
-        figure = Figure((WIDTH, 0.9 + sum(heights) * row + 0.3 * len(groups)), layout="constrained")
+        figure = _tall(sum(heights) * row + 0.3 * len(groups), frames.algorithms, narrow)
         axes = figure.subplots(len(groups), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
         limits = _limits(numbers, log=False, zero=True)
         for axis, (gap, names) in zip(axes, groups, strict=True):
-            _row_axis(axis, [_wrapped(frames.gap_row(name), 32) for name in names], gap)
+            _row_axis(axis, [_wrapped(frames.gap_row(name), 18 if narrow else 32) for name in names], gap)
             axis.axvline(0, color=MUTED, linewidth=0.9)
             for level, name in enumerate(names):
                 here = table[(table["gap"] == gap) & (table["split"] == name)].set_index("algorithm")
@@ -232,7 +230,8 @@ def gaps(frames: Frames, within: bool = False) -> Figure | None:
             axis.set_xlim(*limits)
             axis.tick_params(axis="x", labelbottom=axis is axes[-1], length=0)
         meaning = "what it brings or costs" if within else "right of zero: generalization costs"
-        axes[-1].set_xlabel(f"difference of scores ({measure.gap_unit}); {meaning}")
+        label = f"difference of scores ({measure.gap_unit}); {meaning}"
+        axes[-1].set_xlabel(_wrapped(label, 44 if narrow else 90))
         _legend(figure, style, frames.algorithms)
     return figure
 
@@ -254,7 +253,7 @@ def sample_images(sample: dict[str, np.ndarray], classes: int = SAMPLE_CLASSES, 
         axis.axis("off")
         top = gap
         for block, title in zip(blocks, ("support", "queries"), strict=False):
-            axis.text(0, top - 0.12 * side, title, fontsize=7.5, color=MUTED)
+            axis.text(0, top - 0.12 * side, title, fontsize=9, color=MUTED)
             for row in range(block.shape[0]):
                 for column in range(ways):
                     left = column * side * 1.08
@@ -276,7 +275,7 @@ def sample_functions(sample: dict[str, np.ndarray]) -> Figure:
             axis.plot(sample["curve_x"][task, order, 0], sample["curve_y"][task, order, 0], color=color, linewidth=1.2)
             axis.plot(sample["support_x"][task, :, 0], sample["support_y"][task, :, 0], "o", color=color, markersize=4,
                       markeredgecolor=PAPER, markeredgewidth=0.6)  # fmt: skip
-        axis.tick_params(length=0, labelsize=7.5, labelcolor=MUTED)
+        axis.tick_params(length=0, labelsize=8.5, labelcolor=MUTED)
         axis.set(xlabel=None)
     return figure
 
@@ -368,15 +367,33 @@ def _value_axis(axis: Axes, limits: tuple[float, float], log: bool, vertical: bo
         which.set_major_locator(MaxNLocator(6))
 
 
+def _key(label: str, **line) -> Line2D:
+    """A line of the legend that is no algorithm's."""
+    return Line2D([], [], color=MUTED, label=label, **line)
+
+
+def _tall(height: float, names: Sequence[str], narrow: bool) -> Figure:
+    """A figure of the page's or a phone's width whose axes are about `height` high, below the legend of `names`."""
+    width = NARROW if narrow else WIDTH
+    rows = -(-(len(names) + 2) // max(1, _columns([*map(str, names), "steps trained with"], width)))
+    return Figure((width, height + 0.6 + 0.19 * rows), layout="constrained")
+
+
+def _columns(labels: Sequence[str], width: float) -> int:
+    """How many columns of a legend fit into so many inches."""
+    lengths = sorted(min(len(label), LEGEND) + 6 for label in labels)
+    return max((n for n in range(1, len(lengths) + 1) if sum(lengths[-n:]) <= 12.8 * width), default=1)
+
+
 def _legend(figure: Figure, style: dict[str, Style], names: Sequence[str], extra: Sequence[Line2D] = ()) -> None:
     handles = [
-        Line2D([], [], color=style[n].color, marker=style[n].marker, markersize=5.5, linewidth=1.6, label=n)
+        Line2D([], [], color=style[n].color, marker=style[n].marker, markersize=5.5, linewidth=1.6,
+               label=textwrap.fill(n, LEGEND))
         for n in names
-    ]
+    ]  # fmt: skip
     handles += extra
-    lengths = [len(str(handle.get_label())) + 6 for handle in handles]
-    fits = [n for n in range(1, len(handles) + 1) if sum(sorted(lengths)[-n:]) <= 118]
-    columns = len(handles) if sum(lengths) <= 135 else max(fits, default=1)
+    labels = [label for handle in handles for label in str(handle.get_label()).splitlines()]
+    columns = _columns(labels, figure.get_figwidth())
     figure.legend(handles=handles, loc="outside upper left", ncols=columns, handlelength=1.6, columnspacing=1.6)
 
 
@@ -414,21 +431,6 @@ def _step_line(axis: Axes, line: pd.DataFrame, frames: Frames, look: Style, limi
     at = steps == frames.headline_step(line["algorithm"].iloc[0])
     axis.plot(steps[at], np.minimum(value[at], limits[1]), look.marker, markerfacecolor="none", color=look.color,
               markersize=6.5, markeredgewidth=1.3, clip_on=False)  # fmt: skip
-
-
-def _spread(values: list[float], limits: tuple[float, float], log: bool, gap: float) -> list[float]:
-    """Label positions near `values` (axis units) that keep at least `gap` of the axis between each two."""
-    transform, back = (np.log, np.exp) if log else (np.asarray, np.asarray)
-    low, high = (float(transform(limit)) for limit in limits)
-    places = (np.asarray(transform(np.array(values, float))) - low) / (high - low)
-    order = np.argsort(places)
-    for _ in range(100):
-        for first, second in pairwise(order):
-            overlap = gap - (places[second] - places[first])
-            if overlap > 1e-9:
-                places[first] -= overlap / 2
-                places[second] += overlap / 2
-    return [float(back(low + place * (high - low))) for place in places]
 
 
 def _wrapped(text: str, width: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.analysis import comparisons, gaps, reproduction, scores
+from benchmark.analysis import comparisons, gaps, leaders, reproduction, scores
 from benchmark.analysis.grids import AVERAGE
 from benchmark.report.measure import Measure
 
@@ -33,11 +33,13 @@ class Frames:
     steps: pd.DataFrame
     gaps: pd.DataFrame
     pairs: pd.DataFrame
+    leaders: pd.DataFrame
     published: pd.DataFrame
 
     @classmethod
     def of(cls, results: Any) -> Frames:
         """Analyse a `benchmark.results.Results`."""
+        pairs = comparisons.all_pairs(results)
         return cls(
             suite=results.suite,
             cells=results.cells,
@@ -48,7 +50,8 @@ class Frames:
             runs=scores.run_table(results),
             steps=scores.step_table(results),
             gaps=gaps.gap_table(results),
-            pairs=comparisons.all_pairs(results),
+            pairs=pairs,
+            leaders=leaders.leader_table(results, pairs),
             published=reproduction.published_table(results),
         )
 
@@ -178,6 +181,10 @@ class Frames:
     def headline_pairs(self) -> pd.DataFrame:
         """One row per pair of algorithms and split in the headline statistic."""
         return self.pairs[self.pairs["statistic"] == self.measure.statistic]
+
+    def headline_leaders(self) -> pd.DataFrame:
+        """One row per algorithm in the headline statistic, the best first."""
+        return self.leaders[self.leaders["statistic"] == self.measure.statistic]
 
     @property
     def correction(self) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from benchmark import __version__
 from benchmark.report import figures, tables, theme
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 
 SIGNATURE = b"metagap</title>"
 """What every page of ours has in it."""
+
+NARROW = "-narrow"
+LONG = 30
+"""Tables of more rows are folded."""
+PAPER = 80
+"""Tables of more ems are printed across the paper: on its 184 mm their letters would be smaller than 6.5 points."""
 
 INTERVALS = (
     ("episodes", "New episodes for these very runs: t over the episodes. The convention of most papers."),
@@ -47,30 +54,34 @@ def write_report(frames: Frames, out: Path) -> Path:
     drawn = draw(frames)
     made = tables.all_tables(frames)
     svgs = {name: figures.to_svg(figure) for name, figure in drawn.items()}
+    phone = {f"{name}{NARROW}": figures.to_svg(figure) for name, figure in draw(frames, narrow=True).items()}
     files = {f"figures/{name}.svg": svg.encode() for name, svg in svgs.items()}
     files |= {f"figures/{name}.png": figures.to_png(figure) for name, figure in drawn.items()}
     files |= {f"tables/{name}": text.encode() for name, text in _table_files(frames, made).items()}
-    publish({**files, "index.html": render(frames, svgs, made).encode()}, out, SIGNATURE)
+    publish({**files, "index.html": render(frames, svgs | phone, made).encode()}, out, SIGNATURE)
     return out / "index.html"
 
 
-def draw(frames: Frames) -> dict[str, Figure]:
-    """Every figure that has something to show, by name; sample episodes are named by `sample_names`."""
+def draw(frames: Frames, narrow: bool = False) -> dict[str, Figure]:
+    """Every figure that has something to show, by name; sample episodes are named by `sample_names`.
+
+    With `narrow`, those that a phone shows instead: all but the samples, which are small already.
+    """
     drawn = {
-        "scores": figures.scores(frames),
-        "slopes": figures.slopes(frames),
-        "gaps": figures.gaps(frames),
-        "gaps-within": figures.gaps(frames, within=True),
-        "adaptation": figures.adaptation(frames),
-        "training": figures.training(frames),
+        "scores": figures.scores(frames, narrow),
+        "slopes": figures.slopes(frames, narrow),
+        "gaps": figures.gaps(frames, narrow=narrow),
+        "gaps-within": figures.gaps(frames, within=True, narrow=narrow),
+        "adaptation": figures.adaptation(frames, narrow),
+        "training": figures.training(frames, narrow),
     }
-    for split, name in sample_names(frames).items():
+    for split, name in ({} if narrow else sample_names(frames)).items():
         drawn[name] = figures.sample(frames.samples[split])
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
 def render(frames: Frames, svgs: dict[str, str], made: dict[str, tables.Table]) -> str:
-    """The page as HTML; `svgs` are the figures as SVG in the light colours."""
+    """The page as HTML; `svgs` are the figures as SVG in the light colours, those for a phone under NAME-narrow."""
     environment = Environment(
         loader=PackageLoader("benchmark.report"),
         autoescape=lambda name: name is not None and ".html" in name,
@@ -78,17 +89,19 @@ def render(frames: Frames, svgs: dict[str, str], made: dict[str, tables.Table]) 
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = breakable
     style = environment.get_template("style.css.jinja").render(
         light=theme.variables(dark=False), dark=theme.variables(dark=True)
     )
-    inline = {name: inlined(svg, name, _alt(name, frames)) for name, svg in svgs.items()}
+    inline = {name: inlined(svg, name, _alt(name.removesuffix(NARROW), frames)) for name, svg in svgs.items()}
     contents = [
-        ("samples", "Sample episodes", bool(frames.samples)),
+        ("findings", "Findings", True),
         ("scores", "Scores", True),
         ("published", "Published values", "published" in made or bool(frames.deviations)),
         ("gaps", "Gaps", "gaps" in made),
         ("curves", "Curves", "adaptation" in svgs or "training" in svgs),
         ("comparisons", "Comparisons", "comparisons" in made),
+        ("samples", "Sample episodes", bool(frames.samples)),
         ("intervals", "Intervals", True),
         ("provenance", "Provenance", True),
     ]
@@ -97,6 +110,9 @@ def render(frames: Frames, svgs: dict[str, str], made: dict[str, tables.Table]) 
         description=" ".join(frames.suite.get("description", "").split()),
         style=style,
         facts=_facts(frames),
+        narrow=NARROW,
+        long_table=LONG,
+        paper=PAPER,
         verdict=verdict(frames),
         notes=frames.notes,
         deviations=frames.deviations,
@@ -114,6 +130,12 @@ def render(frames: Frames, svgs: dict[str, str], made: dict[str, tables.Table]) 
         colours={name: theme.css_colour(style) for name, style in theme.styles(frames.suite).items()},
         version=__version__,
     )
+
+
+def breakable(text: str) -> Markup:
+    """Text for the page: a word too long for a phone can be broken, a ± stays with its number."""
+    pieces = re.sub(rf"[^\s-]{{{tables.WORD}}}(?=[^\s-])", "\\g<0>\0", text.replace("± ", "±\u00a0"))
+    return Markup("<wbr>").join(pieces.split("\0"))
 
 
 def inlined(svg: str, name: str, label: str) -> str:
@@ -215,21 +237,22 @@ def _captions(frames: Frames) -> dict[str, str]:
         if frames.measure.log
         else ""
     )
+    several = any(len(frames.role(role)) > 1 for role in figures.HEADLINE)
     edge = " Values beyond the axis are written at its edge." if frames.measure.log else ""
-    chance = "" if frames.measure.log else " Dotted: chance."
     return {
-        "scores": f"Every algorithm on every split at the headline inner step. {interval}{chance}{robust}{edge}",
-        "slopes": "From the training tasks to new tasks to new domains: the mean over the splits of each kind; small "
-        f"marks are the single domains. The intervals are in the table above.{robust}",
+        "scores": f"Every algorithm on every split at the headline inner step. {interval}{robust}{edge}",
+        "slopes": "From the training tasks to new tasks to new domains: the mean over the splits of each kind"
+        + ("; small marks are the single splits" if several else "")
+        + f". The intervals are in the table above.{robust}",
         "gaps": "What is lost between two kinds of tasks. Whiskers: 95% interval over "
         + " or ".join(dict.fromkeys(frames.gaps["interval"]))
         + f".{' ' + frames.statistic_name.capitalize() + ' over the episodes.' if frames.measure.log else ''}{edge}",
         "gaps-within": "Contrasts on the same episodes: what is lost from support to query, and what adaptation, batch "
         f"statistics and true support labels bring.{edge}",
-        "adaptation": "Score over inner steps. Rings: the headline step; dotted line: the number of steps that an "
-        f"algorithm was meta-trained with. Bands: {frames.interval}.{robust}",
-        "training": "Meta-training: lines are running means over training batches (thin: single seeds), dots are "
-        "validations, stars the iteration that was selected. Values that are not finite are left out of the lines.",
+        "adaptation": f"Score over inner steps. Bands: {frames.interval}.{robust}",
+        "training": "Meta-training: lines are running means over training batches"
+        + (" (thin: single seeds)" if frames.seeds > 1 else "")
+        + ". Values that are not finite are left out of the lines.",
     }
 
 

@@ -17,6 +17,8 @@ from benchmark.report.measure import MISSING, probability, share, uncertain
 
 SCORE = "score"
 ZERO_STEP = "zero-step score"
+WORD = 18  # characters of a word that may be broken beyond
+HEAD = 11  # characters of a line in the headings on paper
 WRAP = 16  # characters of a line in the headings of a LaTeX table
 LATEX = str.maketrans(
     {
@@ -66,6 +68,30 @@ class Table:
             else:
                 spans.append((group, 1))
         return spans
+
+    @property
+    def ems(self) -> int:
+        """The least width on paper, in widths of its letter size, if cells are broken between words."""
+        return self._ems(r"(?<!±)\s")
+
+    @property
+    def ems_whole(self) -> int:
+        """The same if numbers stay together with their intervals."""
+        return self._ems(None)
+
+    def _ems(self, breaks: str | None) -> int:
+        width = 0.0
+        for column in self.frame.columns:
+            left = self.is_left(column)
+            pattern = r"[\s-]" if left else breaks
+            pieces = [
+                piece for text in self.frame[column] for piece in (re.split(pattern, text) if pattern else [text])
+            ]
+            longest = max(map(len, pieces), default=0)
+            heads = max(map(len, re.split(r"[\s-]", column)))
+            width += 0.66 * max(min(longest, WORD + 1) if left else longest, min(heads, HEAD)) + 0.8
+            width += 1.2 if column == self.frame.columns[0] else 0  # the dot of an algorithm
+        return math.ceil(width)
 
     def csv(self) -> str:
         """Comma-separated, as displayed, with one heading row: a group is written before its columns."""
@@ -135,6 +161,38 @@ class Table:
     def is_left(self, column: str) -> bool:
         """Whether a column holds words."""
         return column in self.plain or list(self.frame.columns).index(column) < self.labels
+
+
+def leaders(frames: Frames) -> Table | None:
+    """In-distribution, mean cross-domain, domain gap and rank group, the best algorithm first; None without splits."""
+    measure, table = frames.measure, frames.headline_leaders()
+    home, domains = frames.role("in-distribution")[:1], frames.role("cross-domain")
+    if not home and not domains:
+        return None
+    away = "mean cross-domain" if len(domains) > 1 else "cross-domain"
+    columns = {"in-distribution": ("home", measure.score), away: ("away", measure.score)}
+    columns["domain gap"] = ("gap", measure.gap)
+    rows = [
+        {"algorithm": row["algorithm"]}
+        | {
+            name: text(*(row[side + end] for end in ("", "_low", "_high")))
+            for name, (side, text) in columns.items()
+            if table[side].notna().any()
+        }
+        | ({"rank group": row["group"] or MISSING} if len(table) > 1 else {})
+        for row in table.to_dict("records")
+    ]
+    key = away if domains else "in-distribution"
+    statistic = f", {frames.statistic_name} over the episodes," if measure.log else ","
+    caption = f"{measure.heading}{statistic} with the {frames.interval}"
+    caption += f"; domain gap in {measure.gap_unit}. " if home and domains else ". "
+    caption += f"In-distribution: {frames.split_label(home[0])}. " if home else ""
+    caption += f"Cross-domain: {_listed([frames.split_label(name) for name in domains])}. " if domains else ""
+    if len(rows) > 1:
+        caption += f"Sorted by {key}. Rank group: algorithms that share a letter are not significantly different there "
+        caption += "(a compact letter display of the paired comparisons: two share a letter where neither is better). "
+        caption += frames.correction
+    return Table("leaders", caption.strip(), pd.DataFrame(rows), plain=frozenset({"rank group"}))
 
 
 def scores(frames: Frames, condition: str = "standard", statistic: str | None = None) -> Table:
@@ -408,6 +466,7 @@ def all_tables(frames: Frames) -> dict[str, Table]:
     """Every table that has something to show, by name."""
     statistics = frames.statistics if frames.measure.log else [None]
     made = [
+        leaders(frames),
         *(scores(frames, statistic=statistic) for statistic in statistics),
         *(gaps(frames, within) for within in (False, True)),
         intervals(frames),
@@ -426,6 +485,10 @@ def _ordered(frames: Frames, table: pd.DataFrame, algorithm: str = "algorithm") 
     splits = [name for _, names in frames.split_groups(average=True) for name in names]
     keys = {"_split": table["split"].map(splits.index), "_algorithm": table[algorithm].map(frames.algorithms.index)}
     return table.assign(**keys).sort_values(["_split", "_algorithm"], kind="stable")
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"the mean over {', '.join(names[:-1])} and {names[-1]}"
 
 
 def _bounds(frames: Frames, score: float, low: float, high: float) -> str:

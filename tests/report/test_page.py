@@ -10,7 +10,7 @@ from synthetic import make_results
 from benchmark.report import page, tables
 from benchmark.report.frames import Frames
 
-VOID = {"meta", "br", "link", "img", "input", "hr"}
+VOID = {"meta", "br", "wbr", "link", "img", "input", "hr"}
 
 
 class Balance(HTMLParser):
