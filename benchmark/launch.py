@@ -23,6 +23,7 @@ from benchmark.errors import CellError, UserError
 from benchmark.memory import require
 from benchmark.progress import bars
 from benchmark.runner.cell import is_done, run_cell
+from benchmark.runner.contract import examine
 from benchmark.runner.score import missing, remarks
 from benchmark.runner.workbench import Machine, spec_of, training_part, training_spec
 from benchmark.suite import Cell, make_model, make_source
@@ -63,12 +64,12 @@ def check(cells: Sequence[Cell]) -> list[str]:
     training = source.tasks(training_part(suite), "cpu")
     source.digest(suite.training_classes)
     make_model(suite.model, training.x_shape, suite.task.ways)
-    generator, notes = torch.Generator(), []
+    notes: list[str] = []
     for cell in {cell.label: cell for cell in cells}.values():
         spec = training_spec(suite.task, cell.training)
         with _place(f"training of {cell.label}"):
             _require(spec, training.x_shape, cell.training.meta_batch)
-            training.draw(1, spec, generator)
+            examine(training, spec)
             notes += remarks(suite.source, training, spec, "Training")
     for split in suite.splits:
         if split.optional and missing(split):
@@ -79,7 +80,7 @@ def check(cells: Sequence[Cell]) -> list[str]:
         with _place(f"split '{split.name}'"):
             spec = spec_of(suite.split_task(split))
             _require(spec, tasks.x_shape, 1)
-            tasks.draw(1, spec, generator)
+            examine(tasks, spec)
             notes += remarks(split.source, tasks, spec, f"Split '{split.name}'")
         if tasks.x_shape != training.x_shape:
             raise UserError(

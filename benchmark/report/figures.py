@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec
 
 import numpy as np
 import pandas as pd
@@ -27,26 +29,60 @@ HEADLINE = ("meta-train", "in-distribution", "cross-domain")
 SAMPLE_CLASSES = 5
 WIDTH = 9.2  # inches, of 96 pixels on the page
 NARROW = 3.75  # on a phone: the same in the same size of letters, so that it is read without scrolling
+P = ParamSpec("P")
 ROW = 0.11
 LEGEND = 34  # characters of a line in the legend
 
 
 def to_svg(figure: Figure) -> str:
     """The figure as an SVG element without XML prologue, dates or fixed size (it scales to its container)."""
-    buffer = io.StringIO()
-    with drawing():
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return buffer.getvalue()[buffer.getvalue().index("<svg") :]
+    about = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    svg = _saved(figure, format="svg", metadata=about).decode()
+    return svg[svg.index("<svg") :]
 
 
 def to_png(figure: Figure) -> bytes:
     """The figure as a PNG on white, at 160 dots per inch."""
+    return _saved(figure, format="png", dpi=160, facecolor="white")
+
+
+def _saved(figure: Figure, **options: Any) -> bytes:
     buffer = io.BytesIO()
     with drawing():
-        figure.savefig(buffer, format="png", dpi=160, facecolor="white")
+        try:
+            figure.savefig(buffer, **options)
+        except Exception as error:  # such as a name that reads as a formula
+            buffer = io.BytesIO()
+            failed("this", error).savefig(buffer, **options)
     return buffer.getvalue()
 
 
+def panel(draw: Callable[P, Figure | None]) -> Callable[P, Figure | None]:
+    """A figure that is a sentence where it cannot be drawn, so that a report does not fail by what a plugin shows."""
+
+    @wraps(draw)
+    def drawn(*arguments: P.args, **options: P.kwargs) -> Figure | None:
+        try:
+            return draw(*arguments, **options)
+        except Exception as error:
+            return failed(draw.__name__, error)
+
+    return drawn
+
+
+def failed(name: str, error: Exception) -> Figure:
+    """The sentence that stands in the place of a figure, and is its label."""
+    about = f"{type(error).__name__}: {error}".rstrip(": ")
+    text = f"The figure '{name}' cannot be drawn: {about}."
+    with drawing():
+        figure = Figure((WIDTH / 2, 1))
+        figure.set_label(text)
+        text = textwrap.fill(text, 60, max_lines=4, placeholder=" …")
+        figure.text(0.01, 0.5, text.replace("$", "\\$"), va="center", fontsize=8.5, color=MUTED)
+    return figure
+
+
+@panel
 def scores(frames: Frames, narrow: bool = False) -> Figure | None:
     """Dots with whiskers: the headline score of every algorithm on every split, grouped by role."""
     table = frames.headline_scores()
@@ -83,6 +119,7 @@ def scores(frames: Frames, narrow: bool = False) -> Figure | None:
     return figure
 
 
+@panel
 def slopes(frames: Frames, narrow: bool = False) -> Figure | None:
     """Lines from meta-train to in-distribution to cross-domain: the mean over the splits of each role."""
     table = frames.headline_scores()
@@ -122,6 +159,7 @@ def slopes(frames: Frames, narrow: bool = False) -> Figure | None:
     return figure
 
 
+@panel
 def training(frames: Frames, narrow: bool = False) -> Figure | None:
     """Meta-training loss and score over iterations: lines are the training batches, dots the validation."""
     curves = frames.curves
@@ -159,6 +197,7 @@ def training(frames: Frames, narrow: bool = False) -> Figure | None:
     return figure
 
 
+@panel
 def adaptation(frames: Frames, narrow: bool = False) -> Figure | None:
     """Score over inner steps on every split; a ring marks the headline step, a dotted line the steps trained with."""
     table = frames.headline_steps()
@@ -197,6 +236,7 @@ def adaptation(frames: Frames, narrow: bool = False) -> Figure | None:
     return figure
 
 
+@panel
 def gaps(frames: Frames, within: bool = False, narrow: bool = False) -> Figure | None:
     """Every gap of every algorithm with its interval; the zero line means that nothing is lost."""
     table = frames.headline_gaps(within)
@@ -280,9 +320,45 @@ def sample_functions(sample: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
+def sample_series(sample: dict[str, np.ndarray], classes: int = SAMPLE_CLASSES, each: int = 3) -> Figure:
+    """One classification episode of series (n, length) or (n, channels, length), of which the first channel is drawn.
+
+    A row for each class: its support examples in colour, a few queries in grey.
+    """
+    ways = min(len(sample["class_names"]), classes)
+    with drawing():
+        figure = Figure((2.7, 0.3 + 0.62 * ways), layout="constrained")
+        axes = figure.subplots(ways, 1, sharex=True, squeeze=False)[:, 0]
+        for way, axis in enumerate(axes):
+            for part, color in (("query", MUTED), ("support", PALETTE[way % len(PALETTE)][0])):
+                series = sample[f"{part}_x"][sample[f"{part}_y"] == way][:each]
+                for values in series.reshape(len(series), -1, series.shape[-1])[:, 0]:
+                    axis.plot(values, color=color, linewidth=1.1 if part == "support" else 0.6)
+            axis.set_yticks([])
+            axis.tick_params(length=0, labelsize=7.5, labelcolor=MUTED)
+    return figure
+
+
+@panel
 def sample(episode: dict[str, np.ndarray]) -> Figure:
     """One split's sample episode, whatever its kind."""
-    return sample_functions(episode) if "curve_x" in episode else sample_images(episode)
+    if "curve_x" in episode:
+        return sample_functions(episode)
+    shape = np.shape(episode["support_x"])
+    if len(shape) == 4 and shape[1] in (1, 3, 4):
+        return sample_images({**episode, **{key: _levels(episode[key]) for key in ("support_x", "query_x")}})
+    if len(shape) in (2, 3):
+        return sample_series(episode)
+    raise ValueError(f"examples of shape {shape[1:]} are neither images nor series")
+
+
+def _levels(images: np.ndarray) -> np.ndarray:
+    """Pixels as 0..255, whatever they are."""
+    if images.dtype == np.uint8 or not images.size:
+        return images
+    images = np.nan_to_num(images.astype(float))
+    low, high = images.min(), images.max()
+    return ((images - low) / (high - low or 1.0) * 255).astype(np.uint8)
 
 
 def _by_class(images: np.ndarray, labels: np.ndarray, ways: int, most: int) -> np.ndarray:

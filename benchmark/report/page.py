@@ -5,9 +5,11 @@ from __future__ import annotations
 import html
 import re
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -52,6 +54,8 @@ def write_report(frames: Frames, out: Path) -> Path:
         out: the folder of this report; made if it is not there. Other files in it are left alone.
     """
     drawn = draw(frames)
+    unfinished = [f"{name}: {figure.get_label()}" for name, figure in drawn.items() if figure.get_label()]
+    frames = replace(frames, notes=[*frames.notes, *unfinished])
     made = tables.all_tables(frames)
     svgs = {name: figures.to_svg(figure) for name, figure in drawn.items()}
     phone = {f"{name}{NARROW}": figures.to_svg(figure) for name, figure in draw(frames, narrow=True).items()}
@@ -213,7 +217,7 @@ def _samples(frames: Frames, inline: dict[str, str]) -> list[dict[str, Any]]:
     for split in sorted(frames.samples, key=lambda name: list(roles).index(name) if name in roles else len(roles)):
         episode = frames.samples[split]
         text = roles.get(split, "")
-        if "class_names" in episode:
+        if "class_names" in episode and len(np.shape(episode["class_names"])) == 1:
             classes = ", ".join(str(name) for name in episode["class_names"][: figures.SAMPLE_CLASSES])
             more = len(episode["class_names"]) - figures.SAMPLE_CLASSES
             text += " · " + textwrap.shorten(classes, 72, placeholder=" …") + (f" and {more} more" if more > 0 else "")

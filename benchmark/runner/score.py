@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from benchmark.runner.workbench import Report, Workbench
 from benchmark.suite import Condition, Split, digest, make_source
 from benchmark.tasks.episode import Tasks, TaskSpec
 from benchmark.tasks.images import ImageBank
-from benchmark.tasks.sampling import Drawn, Sampler
+from benchmark.tasks.sampling import Drawn, Sampler, raw
 from benchmark.tasks.source import ImageSource
 
 EPISODES_IN_MEMORY = 200
@@ -190,13 +189,7 @@ def _score_draw(
 
 def _digest_of(drawn: Drawn) -> str:
     """What identifies drawn episodes: changed data or another way of drawing give another digest."""
-    return hashlib.sha256(b"".join(map(_bytes, (drawn.draw, drawn.order)))).hexdigest()[:10]
-
-
-def _bytes(value: Any) -> bytes:
-    if dataclasses.is_dataclass(value):
-        return b"".join(_bytes(getattr(value, field.name)) for field in dataclasses.fields(value))
-    return b"" if value is None else value.cpu().contiguous().numpy().tobytes()
+    return hashlib.sha256(raw(drawn)).hexdigest()[:10]
 
 
 def _stem(bench: Workbench, split: Split, episodes: str) -> str:

@@ -65,7 +65,10 @@ class Episode(NamedTuple):
 
 
 class Draw(Protocol):
-    """What was drawn for a batch of tasks, small: an index, not the data."""
+    """What was drawn for a batch of tasks, small: an index, not the data. A tensor with a row for each will do.
+
+    It is identified by the tensors in it: see `sampling.raw`.
+    """
 
     def __len__(self) -> int: ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from benchmark.errors import UserError
 from benchmark.tasks.episode import Episode, Tasks, TaskSpec
 
 
@@ -28,6 +30,27 @@ class Drawn:
 
     def __getitem__(self, tasks: slice) -> Drawn:
         return Drawn(self.draw[tasks], None if self.order is None else self.order[tasks])
+
+
+def raw(value: Any) -> bytes:
+    """What identifies what was drawn: a tensor, an array, or a dataclass, tuple, list or dict of such.
+
+    Raises UserError for anything else.
+    """
+    if isinstance(value, Tensor):
+        return value.cpu().contiguous().numpy().tobytes()
+    if isinstance(value, np.ndarray) and value.dtype.kind != "O":
+        return value.tobytes()
+    if dataclasses.is_dataclass(value):
+        return b"".join(raw(getattr(value, field.name)) for field in dataclasses.fields(value))
+    if isinstance(value, dict):
+        return b"".join(raw(key) + raw(one) for key, one in value.items())
+    if isinstance(value, tuple | list):
+        return b"".join(map(raw, value))
+    if value is None or isinstance(value, bool | int | float | str | range):
+        return b"" if value is None else repr(value).encode()
+    kind = type(value).__name__
+    raise UserError(f"its source draws a {kind}; allowed: a tensor, or a dataclass, tuple, list or dict of tensors")
 
 
 class Sampler:
