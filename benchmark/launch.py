@@ -24,6 +24,7 @@ from benchmark.memory import require
 from benchmark.progress import bars
 from benchmark.runner.cell import is_done, run_cell
 from benchmark.runner.contract import examine
+from benchmark.runner.overlap import overlap
 from benchmark.runner.score import missing, remarks
 from benchmark.runner.workbench import Machine, spec_of, training_part, training_spec
 from benchmark.suite import Cell, make_model, make_source
@@ -87,6 +88,7 @@ def check(cells: Sequence[Cell]) -> list[str]:
                 f"split '{split.name}': inputs of shape {tasks.x_shape}, but the networks are trained on "
                 f"{training.x_shape}; set image_size and channels of its source to match"
             )
+        notes += overlap(suite, split)
     return list(dict.fromkeys(notes))
 
 

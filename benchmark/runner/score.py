@@ -16,6 +16,7 @@ from benchmark import results
 from benchmark.algorithms.base import Params
 from benchmark.engine.evaluate import Evaluation, null_loss, shuffled_support
 from benchmark.errors import UserError
+from benchmark.runner.overlap import overlap
 from benchmark.runner.receipts import digest_of, intact, write_receipt
 from benchmark.runner.workbench import Report, Workbench
 from benchmark.suite import Condition, Split, digest, make_source
@@ -45,6 +46,7 @@ def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -
         drawn = sampler.draw(conditions(bench, split)["standard"])
         episodes[split.name] = digest([bench.cell.split_data.get(split.name), _digest_of(drawn)])
         said = remarks(split.source, sampler.tasks, sampler.spec, f"Split '{split.name}'")
+        said += overlap(bench.cell.suite, split)
         notes += [note for note in said if note not in notes]
         stem = _stem(bench, split, episodes[split.name])
         known = intact(folder, stem, weights)

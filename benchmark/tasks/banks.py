@@ -24,7 +24,7 @@ from benchmark.progress import progress
 from benchmark.tasks.folders import cache_folder, readable
 from benchmark.tasks.images import ImageBank, resize
 
-FORMAT = 2
+FORMAT = 3
 """Changes when other pixels come of the same files, or another file is written of them."""
 CHUNK = 256
 """Images that are resized together."""
@@ -95,8 +95,25 @@ def _bank(images: np.ndarray, about: dict[str, Any]) -> ImageBank:
 def _about(reading: Reading, hashes: np.ndarray) -> dict[str, Any]:
     """What is to be known of the images of a bank besides their pixels, once they are decoded."""
     sizes = np.bincount(reading.labels, minlength=len(reading.names)).tolist()
-    facts = {"names": reading.names, "parts": reading.parts, "notes": reading.notes}
+    notes = [*reading.notes, *_duplicates(reading, hashes, sizes)]
+    facts = {"names": reading.names, "parts": reading.parts, "notes": notes}
     return {"sizes": sizes, "digests": _digests(hashes, sizes)} | {key: list(value) for key, value in facts.items()}
+
+
+def _duplicates(reading: Reading, hashes: np.ndarray, sizes: list[int]) -> list[str]:
+    """A sentence on images that are in several parts, or where there are none, in several classes."""
+    what, of = ("part", reading.parts) if len(reading.parts) else ("class", reading.names)
+    order = np.unique(hashes.view(f"V{HASH}").ravel(), return_inverse=True)[1].ravel()
+    classes = np.repeat(np.arange(len(sizes)), sizes)
+    groups = np.unique(np.array(of, dtype=str), return_inverse=True)[1][classes]
+    pairs = np.unique(np.stack([order, groups], 1), axis=0)
+    several = np.flatnonzero(np.bincount(pairs[:, 0], minlength=1) > 1)
+    if not len(several):
+        return []
+    first = [reading.names[c] for c in np.unique(classes[order == several[0]])[:2]]
+    count = f"{len(several):,} exact image{'s' * (len(several) != 1)}"
+    where = f"in more than one {what}, such as in {' and '.join(map(repr, first))}"
+    return [f"{count} {'is' if len(several) == 1 else 'are'} {where}"]
 
 
 def _write(path: Path, title: str, reading: Reading, size: int, channels: int) -> None:

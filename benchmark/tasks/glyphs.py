@@ -53,6 +53,13 @@ class Glyphs(ImageSource):
         """Nothing is read: all is said by the options and the revision."""
         return f"revision {self.revision}"
 
+    def looking_like(self, other: ImageSource) -> ImageSource:
+        """The same characters as another drew them: all dials but what characters there are."""
+        if not isinstance(other, Glyphs):
+            return super().looking_like(other)
+        own = {"alphabets", "characters", "seed"}
+        return self.model_copy(update={k: getattr(other, k) for k in type(self).model_fields if k not in own})
+
     def read(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Draw all characters; takes a few seconds for tens of thousands of images."""
         count = self.alphabets * self.characters * self.instances

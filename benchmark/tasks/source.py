@@ -100,6 +100,14 @@ class ImageSource(Source):
     about_parts: ClassVar[frozenset[str]] = frozenset({"rotations", "rotations_meet", "held_out_images", "normalise"})
     """Options that no pixel depends on; a subclass adds its own."""
 
+    about_looks: ClassVar[frozenset[str]] = frozenset()
+    """Options by which the same images look different."""
+
+    def looking_like(self, other: ImageSource) -> ImageSource:
+        """This source with the looks of another, so that images of both can be compared."""
+        theirs = {key: getattr(other, key) for key in {"image_size", *self.about_looks} & set(type(other).model_fields)}
+        return self.model_copy(update=theirs)
+
     @abstractmethod
     def stamp(self) -> Any:
         """What the images depend on besides the options, as plain values; raises UserError where data are missing."""
@@ -118,7 +126,7 @@ class ImageSource(Source):
 
     def digest(self, classes: str = "all") -> str:
         """Of the images of these classes and of their names, whatever they are packed in."""
-        bank = self._classes(classes)
+        bank = self.classes(classes)
         about = [RESIZING, self.revision, bank.names, bank.digests]
         return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:DIGITS]
 
@@ -138,7 +146,7 @@ class ImageSource(Source):
 
     def tasks(self, part: Part, device: torch.device | str) -> ImageBank:
         """The bank of this part on `device`. Parts are views: they share its images."""
-        bank = self._classes(part.classes, device)
+        bank = self.classes(part.classes, device)
         if part.images != "all" and not self.held_out_images:
             raise UserError(f"images = '{part.images}' needs held_out_images > 0 in the source")
         if part.images == "train":
@@ -147,7 +155,8 @@ class ImageSource(Source):
             bank = bank.only_last(self.held_out_images)
         return bank.rotated(self.rotations_meet) if self.rotations else bank
 
-    def _classes(self, classes: str, device: torch.device | str = "cpu") -> ImageBank:
+    def classes(self, classes: str, device: torch.device | str = "cpu") -> ImageBank:
+        """The bank of these classes with all their images, not rotated."""
         bank = self.bank(device)
         parts = {**self.parts(bank), "all": list(range(bank.class_count))}
         self.check_part(Part(classes), list(parts))

@@ -48,6 +48,7 @@ class UserImages(StoredSource):
     licence = "yours"
     citation = "yours"
     about_parts = StoredSource.about_parts | {"shares", "split_seed"}
+    about_looks = frozenset({"invert", "white_level", "background"})
 
     path: str = Field(description="folder, archive (zip or tar) or .npz file")
     image_size: ImageSize = Field(28, description="images are resized to this many pixels a side")
