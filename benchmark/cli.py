@@ -185,9 +185,9 @@ def run(
         console.print(f"Note: {note}", markup=False)
     with _interruptible():
         failed = run_cells(cells, results, workers, machine, console, verbose)
-    if not changed:
-        write_own(results / chosen.name, cells[0].variant, hashes)
     with _failing(failed):
+        if not changed:
+            write_own(results / chosen.name, cells[0].variant, hashes)
         found = read(results, chosen.name, cells[0].variant, hashes)
         if changed:
             told = "; ".join(differences(written.model_dump(), chosen.model_dump())) or "other settings of algorithms"

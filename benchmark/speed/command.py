@@ -13,6 +13,7 @@ from benchmark import registry
 from benchmark.engine.memory import parse_bytes
 from benchmark.engine.plan import Plan, parse
 from benchmark.errors import UserError
+from benchmark.files import check_writable
 from benchmark.launch import cores, devices
 from benchmark.speed import peers, picture, table
 from benchmark.speed.compare import Settings
@@ -57,8 +58,13 @@ def settings(
 
 def check_files(numbers: Path | None, image: Path | None, chosen: Settings) -> None:
     """Raise UserError for files that cannot be written in the end."""
-    if numbers is not None and not numbers.parent.is_dir():
-        raise UserError(f"--json '{numbers}': there is no folder '{numbers.parent}'")
+    for file, option in ((numbers, "--json"), (image, "--picture")):
+        if file is not None and not file.parent.is_dir():
+            raise UserError(f"{option} '{file}': there is no folder '{file.parent}'")
+        if file is not None and file.is_dir():
+            raise UserError(f"{option} '{file}' is a folder; it has to be a file")
+        if file is not None:
+            check_writable(file.parent, option)
     if image is not None:
         picture.check(image)
         if not chosen.against:

@@ -25,8 +25,6 @@ def check(path: Path) -> None:
     """Raise UserError for a file that no picture can be written to."""
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(f"--picture '{path}': the name must end in {' or '.join(SUFFIXES)}")
-    if not path.parent.is_dir():
-        raise UserError(f"--picture '{path}': there is no folder '{path.parent}'")
 
 
 def draw(measured: Measured, peer: str, path: Path) -> None:

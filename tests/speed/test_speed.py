@@ -217,6 +217,7 @@ def speed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
         (["--engine", "fast"], "--engine: 'fast'"),
         (["--memory", "much"], "--memory 'much'"),
         (["--json", "no-folder/a.json"], "there is no folder 'no-folder'"),
+        (["--json", "."], "--json '.' is a folder"),
         (["--picture", "a.pdf"], "must end in .png or .svg"),
         (["--picture", "a.png"], "name one by --against"),
     ],
