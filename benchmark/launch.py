@@ -25,9 +25,10 @@ from benchmark.progress import bars
 from benchmark.runner.cell import is_done, run_cell
 from benchmark.runner.contract import examine
 from benchmark.runner.overlap import overlap
+from benchmark.runner.rehearsal import rehearse
 from benchmark.runner.score import missing, remarks
 from benchmark.runner.workbench import Machine, spec_of, training_part, training_spec
-from benchmark.suite import Cell, make_model, make_source
+from benchmark.suite import Cell, make_source
 from benchmark.tasks.episode import TaskSpec
 from benchmark.tasks.source import Part
 
@@ -56,7 +57,8 @@ def cores() -> int:
 
 
 def check(cells: Sequence[Cell]) -> list[str]:
-    """Look for everything that would stop the cells after they have started: missing data, too few classes or images.
+    """Look for everything that would stop the cells after they have started: missing data, too few classes or images,
+    a network that cannot be meta-trained.
 
     Returns sentences on the data, such as that some classes are too small. Raises UserError with the place.
     """
@@ -64,7 +66,6 @@ def check(cells: Sequence[Cell]) -> list[str]:
     source = make_source(suite.source)
     training = source.tasks(training_part(suite), "cpu")
     source.digest(suite.training_classes)
-    make_model(suite.model, training.x_shape, suite.task.ways)
     notes: list[str] = []
     for cell in {cell.label: cell for cell in cells}.values():
         spec = training_spec(suite.task, cell.training)
@@ -72,6 +73,7 @@ def check(cells: Sequence[Cell]) -> list[str]:
             _require(spec, training.x_shape, cell.training.meta_batch)
             examine(training, spec)
             notes += remarks(suite.source, training, spec, "Training")
+            rehearse(cell, training)
     for split in suite.splits:
         if split.optional and missing(split):
             continue
@@ -225,6 +227,7 @@ class _Progress:
         self._bars = bars(console, speed_estimate_period=30)
         self._total = total
         self._rows: dict[str, tuple[str, Any]] = {}
+        self._said: set[tuple[Any, ...]] = set()
 
     def __enter__(self) -> _Progress:
         self._bars.__enter__()
@@ -237,7 +240,9 @@ class _Progress:
     def tell(self, name: str, kind: str, *value: Any) -> None:
         """Show what a cell tells: how far it is, or a remark of the engine."""
         if kind == "log":
-            self.say(*value, "yellow")
+            if value not in self._said:  # by another cell
+                self.say(*value, "yellow")
+            self._said.add(value)
             return
         phase, done, total = value
         if name not in self._rows or self._rows[name][0] != phase:

@@ -641,12 +641,6 @@ def with_budget(suite: Suite, share: float) -> Suite:
     return suite.model_copy(update={"training": training, "algorithms": entries})
 
 
-def make_model(table: Mapping[str, Any], x_shape: tuple[int, ...], outputs: int) -> Any:
-    """The freshly initialised network that a resolved table describes."""
-    options = {key: value for key, value in table.items() if key != "name"}
-    return registry.load("model", table["name"])(x_shape, outputs, **options)
-
-
 def with_seeds(suite: Suite, seeds: list[int]) -> Suite:
     """The suite with these seeds instead of its own."""
     return suite.model_copy(update={"seeds": list(dict.fromkeys(seeds))})

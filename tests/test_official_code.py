@@ -10,7 +10,8 @@ import pytest
 
 import benchmark
 from benchmark import registry
-from benchmark.suite import Training, make_model
+from benchmark.models.making import make_model
+from benchmark.suite import Training
 from benchmark.tasks.sources import Omniglot
 
 PAGE = Path(benchmark.__path__[0]) / "docs" / "official-code.md"

@@ -21,7 +21,15 @@ class ANIL(GradientLearner):
 
     paper: ClassVar[str] = "Raghu, Raghu, Bengio, Vinyals (2020), Rapid Learning or Feature Reuse?, ICLR"
 
+    takes_apart: ClassVar[bool] = True
+
     inner_steps: NonNegativeInt = Field(5, description="inner steps on each task during meta-training")
+
+    def check_network(self) -> None:
+        """Raises UserError where there is no head to adapt alone."""
+        super().check_network()
+        self.part("features")
+        self.check_adapts("head", [f"head.{name}" for name, _ in self.part("head").named_parameters()])
 
     def adapt_path(self, meta: Params, support: Support, steps: int) -> list[Params]:
         """Gradient descent on the head, with the features of the support set (n, width) computed once."""

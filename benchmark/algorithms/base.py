@@ -15,6 +15,7 @@ from torch import Generator, Tensor, nn
 from torch.func import functional_call, grad, grad_and_value, vjp
 from torch.nn import functional as F
 
+from benchmark.errors import UserError
 from benchmark.tasks.episode import Episode, Support, TaskSpec
 
 Params = dict[str, Tensor]
@@ -54,12 +55,17 @@ class Algorithm(BaseModel):
     """False: it is no pure function of tensors inside (it has modules that change, or calls autograd itself), so the
     engine runs it as it is written, one task at a time, and neither maps nor traces it."""
 
+    takes_apart: ClassVar[bool] = False
+    """True: it relies on forward(x) of the network being head(features(x))."""
+
     inner_steps: NonNegativeInt = Field(1, description="inner steps on each task during meta-training")
 
     network: ClassVar[nn.Module]
     """The network of a bound algorithm: a form without state, its weights always come from outside."""
     spec: ClassVar[TaskSpec]
     """The form of task of a bound algorithm."""
+    ties: ClassVar[dict[str, str]]
+    """Of a bound algorithm's network: further names of tied parameters, with the one in the meta-parameters."""
     precision: ClassVar[torch.dtype | None]
     """What a bound algorithm's network computes in; None: in the type of its weights."""
 
@@ -67,8 +73,16 @@ class Algorithm(BaseModel):
         """This algorithm for a network and a form of task."""
         bound = self.model_copy()
         # Not fields, and not private attributes either: pydantic's look-up of those cannot be compiled by torch.
-        bound.__dict__.update(network=network, spec=spec, precision=precision)
+        bound.__dict__.update(network=network, spec=spec, precision=precision, ties=_ties(network))
         return bound
+
+    def check_network(self) -> None:
+        """Raises UserError where the network that it is bound to lacks what this algorithm needs; before `init`."""
+        if self.trains and not any(value.requires_grad for value in self.network.parameters()):
+            raise UserError(
+                f"algorithm {type(self).__name__} has nothing to train: all parameters of model "
+                f"{type(self.network).__name__} are frozen (requires_grad is False)"
+            )
 
     @property
     def joins_support(self) -> bool:
@@ -81,9 +95,10 @@ class Algorithm(BaseModel):
         """The meta-parameters before meta-training.
 
         network: freshly initialised, weights of its own for every seed. class_count: classes in the meta-training
-        split, 0 for regression. generator: for whatever else is drawn. By default the weights of the network.
+        split, 0 for regression. generator: for whatever else is drawn. By default the weights of the network. Frozen
+        ones (`requires_grad` is False) are no meta-parameters: the network keeps them, and nothing moves them.
         """
-        return {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+        return {name: value.detach().clone() for name, value in network.named_parameters() if value.requires_grad}
 
     @abstractmethod
     def adapt(self, meta: Params, support: Support, steps: int) -> Params:
@@ -123,19 +138,81 @@ class Algorithm(BaseModel):
         return self._call(self.network, params, "", x)
 
     def features(self, params: Params, x: Tensor) -> Tensor:
-        """What the network's head is given at x: (n, width)."""
-        return self._call(self.network.features, params, "features.", x)
+        """What the network's head is given at x: (n, width). Raises UserError where the network has none such."""
+        z = self._call(self.part("features"), params, "features.", x)
+        if z.ndim != 2:
+            raise UserError(
+                f"algorithm {type(self).__name__} needs features of shape (examples, width), but `features` of model "
+                f"{type(self.network).__name__} gives {tuple(z.shape)}; end it with nn.Flatten()"
+            )
+        return z
 
     def head(self, params: Params, z: Tensor) -> Tensor:
-        """What the network's head makes of features z (n, width)."""
-        return self._call(self.network.head, params, "head.", z)
+        """What the network's head makes of features z (n, width). Raises UserError where the network has none."""
+        return self._call(self.part("head"), params, "head.", z)
+
+    def part(self, name: str) -> nn.Module:
+        """The network's `features` or `head`; raises UserError where it has no module of that name."""
+        found = getattr(self.network, name, None)
+        if isinstance(found, nn.Module):
+            return found
+        raise UserError(
+            f"algorithm {type(self).__name__} needs a network in two parts, `features` and `head`, and model "
+            f"{type(self.network).__name__} has no module `{name}`; give it `self.features` and `self.head` with "
+            "forward(x) = head(features(x)), or take an algorithm that needs no parts, such as maml"
+        )
+
+    def linear_head(self, *, replaced: bool = False) -> nn.Linear:
+        """The network's head, as a linear layer. replaced: the algorithm puts other weights in its place.
+
+        Raises UserError where the head is no nn.Linear or, where it is to be replaced, frozen or tied.
+        """
+        head, model = self.part("head"), type(self.network).__name__
+        needs = f"algorithm {type(self).__name__} needs a head that is "
+        if not isinstance(head, nn.Linear) or "weight" not in dict(head.named_parameters(recurse=False)):
+            raise UserError(f"{needs}nn.Linear, and that of model {model} is {type(head).__name__}")
+        if replaced and not all(value.requires_grad for value in head.parameters()):
+            raise UserError(f"{needs}trained, and that of model {model} is frozen (requires_grad is False)")
+        if replaced and (other := self._tied("head.")):
+            raise UserError(f"{needs}not tied, and that of model {model} shares a parameter with '{other}'")
+        return head
+
+    def check_adapts(self, which: str, names: list[str]) -> None:
+        """Raises UserError where none of the parameters that the inner loop moves are there and not frozen."""
+        if not any(self.network.get_parameter(name).requires_grad for name in names):
+            raise UserError(
+                f"algorithm {type(self).__name__} adapts the {which}, and that of model {type(self.network).__name__} "
+                "has no parameter that is not frozen (requires_grad is False)"
+            )
+        if other := self._tied("head."):
+            raise UserError(
+                f"algorithm {type(self).__name__} adapts the {which} alone, but the head of model "
+                f"{type(self.network).__name__} shares a parameter with '{other}'"
+            )
+
+    def _tied(self, prefix: str) -> str:
+        """A parameter outside that one inside the part is tied with; empty where there is none."""
+        for pair in self.ties.items():
+            inside = [name.startswith(prefix) for name in pair]
+            if any(inside) and not all(inside):
+                return pair[inside.index(False)]
+        return ""
 
     def _call(self, module: nn.Module, params: Params, prefix: str, x: Tensor) -> Tensor:
-        names = {name: prefix + name for name, _ in module.named_parameters()}
-        weights = {name: params[full] for name, full in names.items()}
+        """A module of the network at x, with these parameters and, where they are frozen, the network's own.
+
+        Buffers start every call from what the network has, so that it is a pure function even where it changes them.
+        """
+        weights = {}
+        for name, own in module.named_parameters():
+            full = prefix + name
+            full = full if full in params else self.ties.get(full, full)
+            weights[name] = params[full] if full in params or own.requires_grad else own.detach()
+        for name, own in module.named_buffers():
+            weights[name] = own.clone()
         if self.precision is None:
             return functional_call(module, weights, (x,))
-        weights = {name: value.to(self.precision) for name, value in weights.items()}
+        weights = {k: v.to(self.precision) if v.is_floating_point() else v for k, v in weights.items()}
         return functional_call(module, weights, (x.to(self.precision),)).to(x.dtype)
 
     def loss(self, output: Tensor, y: Tensor) -> Tensor:
@@ -223,12 +300,13 @@ class GradientLearner(Algorithm):
 
 
 def norm_parameters(network: nn.Module) -> set[str]:
-    """The names of the scales and shifts of a network's normalisation layers."""
+    """The names of the scales and shifts of a network's normalisation layers, without frozen ones."""
     return {
         f"{name}.{parameter}" if name else parameter
         for name, module in network.named_modules()
         if isinstance(module, NORMS)
-        for parameter, _ in module.named_parameters(recurse=False)
+        for parameter, value in module.named_parameters(recurse=False)
+        if value.requires_grad
     }
 
 
@@ -244,3 +322,10 @@ def score(output: Tensor, y: Tensor) -> Tensor:
         return -F.mse_loss(output, y)
     right = (output.argmax(-1) == y) & output.isfinite().all(-1)
     return right.to(output.dtype).mean()
+
+
+def _ties(network: nn.Module) -> dict[str, str]:
+    """Every further name of a parameter that has several, with the first."""
+    first: dict[int, str] = {}
+    names = [(name, first.setdefault(id(v), name)) for name, v in network.named_parameters(remove_duplicate=False)]
+    return {name: canonical for name, canonical in names if name != canonical}

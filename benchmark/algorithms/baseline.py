@@ -27,19 +27,27 @@ class Baseline(Classifier, Pretrain):
 
     paper: ClassVar[str] = "Chen, Liu, Kira, Wang, Huang (2019), A Closer Look at Few-shot Classification, ICLR"
 
+    takes_apart: ClassVar[bool] = True
+
     inner_steps: NonNegativeInt = Field(100, description="steps of a new head; at test `evaluation.steps` counts them")
     momentum: float = Field(0.9, ge=0, lt=1, description="share of the last step's direction in the next one")
     dampening: float = Field(0.9, ge=0, le=1, description="1 minus the share of the gradient in a step's direction")
     weight_decay: NonNegativeFloat = Field(0.001, description="times the head's weights is added to their gradient")
 
+    def check_network(self) -> None:
+        """Raises UserError where the network is not in two parts with a linear head."""
+        super().check_network()
+        self.part("features")
+
     def classify(self, head: Params, z: Tensor) -> Tensor:
         """Logits (n, classes) of features z (n, width)."""
-        return F.linear(z, head["head.weight"], head["head.bias"])
+        return F.linear(z, head["head.weight"], head.get("head.bias"))
 
     def new_head(self, meta: Params, z: Tensor) -> Params:
         """The head that a task with support features z (K, width) starts from: zeros."""
         ways, width = self.spec.ways, z.shape[1]
-        return {"head.weight": z.new_zeros(ways, width), "head.bias": z.new_zeros(ways)}
+        head = {"head.weight": z.new_zeros(ways, width), "head.bias": z.new_zeros(ways)}
+        return {name: value for name, value in head.items() if name in meta}
 
     def forward(self, params: Params, x: Tensor) -> Tensor:
         """Logits (n, classes) at x (n, ...)."""

@@ -20,6 +20,13 @@ class BOIL(GradientLearner):
 
     inner_lr: PositiveFloat = Field(0.5, description="step size of the inner loop")
 
+    def check_network(self) -> None:
+        """Raises UserError where there is no body to adapt alone."""
+        super().check_network()
+        self.part("head")
+        names = [name for name, _ in self.network.named_parameters()]
+        self.check_adapts("body", [name for name in names if not name.startswith("head.")])
+
     def inner_step(self, fast: Params, support: Support, step: int) -> Params:
         """One step of gradient descent on the support loss, with the head left as it is."""
         gradient = self.support_gradient(fast, support)

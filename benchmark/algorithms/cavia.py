@@ -38,6 +38,11 @@ class CAVIA(GradientLearner):
         "residual", description="residual: channels are scaled by 1 + gamma; plain: by gamma, and the map has a bias"
     )
 
+    def check_network(self) -> None:
+        """Raises UserError where no layer is there for the context to enter."""
+        super().check_network()
+        modulated_layer(self.network)
+
     def init(self, network: nn.Module, class_count: int, generator: Generator) -> Params:
         """The weights of the network, the map (2 * channels or width, context_size), and its bias where it has one.
 
@@ -45,7 +50,7 @@ class CAVIA(GradientLearner):
         """
         meta = super().init(network, class_count, generator)
         layer, is_norm = modulated_layer(network)
-        rows = meta[f"{layer}.bias"].numel() * (2 if is_norm else 1)
+        rows = network.get_parameter(f"{layer}.bias").numel() * (2 if is_norm else 1)
         size = self.context_size or (100 if class_count else 5)
         draw = torch.rand(rows, size, generator=generator)
         if not (is_norm and self.film == "plain"):
@@ -65,7 +70,11 @@ class CAVIA(GradientLearner):
     def forward(self, params: Params, x: Tensor) -> Tensor:
         """The network at x, with one of its layers modulated by the context."""
         layer, is_norm = modulated_layer(self.network)
-        weight, bias, change = params[f"{layer}.weight"], params[f"{layer}.bias"], params[MAP] @ params[CONTEXT]
+        weight, bias = (
+            params[name] if name in params else self.network.get_parameter(name).detach()  # frozen
+            for name in (f"{layer}.weight", f"{layer}.bias")
+        )
+        change = params[MAP] @ params[CONTEXT]
         if is_norm:
             scale, change = (change + params[BIAS]).chunk(2) if self.film == "plain" else change.chunk(2)
             scale = scale if self.film == "plain" else 1 + scale
@@ -81,13 +90,22 @@ def modulated_layer(network: nn.Module) -> tuple[str, bool]:
     norms = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)]
     if norms:
         name, module = norms[:3][-1]
-        if module.weight is None or module.bias is None:
+        if not _scales_and_shifts(module):
             raise UserError(
                 f"algorithm CAVIA scales and shifts what batch norm '{name}' gives, which has no scale of its own; "
                 "allowed: batch norm with scale and shift (conv4: norm_scale = true), or none at all"
             )
         return name, True
-    linear = next((name for name, module in network.named_modules() if isinstance(module, nn.Linear)), None)
-    if linear is None:
-        raise UserError("algorithm CAVIA needs a network with batch norm of images or a linear layer; this has neither")
-    return linear, False
+    linear = (name for name, module in network.named_modules() if isinstance(module, nn.Linear))
+    found = next((name for name in linear if _scales_and_shifts(network.get_submodule(name))), None)
+    if found is None:
+        raise UserError(
+            "algorithm CAVIA needs a network with batch norm of images or a linear layer with a bias; model "
+            f"{type(network).__name__} has neither"
+        )
+    return found, False
+
+
+def _scales_and_shifts(module: nn.Module) -> bool:
+    """Whether it has a weight and a bias that are plain parameters."""
+    return {"weight", "bias"} <= {name for name, _ in module.named_parameters(recurse=False)}

@@ -41,6 +41,12 @@ class Pretrain(GradientLearner):
 
     inner_steps: NonNegativeInt = Field(1, description=AT_TEST)
 
+    def check_network(self) -> None:
+        """Raises UserError where classification finds no linear head to put another in its place."""
+        super().check_network()
+        if self.spec.kind == "classification":
+            self.linear_head(replaced=True)
+
     def init(self, network: nn.Module, class_count: int, generator: Generator) -> Params:
         """The weights of the network; for classification the head's give way to those of the pooled classifier."""
         meta = super().init(network, class_count, generator)
@@ -48,14 +54,19 @@ class Pretrain(GradientLearner):
             width = meta["head.weight"].shape[1]
             bound = 1 / math.sqrt(width)
             meta["head.weight"] = (torch.rand(class_count, width, generator=generator) * 2 - 1) * bound
-            meta["head.bias"] = torch.zeros(class_count)
+            if "head.bias" in meta:
+                meta["head.bias"] = torch.zeros(class_count)
         return meta
 
     def adapt_path(self, meta: Params, support: Support, steps: int) -> list[Params]:
         """Gradient descent from the pooled weights; classification starts with a head of zeros for the task's ways."""
         if self.spec.kind == "classification":
             ways = self.spec.ways
-            head = {name: torch.zeros_like(meta[name][:1]).expand(ways, *meta[name].shape[1:]) for name in HEAD}
+            head = {
+                name: torch.zeros_like(meta[name][:1]).expand(ways, *meta[name].shape[1:])
+                for name in ("head.weight", "head.bias")
+                if name in meta
+            }
             meta = {**meta, **head}
         return super().adapt_path(meta, support, steps)
 
@@ -69,6 +80,3 @@ class Pretrain(GradientLearner):
 
         gradient, (loss, output) = grad_and_value(objective, has_aux=True)(meta)
         return gradient, {"loss": loss, "score": score(output, y)}
-
-
-HEAD = ("head.weight", "head.bias")

@@ -39,6 +39,11 @@ class MetricLearner(Classifier):
         False, description="whether batch norm takes support set and queries as one batch, as much of the field's code"
     )
 
+    def check_network(self) -> None:
+        """Raises UserError where the network has no features."""
+        super().check_network()
+        self.part("features")
+
     @property
     def joins_support(self) -> bool:
         """Whether queries are normalised together with the support set."""

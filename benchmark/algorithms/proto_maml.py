@@ -25,6 +25,8 @@ class ProtoMAML(MAML):
 
     paper: ClassVar[str] = "Triantafillou et al. (2020), Meta-Dataset, ICLR"
 
+    takes_apart: ClassVar[bool] = True
+
     first_order: bool = Field(True, description="take the inner gradients as constants of the outer loop")
     inner_lr: PositiveFloat = Field(0.0054, description="step size of the inner loop")
     inner_steps: NonNegativeInt = Field(6, description="inner steps on each task during meta-training")
@@ -34,6 +36,14 @@ class ProtoMAML(MAML):
         if spec.kind != "classification":
             raise UserError(f"algorithm ProtoMAML needs classes: it is for classification, not for {spec.kind}")
         return super().bind(network, spec, precision)
+
+    def check_network(self) -> None:
+        """Raises UserError where the network is not in two parts, with a linear head that has a bias."""
+        super().check_network()
+        self.part("features")
+        if self.linear_head(replaced=True).bias is None:
+            model = type(self.network).__name__
+            raise UserError(f"algorithm ProtoMAML needs a head with a bias, and that of model {model} has none")
 
     def adapt_path(self, meta: Params, support: Support, steps: int) -> list[Params]:
         """Gradient descent on everything, from the head that the prototypes make."""

@@ -34,10 +34,15 @@ class RelationNet(MetricLearner):
         "mse", description="mse: squared error of the scores; cross-entropy: of the logits"
     )
 
+    def check_network(self) -> None:
+        """Raises UserError where the network has no features with a linear head, which tells their width."""
+        super().check_network()
+        self.linear_head()
+
     def init(self, network: nn.Module, class_count: int, generator: Generator) -> Params:
         """The weights of the network and of the relation module, the latter by He et al. (2015) for layers of ReLU."""
         meta = super().init(network, class_count, generator)
-        widths = [2 * meta["head.weight"].shape[1], *self.hidden, 1]
+        widths = [2 * self.linear_head().in_features, *self.hidden, 1]
         for i, (before, after) in enumerate(pairwise(widths)):
             meta[f"relation/{i}.weight"] = torch.randn(after, before, generator=generator) * math.sqrt(2 / before)
             meta[f"relation/{i}.bias"] = torch.zeros(after)

@@ -158,7 +158,8 @@ class MAML(Theirs):
 
     def learner(self, network: nn.Module) -> nn.Module:
         """learn2learn.algorithms.MAML."""
-        return learn2learn().algorithms.MAML(network, lr=self.inner_lr, first_order=self.first_order)
+        maml = learn2learn().algorithms.MAML
+        return maml(network, lr=self.inner_lr, first_order=self.first_order, allow_nograd=_has_frozen(network))
 
 
 class MetaSGD(Theirs):
@@ -171,6 +172,15 @@ class MetaSGD(Theirs):
     paper: ClassVar[str] = "Li, Zhou, Chen, Li (2017), Meta-SGD: Learning to Learn Quickly for Few-Shot Learning"
 
     inner_lr: PositiveFloat = Field(0.05, description="what the step sizes start from")
+
+    def check_network(self) -> None:
+        """Raises UserError where parameters are frozen, which learn2learn's Meta-SGD cannot follow."""
+        super().check_network()
+        if _has_frozen(self.network):
+            raise UserError(
+                "algorithm MetaSGD of learn2learn differentiates all parameters, and some of model "
+                f"{type(self.network).__name__} are frozen (requires_grad is False); metagap's own is meta-sgd"
+            )
 
     def learner(self, network: nn.Module) -> nn.Module:
         """learn2learn.algorithms.MetaSGD."""
@@ -206,6 +216,7 @@ class GBML(Theirs):
             lr=self.inner_lr,
             adapt_transform=self.adapt_transform,
             first_order=self.first_order,
+            allow_nograd=_has_frozen(network),
         )
 
 
@@ -275,6 +286,10 @@ def _makes_of_one(found: Any) -> bool:
     except TypeError:
         return False
     return True
+
+
+def _has_frozen(network: nn.Module) -> bool:
+    return not all(value.requires_grad for value in network.parameters())
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:

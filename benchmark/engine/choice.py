@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import logging
 import os
@@ -40,13 +41,34 @@ def choose(algorithm: Algorithm, meta: Params, episodes: Episode, *, engine: str
         log.info("engine: %s, since %s is not mappable", AS_WRITTEN, type(algorithm).__name__)
         return AS_WRITTEN
     candidates = list(_candidates(algorithm.network, episodes.support_x.device, engine))
-    if len(candidates) == 1:
-        plan = candidates[0]
-    else:
-        plan = _remembered(_key(algorithm.network, episodes, candidates), candidates, algorithm, meta, episodes)
+    devices = [episodes.support_x.device] if episodes.support_x.is_cuda else []
+    with torch.random.fork_rng(
+        devices
+    ):  # whether plans are timed or remembered makes no difference to what is computed
+        if len(candidates) == 1:
+            plan = candidates[0]
+        else:
+            plan = _remembered(_key(algorithm.network, episodes, candidates), candidates, algorithm, meta, episodes)
+        if plan.how == "vmap":
+            plan = _mapped(plan, algorithm, meta, episodes)
     if plan.form != "plain" and (others := unknown(algorithm.network, plan.form)):
         log.info("layers that form %s does not know stay as they are: %s", plan.form, ", ".join(others))
     return plan
+
+
+def _mapped(plan: Plan, algorithm: Algorithm, meta: Params, episodes: Episode) -> Plan:
+    """`plan`, or the same task by task where vmap cannot map this algorithm on this network."""
+    formed = in_form(algorithm, plan.form)
+
+    def both(meta: Params, episode: Episode) -> Any:
+        """What is mapped in training, and in evaluation."""
+        gradient = {} if algorithm.pooled else formed.meta_gradient(meta, episode)
+        fast = formed.adapt(meta, episode.support, min(1, formed.inner_steps))
+        return gradient, formed.predict(fast, episode.query_x)
+
+    step = TaskMap(both, plan._replace(run="eager"), network=formed.network)
+    step(meta, episodes.tasks(0, 2))
+    return plan._replace(how=step.plan.how)
 
 
 def for_compiling(plan: Plan, network: nn.Module, device: torch.device) -> Plan:
@@ -85,6 +107,8 @@ def _remembered(key: str, candidates: list[Plan], *probe: Any) -> Plan:
         return found
     timed = _milliseconds(candidates, *probe)
     best = min(timed, key=lambda plan: timed[plan])
+    if timed[best] == float("inf"):
+        return AS_WRITTEN
     log.info("engine: %s (%s)", best, ", ".join(f"{plan}: {ms:.3g} ms a task" for plan, ms in timed.items()))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,8 +135,17 @@ def _key(network: nn.Module, episodes: Episode, candidates: list[Plan]) -> str:
     device = episodes.support_x.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     shapes = [tuple(field.shape[1:]) for field in episodes]
-    facts = [torch.__version__, name, os.cpu_count(), repr(network), episodes.support_x.dtype, shapes, candidates]
+    model = [repr(network), _source(network), episodes.support_x.dtype, shapes]
+    facts = [torch.__version__, name, os.cpu_count(), *model, candidates]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+def _source(network: nn.Module) -> str:
+    """What a model's author wrote, which may change while its layers look the same."""
+    try:
+        return inspect.getsource(type(network))
+    except (OSError, TypeError):
+        return ""
 
 
 def _milliseconds(plans: list[Plan], algorithm: Algorithm, meta: Params, episodes: Episode) -> dict[Plan, float]:
@@ -124,7 +157,9 @@ def _milliseconds(plans: list[Plan], algorithm: Algorithm, meta: Params, episode
     weights = {name: value for name, value in meta.items() if name in names}
     network_only = FOMAML().bind(algorithm.network, algorithm.spec, algorithm.precision)
     steps = {
-        plan: TaskMap(in_form(network_only, plan.form).meta_gradient, plan._replace(run="traced"), mean=True)
+        plan: TaskMap(
+            in_form(network_only, plan.form).meta_gradient, plan._replace(run="traced"), mean=True, falls_back=False
+        )
         for plan in plans
     }
     best = dict.fromkeys(plans, float("inf"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,8 @@ from benchmark.engine.layers import in_form
 from benchmark.engine.mapping import TaskMap
 from benchmark.engine.plan import Plan, permitted
 from benchmark.tasks.episode import Episode, TaskSpec
+
+log = logging.getLogger("metagap")
 
 Scores = dict[str, Tensor]
 """support_loss, support_score, query_loss and query_score, each (episodes, steps recorded), float64 on the CPU."""
@@ -42,8 +45,8 @@ class Evaluation:
         """
         plan = permitted(plan, algorithm)
         self.algorithm, self.spec, self.steps = in_form(algorithm, plan.form), spec, steps
-        self.inductive, self.last_only = inductive, last_only
-        self.map = TaskMap(self._one_task, plan, cores=cores)
+        self.inductive, self.last_only, self._maps_queries = inductive, last_only, algorithm.mappable
+        self.map = TaskMap(self._one_task, plan, cores=cores, network=self.algorithm.network)
 
     def __call__(self, meta: Params, episodes: Episode, advance: Callable[[int], None] = lambda _: None) -> Scores:
         """The scores of these episodes; advance is told the number of episodes done, for a progress bar."""
@@ -75,9 +78,13 @@ class Evaluation:
             batch = x[None] if self.algorithm.joins_support else torch.cat([support_x, x[None]])
             return [output[-1] for output in self.algorithm.predict_path(path, batch)]
 
-        if not self.algorithm.mappable:
-            return [torch.stack(outputs) for outputs in zip(*map(predict, query_x), strict=True)]
-        return vmap(predict, randomness="different")(query_x)
+        if self._maps_queries:
+            try:
+                return vmap(predict, randomness="different")(query_x)
+            except Exception as error:
+                log.info("queries are predicted one by one (%s)", str(error).partition("\n")[0])
+                self._maps_queries = False
+        return [torch.stack(outputs) for outputs in zip(*map(predict, query_x), strict=True)]
 
 
 def evaluate(

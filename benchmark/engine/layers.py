@@ -6,7 +6,6 @@ the engine chooses one by timing (see `plan`). Layers that a form does not know 
 
 from __future__ import annotations
 
-import copy
 from typing import Any, Literal, get_args
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from benchmark.algorithms.base import Algorithm, Params
 from benchmark.engine.convolution import ChannelsLastConv, GemmConv
 from benchmark.engine.norm import BatchNorm
+from benchmark.models.making import copied
 from benchmark.models.parts import ShiftNorm2d
 
 Form = Literal["plain", "channels-last", "gemm"]
@@ -34,7 +34,7 @@ def formed(network: nn.Module, form: Form) -> nn.Module:
     """A copy of `network` in this form; its parameters keep their names and shapes."""
     if form == "plain":
         return network
-    network = copy.deepcopy(network)
+    network = copied(network)
     for module in network.modules():
         for known, replacement in _REPLACEMENTS[form].items():
             if type(module) is known and replacement.knows(module):

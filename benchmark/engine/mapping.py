@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import fx
+from torch import fx, nn
 from torch.func import vmap
 from torch.utils._pytree import tree_leaves, tree_map
 
 from benchmark.algorithms.base import Params
+from benchmark.engine.kernels import differentiable
 from benchmark.engine.layers import arranged
-from benchmark.engine.plan import Plan
+from benchmark.engine.plan import AS_WRITTEN, Plan
 from benchmark.engine.tracing import is_random, trace
 from benchmark.engine.workers import Run, WorkerError, workers
 from benchmark.errors import UserError
+from benchmark.models.layers_in_use import last_layer
 from benchmark.tasks.episode import Episode
 
 log = logging.getLogger("metagap")
@@ -37,10 +40,24 @@ class TaskMap:
     says so. Sums run over the pieces in their order, so that they do not depend on `cores`.
     """
 
-    def __init__(self, function: TaskFunction, plan: Plan, *, mean: bool = False, cores: int = 1):
-        """cores: for pieces side by side, a process on each; on a CPU, and only where they are traced."""
+    def __init__(
+        self,
+        function: TaskFunction,
+        plan: Plan,
+        *,
+        mean: bool = False,
+        cores: int = 1,
+        network: nn.Module | None = None,
+        falls_back: bool = True,
+    ):
+        """cores: for pieces side by side, a process on each; on a CPU, and only where they are traced.
+
+        network: what the function computes, so that the log can name the layer that vmap cannot map. falls_back:
+        whether tasks are then computed one by one.
+        """
         self.plan, self.cores = plan, cores
-        self._function, self._mean = function, mean
+        self._function, self._mean, self._network, self._run = function, mean, network, plan.run
+        self._falls_back = falls_back
         self._ready: dict[Any, TaskFunction] = {}
         self._runs: dict[Any, Run] = {}
         self._spent = 0.0
@@ -53,10 +70,13 @@ class TaskMap:
         while True:
             try:
                 return self._compute(meta, episodes, advance)
-            except RuntimeError as error:
-                if not _of_memory(error):
+            except Exception as error:
+                if _of_memory(error):
+                    self._halve(len(episodes.support_x), error)
+                elif self.plan.how == "vmap" and self._falls_back:
+                    self._unmap(meta, episodes, error)
+                else:
                     raise
-                self._halve(len(episodes.support_x), error)
 
     def _compute(self, meta: Params, episodes: Episode, advance: Callable[[int], None]) -> Any:
         started = time.monotonic()
@@ -113,11 +133,12 @@ class TaskMap:
 
     def piece(self, meta: Params, tasks: Episode) -> Any:
         """The results of one piece: stacked, or their sum."""
-        if self.plan.how == "loop":
-            result = self._function(meta, Episode(*(field[0] for field in tasks)))
-            return result if self._mean else tree_map(lambda leaf: leaf[None], result)
-        mapped = vmap(self._function, in_dims=(None, 0), randomness="different")(meta, tasks)
-        return tree_map(lambda leaf: leaf.sum(0), mapped) if self._mean else mapped
+        with differentiable():
+            if self.plan.how == "loop":
+                result = self._function(meta, Episode(*(field[0] for field in tasks)))
+                return result if self._mean else tree_map(lambda leaf: leaf[None], result)
+            mapped = vmap(self._function, in_dims=(None, 0), randomness="different")(meta, tasks)
+            return tree_map(lambda leaf: leaf.sum(0), mapped) if self._mean else mapped
 
     def _prepare(self, meta: Params, tasks: Episode) -> TaskFunction:
         """`piece` made ready for tensors of these shapes."""
@@ -125,7 +146,9 @@ class TaskMap:
             return self.piece
         key = tuple((leaf.shape, leaf.stride(), leaf.dtype, leaf.device) for leaf in tree_leaves((meta, tasks)))
         if key not in self._ready:
-            self._ready[key] = self._made_ready(meta, tasks)
+            devices = [tasks.support_x.device] if tasks.support_x.is_cuda else []
+            with torch.random.fork_rng(devices):  # the same numbers as of a function that was made ready before
+                self._ready[key] = self._made_ready(meta, tasks)
         return self._ready[key]
 
     def _made_ready(self, meta: Params, tasks: Episode) -> TaskFunction:
@@ -148,6 +171,23 @@ class TaskMap:
             log.warning("compilation failed, going on without it (%s: %s)", type(error).__name__, _first_line(error))
             self.plan = self.plan._replace(run="traced")
             return traced
+
+    def _unmap(self, meta: Params, episodes: Episode, error: Exception) -> None:
+        """Go on task by task after `vmap` failed; raises what a single task raises where that fails too."""
+        tasks = episodes.tasks(0, 1)
+        alone = TaskMap(self._function, AS_WRITTEN._replace(form=self.plan.form), mean=self._mean)
+        alone(meta, tasks)
+        with contextlib.suppress(Exception), last_layer(self._network) as layer, torch.no_grad():
+            self.piece(arranged(meta, self.plan.form), episodes.tasks(0, self.plan.chunk))
+        self.plan = self.plan._replace(how="loop", run=self._run)
+        self._ready.clear()
+        self._runs.clear()
+        log.warning(
+            "the engine computes task by task, for vmap cannot map %s%s (%s)",
+            "this network" if self._network is None else type(self._network).__name__,
+            layer.where(),
+            "it looks at values" if ".item()" in str(error) else _first_line(error).removeprefix("vmap: ")[:160],
+        )
 
     def _halve(self, tasks: int, error: BaseException) -> None:
         """Half as many tasks at once, after memory did not suffice."""

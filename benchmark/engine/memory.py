@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from torch import fx
 
 from benchmark.algorithms.base import Params
@@ -11,13 +13,20 @@ from benchmark.engine.tracing import peak_bytes, trace
 from benchmark.errors import UserError
 from benchmark.tasks.episode import Episode
 
+log = logging.getLogger("metagap")
+
 
 def within(budget: int, function: TaskFunction, meta: Params, episodes: Episode, plan: Plan) -> Plan:
     """`plan` with as many tasks at once as fit into `budget` bytes, by the traces of one and of two tasks.
 
     Raises UserError where one task does not fit. Where the function cannot be traced the plan stays as it is.
     """
-    one = peak_bytes(_traced(function, meta, episodes.tasks(0, 1), plan))
+    try:
+        one = peak_bytes(_traced(function, meta, episodes.tasks(0, 1), plan))
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        log.warning("--memory %s cannot be kept to, for what a task needs is not known (%s)", _text(budget), reason)
+        return plan
     if one > budget:
         raise UserError(f"--memory {_text(budget)} is too little: one task needs {_text(one)}")
     if plan.how == "loop" or len(episodes.support_x) < 2:

@@ -29,7 +29,8 @@ class OuterLoop:
         if algorithm.pooled:  # all there is in one piece
             plan = plan._replace(how="loop")
         plan = permitted(plan, algorithm)
-        self.map = TaskMap(in_form(algorithm, plan.form).meta_gradient, plan, mean=True, cores=cores)
+        formed = in_form(algorithm, plan.form)
+        self.map = TaskMap(formed.meta_gradient, plan, mean=True, cores=cores, network=formed.network)
         self._learned = {name: value for name, value in meta.items() if name != PROGRESS}
         parameters = list(self._learned.values())
         # What an algorithm learns beside the network has a name with "/", such as a relation module.

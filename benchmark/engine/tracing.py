@@ -2,16 +2,21 @@
 
 Functions of one task go through several layers of torch.func (a map over tasks, derivatives of derivatives) at every
 call, and for small networks that costs more than the arithmetic. A trace runs through them once and keeps the
-operations alone. It holds for inputs of the same shapes and types, and for functions that do not look at values.
+operations alone. It holds for inputs of the same shapes and types, and for functions that do not look at values. Those
+that do are refused, for a trace of them would be wrong for other values.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import torch
 from torch import Tensor, fx
 from torch.fx.experimental import proxy_tensor
@@ -34,9 +39,12 @@ def trace(function: Callable[[Any, Any], Any], first: Any, second: Any, *, share
     def called(first: Any, second: Any) -> Any:  # tracing looks at the signature, which a bound method hides
         return function(first, second)
 
-    with torch.no_grad(), mock.patch.object(proxy_tensor, "extract_val", _shape_of, create=True):
+    with torch.no_grad(), mock.patch.object(proxy_tensor, "extract_val", _shape_of, create=True), _values_hidden():
         module = proxy_tensor.make_fx(called)(first, second)
     graph = module.graph
+    for node in graph.nodes:
+        if _has_shape_by_values(node):
+            raise ValueError(f"the shape of what {node.target} gives depends on values")
     written = _written(graph)
     _drop_idle(graph, written)
     graph.eliminate_dead_code()
@@ -49,6 +57,39 @@ def trace(function: Callable[[Any, Any], Any], first: Any, second: Any, *, share
             module.graph = graph
     module.recompile()
     return module
+
+
+@contextmanager
+def _values_hidden() -> Iterator[None]:
+    """Refuses what would put a value of this moment into the trace: Python's and NumPy's view of a tensor, and their
+    random numbers."""
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise ValueError("it takes values out of tensors")
+
+    numbers = _numbers()
+    with contextlib.ExitStack() as patches:
+        for name in ("tolist", "numpy", "__array__"):
+            patches.enter_context(mock.patch.object(Tensor, name, refuse))
+        yield
+    if _numbers() != numbers:
+        raise ValueError("it draws random numbers outside of torch")
+
+
+def _numbers() -> tuple[Any, ...]:
+    """Where the streams of Python and NumPy are."""
+    _, keys, position, *_ = np.random.get_state()  # noqa: NPY002
+    return random.getstate(), keys.tobytes(), position
+
+
+def _has_shape_by_values(node: fx.Node) -> bool:
+    """Whether the number of results depends on values; of indexing that is so with a mask alone."""
+    if not isinstance(node.target, torch._ops.OpOverload) or torch.Tag.dynamic_output_shape not in node.target.tags:
+        return False
+    if node.target is not aten.index.Tensor:
+        return True
+    found = [index.meta.get("val") for index in node.args[1] if isinstance(index, fx.Node)]
+    return any(isinstance(value, Tensor) and value.dtype in (torch.bool, torch.uint8) for value in found)
 
 
 _extract_val = getattr(proxy_tensor, "extract_val", None)

@@ -16,6 +16,7 @@ from benchmark import results
 from benchmark.algorithms.base import Params
 from benchmark.engine.evaluate import Evaluation, null_loss, shuffled_support
 from benchmark.errors import UserError
+from benchmark.runner import randomness
 from benchmark.runner.overlap import overlap
 from benchmark.runner.receipts import digest_of, intact, write_receipt
 from benchmark.runner.workbench import Report, Workbench
@@ -35,8 +36,8 @@ def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -
     split's test episodes, which is the same for every cell that met the same ones; and `notes` on optional splits that
     were skipped because data are missing, and on data of which only a part is here, or is ever drawn.
     """
-    files, sha256, episodes = {}, {}, {}
-    notes = remarks(bench.cell.suite.source, bench.training_tasks, bench.training_spec, "Training")
+    files, sha256, episodes, notes = {}, {}, {}, [f"{note}." for note in bench.learner.notes]
+    notes += remarks(bench.cell.suite.source, bench.training_tasks, bench.training_spec, "Training")
     evaluations, weights = Evaluations(bench), digest_of(meta)
     for split in bench.cell.suite.test_splits:
         if split.optional and (fault := missing(split)):
@@ -169,6 +170,7 @@ def _score_draw(
     """One row per episode and inner step that is recorded."""
     bench, evaluation = evaluations.bench, evaluations.of(split, condition)
     spec, last = evaluation.spec, evaluation.steps
+    randomness.seed(bench.seed(split, f"forward passes, {condition}"))
     labels = torch.Generator().manual_seed(bench.seed(split, "shuffled"))
     frames = []
     for start in range(0, len(drawn), EPISODES_IN_MEMORY):

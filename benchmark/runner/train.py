@@ -17,6 +17,7 @@ from benchmark.engine.capture import Captured
 from benchmark.engine.evaluate import Evaluation
 from benchmark.engine.outer import OuterLoop
 from benchmark.engine.plan import Plan
+from benchmark.runner import randomness
 from benchmark.runner.workbench import Report, Workbench, log, seed_of
 from benchmark.tasks.sampling import Sampler
 
@@ -64,6 +65,7 @@ class _Training:
         # Training episodes are drawn on the device; a generator's stream depends on where it runs.
         seed = seed_of("training", bench.cell.seed)
         self.sampler = Sampler(bench.training_tasks, bench.training_spec, seed, bench.device)
+        randomness.seed(seed_of("forward passes", bench.cell.seed))
         self.curve: list[dict[str, float]] = []
         self.sums: dict[str, torch.Tensor] = {}
         self.best: dict[str, Any] = {"score": -float("inf"), "iteration": 0, "meta": _copy(bench.meta)}
@@ -72,6 +74,8 @@ class _Training:
             self.outer.load_state_dict(state["outer"])
             for generator, stream in zip(self.sampler.generators, state["sampler"], strict=True):
                 generator.set_state(stream.cpu())
+            if "randomness" in state:
+                randomness.restore(state["randomness"], bench.device)
             self.curve, self.sums, self.best = state["curve"], state["sums"], state["best"]
             self.started -= state["seconds"]
         self.iterate = Captured(self._iterate, self.sampler.generators) if bench.captures else self._iterate
@@ -134,6 +138,7 @@ class _Training:
             "finished": False,
             "outer": self.outer.state_dict(),
             "sampler": [generator.get_state() for generator in self.sampler.generators],
+            "randomness": randomness.state(self.bench.device),
             "curve": self.curve,
             "sums": self.sums,
             "best": self.best,

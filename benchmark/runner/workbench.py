@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from torch import nn
 
 from benchmark import registry
 from benchmark.algorithms.base import Algorithm, Params
@@ -17,7 +18,9 @@ from benchmark.engine.choice import choose, convolutional, for_compiling
 from benchmark.engine.layers import in_form
 from benchmark.engine.memory import within
 from benchmark.engine.plan import Plan, parse
-from benchmark.suite import Cell, Split, Suite, Task, Training, make_model, make_source
+from benchmark.models.making import for_test, make_model
+from benchmark.runner import randomness
+from benchmark.suite import Cell, Split, Suite, Task, Training, make_source
 from benchmark.tasks.episode import TaskSpec
 from benchmark.tasks.images import ImageBank, pixel_statistics
 from benchmark.tasks.sampling import Sampler
@@ -50,6 +53,43 @@ class Machine:
     checkpoint_seconds: float = 30
 
 
+@dataclass
+class Learner:
+    """A network and an algorithm in their states of training and of test, and the meta-parameters before training."""
+
+    network: nn.Module
+    network_at_test: nn.Module
+    algorithm: Algorithm
+    algorithm_at_test: Algorithm
+    meta: Params
+    notes: list[str]
+    """In what the network differs from what its author wrote."""
+
+    @classmethod
+    def of(cls, cell: Cell, x_shape: tuple[int, ...], class_count: int) -> Learner:
+        """That of a cell, seeded, on the CPU. Raises UserError where network and algorithm do not go together."""
+        suite = cell.suite
+        randomness.seed(cell.seed)
+        made = make_model(suite.model, x_shape, suite.task.ways)
+        make = registry.load("algorithm", cell.algorithm)
+        algorithm = make(**cell.hyperparameters)
+        bound = algorithm.bind(made.network, training_spec(suite.task, cell.training))
+        bound.check_network()
+        generator = torch.Generator().manual_seed(seed_of("meta-parameters", cell.seed))
+        meta = bound.init(made.network, class_count, generator)
+        frozen = {name for name, value in made.network.named_parameters() if not value.requires_grad}
+        meta = {name: value for name, value in meta.items() if name not in frozen}  # whatever a plugin's init says
+        at_test = make(**cell.hyperparameters | cell.evaluation.settings)
+        return cls(made.network, for_test(made.network), algorithm, at_test, meta, made.notes)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Move everything there, in place."""
+        self.meta = {name: value.to(device, dtype) for name, value in self.meta.items()}
+        for network in (self.network, self.network_at_test):
+            network.to(device)
+            network.double() if dtype == torch.float64 else network.float()  # complex buffers stay complex
+
+
 class Workbench:
     """A cell's network, algorithm and training tasks, seeded, and its meta-parameters before meta-training."""
 
@@ -67,14 +107,25 @@ class Workbench:
             self.training_tasks = self.training_tasks.normalised(*self._normalisation)
         self.training_spec = training_spec(suite.task, cell.training)
 
-        torch.manual_seed(cell.seed)
-        self.network = make_model(suite.model, self.training_tasks.x_shape, suite.task.ways)
-        make = registry.load("algorithm", cell.algorithm)
-        self.algorithm: Algorithm = make(**cell.hyperparameters)
-        self.algorithm_at_test: Algorithm = make(**cell.hyperparameters | cell.evaluation.settings)
-        generator = torch.Generator().manual_seed(seed_of("meta-parameters", cell.seed))
-        meta = self.bind(self.training_spec).init(self.network, self.training_tasks.class_count, generator)
-        self.meta: Params = {name: value.to(self.device, self.dtype) for name, value in meta.items()}
+        self.learner = Learner.of(cell, self.training_tasks.x_shape, self.training_tasks.class_count)
+        self.learner.to(self.device, self.dtype)
+        for note in self.learner.notes:
+            log.warning(note)
+
+    @property
+    def network(self) -> nn.Module:
+        """As it is in meta-training."""
+        return self.learner.network
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """As it is in meta-training, not bound."""
+        return self.learner.algorithm
+
+    @property
+    def meta(self) -> Params:
+        """The meta-parameters."""
+        return self.learner.meta
 
     @cached_property
     def plan(self) -> Plan:
@@ -119,7 +170,9 @@ class Workbench:
     def bind(self, spec: TaskSpec, *, test: bool = False) -> Algorithm:
         """The algorithm with the network, for tasks of this form; test: with its settings for evaluation."""
         precision = torch.bfloat16 if self.cell.training.precision == "bfloat16" else None
-        return (self.algorithm_at_test if test else self.algorithm).bind(self.network, spec, precision)
+        if test:
+            return self.learner.algorithm_at_test.bind(self.learner.network_at_test, spec, precision)
+        return self.algorithm.bind(self.network, spec, precision)
 
     def tasks(self, source: dict[str, Any], part: Part) -> Any:
         """The tasks of a part of a source, on the device, with pixels scaled as those of the training images."""
@@ -143,7 +196,9 @@ class Workbench:
     def is_transductive(self) -> bool:
         """Whether predictions depend on the batch that they are made in: by the algorithm, or by the network."""
         norms = torch.nn.BatchNorm1d | torch.nn.BatchNorm2d | torch.nn.BatchNorm3d
-        return self.algorithm.transductive or any(isinstance(module, norms) for module in self.network.modules())
+        return self.algorithm.transductive or any(
+            isinstance(module, norms) and module.running_mean is None for module in self.network.modules()
+        )
 
 
 def spec_of(task: Task) -> TaskSpec:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from benchmark.algorithms.base import Algorithm, Params
 from benchmark.algorithms.maml import FOMAML, MAML
 from benchmark.algorithms.reptile import Reptile
-from benchmark.suite import make_model
+from benchmark.models.making import make_model
 from benchmark.tasks.episode import Episode, TaskSpec
 from benchmark.tasks.functions import Sinusoid
 from benchmark.tasks.source import Part
@@ -95,7 +95,7 @@ class Case:
     ) -> Case:
         """The same weights and episodes for everybody; with `tasks`, the first so many episodes."""
         torch.manual_seed(0)
-        network = make_model(workload.model, workload.x_shape, workload.spec.ways).to(device, dtype)
+        network = make_model(workload.model, workload.x_shape, workload.spec.ways).network.to(device, dtype)
         count = workload.timed(device)
         episodes = _episodes(workload, count).tasks(0, min(tasks or count, count)).to(device, dtype)
         return cls(workload, algorithm, network, episodes)
