@@ -168,6 +168,7 @@ def run(
     """Meta-train and evaluate what is missing of a suite, then print scores and gaps and write the report."""
     from benchmark.launch import check, devices, run_cells
     from benchmark.results import differences, read, write_own
+    from benchmark.runner.cell import is_done
     from benchmark.suite import expand, variation
 
     _use_data(data)
@@ -181,8 +182,9 @@ def run(
     changed = variation(cells[0], written)
     page = out / chosen.name / "variants" / changed if changed else out / chosen.name
     _check_room(results / chosen.name, page)
-    for note in check(cells):
-        console.print(f"Note: {note}", markup=False)
+    if pending := [cell for cell in cells if not is_done(cell, results)]:
+        for note in check(pending):
+            console.print(f"Note: {note}", markup=False)
     with _interruptible():
         failed = run_cells(cells, results, workers, machine, console, verbose)
     with _failing(failed):

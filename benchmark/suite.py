@@ -283,6 +283,8 @@ class Suite(Section):
         names = [split.name for split in value]
         if twice := [name for i, name in enumerate(names) if name in names[:i]]:
             raise ValueError(f"two splits are called '{twice[0]}'")
+        if "average" in names:
+            raise ValueError("a split is called 'average', which is what tables call the mean over domains")
         if len([split for split in value if split.role == "meta-val"]) > 1:
             raise ValueError("more than one split has the role meta-val; allowed: none or one")
         if all(split.role == "meta-val" for split in value):

@@ -184,6 +184,7 @@ def test_bad_input_is_refused_with_its_place(write, old, new, message):
         ("seeds = [0, 1]", f"seeds = [{2**63 - 1}, {2**63}]", r"toml' is not valid|seeds\.1"),
         ('"new"', '"  "', r"key 'splits\.1\.name' = '  ': a name has no slash"),
         ('"new"', '".."', r"key 'splits\.1\.name' = '\.\.': a name has"),
+        ('"new"', '"average"', r"a split is called 'average', which is what tables call the mean"),
         ('"new"', '"a/b"', r"key 'splits\.1\.name' = 'a/b': a name has"),
         ('"new"', '"a\\u0000b"', r"key 'splits\.1\.name'.*no control character"),
         ("[algorithms.slow]", '[algorithms."../slow"]', r"'\.\./slow.*a name has no slash"),
