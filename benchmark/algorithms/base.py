@@ -25,6 +25,10 @@ PROGRESS = "progress"
 """A meta-parameter of this name, () in [0, 1], is not optimized: the engine keeps it at the share of meta-training that
 is done, for what changes in its course."""
 
+CARRIED = "carried/"
+"""Meta-parameters whose names begin so are not optimized: they are handed on from meta-batch to meta-batch and into the
+test. In place of their gradient `meta_gradient` gives what one task adds to them; the engine adds up what all do."""
+
 
 class Algorithm(BaseModel):
     """A meta-learner. Its fields are its hyper-parameters, with the defaults of its paper.

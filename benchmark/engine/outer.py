@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmark.algorithms.base import PROGRESS, Algorithm, Params
+from benchmark.algorithms.base import CARRIED, PROGRESS, Algorithm, Params
 from benchmark.engine.layers import in_form
 from benchmark.engine.mapping import TaskMap
 from benchmark.engine.plan import Plan, permitted
@@ -31,7 +31,8 @@ class OuterLoop:
         plan = permitted(plan, algorithm)
         formed = in_form(algorithm, plan.form)
         self.map = TaskMap(formed.meta_gradient, plan, mean=True, cores=cores, network=formed.network)
-        self._learned = {name: value for name, value in meta.items() if name != PROGRESS}
+        self._carried = {name: value for name, value in meta.items() if name.startswith(CARRIED)}
+        self._learned = {name: value for name, value in meta.items() if name not in (PROGRESS, *self._carried)}
         parameters = list(self._learned.values())
         # What an algorithm learns beside the network has a name with "/", such as a relation module.
         groups = groupby(sorted(self._learned, key=_part), key=_part)
@@ -79,6 +80,8 @@ class OuterLoop:
             for part in self._parts:
                 torch.nn.utils.clip_grad_norm_(part, self.training.clip_norm)
         self._optimizer.step()
+        for name, value in self._carried.items():
+            value.add_(gradient[name], alpha=len(episodes.support_x))  # of the mean over tasks
         return metrics
 
     def gradient(self, episodes: Episode) -> tuple[Params, dict[str, Tensor]]:

@@ -23,7 +23,8 @@ class Conv4(nn.Module):
     of each of the four. slope: that of a leaky ReLU below zero; 0 is ReLU. norm_scale: whether batch norm has a scale
     beside its shift; norm_eps: what it adds to the variance. The MAML authors' code has no scale, and 0.001. head_std:
     the head's weights are drawn from a normal distribution of this standard deviation, as that code does for Omniglot
-    with 1; by default as the others (Glorot and Bengio 2010).
+    with 1; by default as the others (Glorot and Bengio 2010). flatten: with strides, what remains is flattened, too.
+    round_up: pooling keeps the last row and column of an odd number. Both are what Reptile's authors have.
     """
 
     def __init__(
@@ -36,6 +37,8 @@ class Conv4(nn.Module):
         norm_scale: bool = True,
         norm_eps: Annotated[float, Gt(0)] = 1e-5,
         head_std: Annotated[float, Gt(0)] | None = None,
+        flatten: bool = False,
+        round_up: bool = False,
     ):
         super().__init__()
         channels, height, width = image_shape("conv4", x_shape)
@@ -51,12 +54,13 @@ class Conv4(nn.Module):
             ]
             # ReLU after the pooling is the same as before it, on a quarter of the values; leaky ReLU too.
             activation = nn.LeakyReLU(slope) if slope else nn.ReLU()
-            modules += [nn.MaxPool2d(2), activation] if pooling == "max" else [activation]
+            modules += [nn.MaxPool2d(2, ceil_mode=round_up), activation] if pooling == "max" else [activation]
             channels = after
-        if pooling == "stride":
+        if pooling == "stride" and not flatten:
             modules.append(nn.AdaptiveAvgPool2d(1))
         self.features = nn.Sequential(*modules, nn.Flatten())
-        self.head = nn.Linear(channels * (1 if pooling == "stride" else (height // 16) * (width // 16)), outputs)
+        high, wide = (-(-side // 16) if pooling == "stride" or round_up else side // 16 for side in (height, width))
+        self.head = nn.Linear(channels * (1 if pooling == "stride" and not flatten else high * wide), outputs)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.xavier_uniform_(module.weight)

@@ -47,6 +47,21 @@ def test_parameters_of_the_papers_sizes():
     assert count(Conv4((3, 84, 84), 5, 32, "max")) == 27 * 32 + 3 * 9 * 32 * 32 + 4 * 2 * 32 + 25 * 32 * 5 + 5
 
 
+@pytest.mark.parametrize(("size", "positions"), [(84, 36), (28, 4), (32, 4), (17, 4)])
+def test_positions_of_the_network_of_reptiles_authors(size, positions):
+    for options in ({"pooling": "max", "round_up": True}, {"flatten": True}):
+        network = Conv4((1, size, size), 2, 3, **options)
+        assert network.head.in_features == 3 * positions
+        assert network(torch.zeros(2, 1, size, size)).shape == (2, 2)
+
+
+def test_the_head_can_start_wider():
+    torch.manual_seed(0)
+    heads = [Conv4((1, 28, 28), 20, head_std=std).head.weight.detach() for std in (None, 1.0)]
+    assert float(heads[0].abs().max()) < 0.3
+    assert float(heads[1].std()) == pytest.approx(1.0, abs=0.05)
+
+
 def test_inputs_that_do_not_fit_are_refused():
     with pytest.raises(UserError, match="needs images"):
         Conv4((5,), 3)
