@@ -55,6 +55,7 @@ def fetch(remote: Remote, folder: Path, title: str) -> None:
     place = folder / remote.path
     part = place.with_name(f"{place.name}.part")
     lock = cache_folder() / "locks" / f"{hashlib.sha256(str(place.resolve()).encode()).hexdigest()[:16]}.lock"
+    made = not place.parent.exists()
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -68,8 +69,9 @@ def fetch(remote: Remote, folder: Path, title: str) -> None:
     except OSError as error:
         raise UserError(f"{title}: '{place}' cannot be written: {error.strerror or error}{_kept(part)}") from None
     finally:
-        with suppress(OSError):  # a folder that was made for nothing
-            place.parent.rmdir()
+        if made:
+            with suppress(OSError):  # it is not empty, so it was not made for nothing
+                place.parent.rmdir()
 
 
 def _transfer(remote: Remote, part: Path, title: str) -> str:

@@ -239,6 +239,18 @@ def test_a_server_that_does_not_answer(server, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_empty_folder_of_the_users_stays(server, tmp_path):
+    server.status = 404
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with pytest.raises(UserError):
+        fetch(Remote("top.bin", server.address), folder, "set")
+    assert folder.is_dir()
+    with pytest.raises(UserError):
+        fetch(Remote("new/top.bin", server.address), folder, "set")
+    assert list(folder.iterdir()) == []
+
+
 def test_a_mirror_is_asked_where_the_first_address_fails(server, tmp_path):
     nobody = Remote("set.zip", "http://127.0.0.1:9/set.zip", md5(CONTENT), (server.address,))
     fetch(nobody, tmp_path, "Set")
