@@ -138,7 +138,11 @@ def shortened(name: str, steps: int, episodes: int) -> list[Cell]:
     path = SUITES.folder / f"{name}.toml"
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     table["seeds"] = [0]
-    table["splits"] = [s for s in table["splits"] if "source" not in s or s["role"] == "in-distribution"]
+    table["splits"] = [
+        {key: value for key, value in split.items() if key != "episodes"}
+        for split in table["splits"]
+        if "source" not in split or split["role"] == "in-distribution"
+    ]
     table["training"] |= {"meta_batch": 2, "validations": 1, "validation_episodes": 2}
     table["evaluation"] |= {"episodes": episodes, "diagnostic_episodes": 2}
     for entry in table["algorithms"].values():
