@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,16 @@ from benchmark.tasks.source import ImageSource
 
 
 class Noise(ImageSource):
-    """Noise."""
+    """Noise, another one for every seed."""
 
     licence = citation = "none"
+    seed: int = 0
 
     def stamp(self):
-        return "noise"
+        return f"noise {self.seed}"
 
     def read(self):
-        images = np.random.default_rng(0).integers(0, 256, (4000, 16, 16), dtype=np.uint8)
+        images = np.random.default_rng(self.seed).integers(0, 256, (4000, 16, 16), dtype=np.uint8)
         return images, np.repeat(np.arange(100), 40), [f"class {i}" for i in range(100)]
 
     def parts(self, bank):
@@ -61,7 +63,7 @@ def tiny(tmp_path: Path):
         if table["name"] == "sinusoid":
             return table
         kept = {key: value for key, value in table.items() if key in ("channels", "rotations", "normalise")}
-        return {"name": f"{noise}:Noise", "image_size": 16, **kept, **more}
+        return {"name": f"{noise}:Noise", "image_size": 16, "seed": zlib.crc32(table["name"].encode()), **kept, **more}
 
     def reduced(table: dict[str, Any], **limits: int) -> dict[str, Any]:
         return table | {key: min(table[key], limit) for key, limit in limits.items() if key in table}

@@ -98,7 +98,6 @@ BROKEN = [
         "NaN in 'head.bias', 1 of 1 values: adapt after 1 steps on regression with mlp",
     ),
     (broken.WrongDerivative, "derivative", "meta_gradient is first order, and nothing says so"),
-    (broken.CannotBeMapped, "engine paths", "meta_gradient by the engine path 'vmap' on regression"),
     (broken.AnotherPath, "adaptation path", "after 1 of 3 steps adapt_path predicts other than adapt"),
     (broken.AnotherPrediction, "adaptation path", "after 0 of 3 steps predict_path gives other than predict"),
     (broken.CannotBeSaved, "save and load", "saving and loading on"),
@@ -115,6 +114,12 @@ def test_what_is_broken_is_caught_by_name(cls, examination, text):
     finding = only(cls, examination) if examination != "contract" else findings(cls, until=examination)[examination]
     assert finding.outcome == "failed", finding
     assert text in finding.text
+
+
+def test_what_cannot_be_mapped_is_noted():
+    finding = only(broken.CannotBeMapped, "engine paths")
+    assert finding.outcome == "noted", finding
+    assert "since it looks at values" in finding.text
 
 
 PLACES = "predictions go by the place of a query"
