@@ -231,7 +231,7 @@ class _Progress:
 
     def __enter__(self) -> _Progress:
         self._bars.__enter__()
-        self._overall = self._bars.add_task(f"{self._total} cells", total=self._total)
+        self._overall = self._bars.add_task("cells", total=self._total, brief=True)
         return self
 
     def __exit__(self, *error: Any) -> None:

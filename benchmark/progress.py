@@ -30,7 +30,8 @@ class Rate(ProgressColumn):
 
 class Bars(Progress):
     """rich's bars, which vanish when the job ends. Without a terminal each visible bar is a line of text instead,
-    with the time of day: soon after the start, and every 30 s from then on.
+    with the time of day: soon after the start, and every 30 s from then on. The field `brief` of a task leaves out its
+    rate and the time left there, which a few cells do not give.
     """
 
     def __init__(self, *columns: ProgressColumn, console: Console, hidden: bool = False, **options: Any):
@@ -59,7 +60,8 @@ class Bars(Progress):
                     self.console.print(self._line(task), markup=False, soft_wrap=True)
 
     def _line(self, task: Task) -> str:
-        told = [(column, column(task)) for column in self.columns if not isinstance(column, BarColumn)]
+        hidden = (BarColumn, Rate, TimeLeft) if task.fields.get("brief") else BarColumn
+        told = [(column, column(task)) for column in self.columns if not isinstance(column, hidden)]
         texts = [
             f"{text.plain.strip()}{' left' if isinstance(column, TimeLeft) else ''}"
             for column, text in told

@@ -38,6 +38,14 @@ def test_a_short_job_says_nothing_in_a_log():
     assert log.getvalue() == ""
 
 
+def test_what_is_too_few_for_a_rate_is_only_counted(quick):
+    log = io.StringIO()
+    with progress.bars(Console(file=log)) as bars:
+        bars.advance(bars.add_task("cells", total=3, brief=True))
+        time.sleep(0.05)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d cells, 1/3", log.getvalue().splitlines()[0])
+
+
 def test_finished_and_hidden_jobs_say_nothing(quick):
     log = io.StringIO()
     with progress.bars(Console(file=log)) as bars:

@@ -1,4 +1,4 @@
-"""Which of two algorithms generalizes better, by how much, and whether the data can tell."""
+"""Which of two algorithms generalizes better, by how much, and is the difference significant?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The leader table: each algorithm at home, away and on the way, and which of them the data can tell apart."""
+"""The leader table: each algorithm at home, away and on the way, and which of them differ significantly."""
 
 from __future__ import annotations
 

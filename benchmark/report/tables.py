@@ -221,7 +221,7 @@ def scores(frames: Frames, condition: str = "standard", statistic: str | None = 
         name=f"scores-{statistic}" if frames.measure.log else "scores",
         caption=f"{frames.measure.heading}: {STATISTICS[statistic]} at the headline inner step, "
         f"with the {frames.interval}. "
-        "Bold: the best of each column, whether or not the data can tell it from the next.",
+        "Bold: the best of each column, significantly better than the next or not.",
         frame=frame.rename(columns=labels),
         groups={labels[name]: role for name, role in groups.items()},
         best=frozenset(best),
@@ -316,7 +316,7 @@ def divergence(frames: Frames) -> Table | None:
 
 
 def comparisons(frames: Frames) -> Table | None:
-    """Pairs by test splits: the paired difference, in bold where the data can tell; None without pairs."""
+    """Pairs by test splits: the paired difference, in bold where it is significant; None without pairs."""
     table = frames.headline_pairs()
     table = table[table["role"].isin(("in-distribution", "cross-domain"))]
     if table.empty:

@@ -1,4 +1,4 @@
-"""The paragraph at the top of the page: who is best, what new domains cost, and whether the data can tell."""
+"""The paragraph at the top of the page: who is best, what new domains cost, and what is significant."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def _cross_domain(frames: Frames) -> list[Phrase]:
     if len(frames.algorithms) > 1:
         count = "none" if not told else "each" if len(told) == len(winners) else f"{len(told)}"
         of = f"On {count} of the {len(winners)}" if len(winners) > 1 else ("There" if told else "Not even there")
-        phrases.append((f". {of} can the data tell the best from every other algorithm. ", False))
+        is_best = "the best is" if told else "is the best"
+        phrases.append((f". {of} {is_best} significantly better than every other algorithm. ", False))
     else:
         phrases.append((". ", False))
     return phrases + _domain_gap(frames, names)
@@ -147,15 +148,15 @@ def _told(frames: Frames, split: str, best: str) -> str:
     if not told and not untold:
         return ""
     if not untold:
-        return f"The data can tell it from every other algorithm ({basis})."
+        return f"It is significantly better than every other algorithm ({basis})."
     if not told:
         others = f"any of the {len(untold)} others" if len(untold) > NAMED else _listed(untold, "or")
-        return f"The data cannot tell it from {others} ({basis})."
+        return f"It is not significantly better than {others} ({basis})."
     which, others = (
         f"{len(names)} others" if len(names) > NAMED else _listed(names, word)
         for names, word in ((told, "and"), (untold, "or"))
     )
-    return f"The data can tell it from {which}, but not from {others} ({basis})."
+    return f"It is significantly better than {which}, but not than {others} ({basis})."
 
 
 def _listed(parts: list[str], word: str = "and") -> str:

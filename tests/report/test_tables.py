@@ -233,7 +233,7 @@ def test_verdict_names_the_best_and_what_cannot_be_told(frames):
     text = verdict.plain(verdict.verdict(frames["classification"]))
     assert "maml has the highest accuracy" in text and "95% interval over 3 seeds" in text
     assert "domain gap" in text and "percentage points" in text
-    assert "The data can" in text
+    assert "significantly better than" in text
     text = verdict.plain(verdict.verdict(frames["regression"]))
     assert "lowest MSE" in text and "diverged" in text
 
@@ -245,13 +245,13 @@ def test_verdict_counts_many_algorithms_and_says_what_few_seeds_cannot_tell():
     count = len(names) * (len(names) - 1) // 2
     untold = replace(frames, pairs=pairs.assign(verdict="cannot tell"))
     text = verdict.plain(verdict.verdict(untold))
-    assert "The data cannot tell it from any of the 7 others" in text
+    assert "It is not significantly better than any of the 7 others" in text
     assert f"Corrected for {count} pairs, a difference has to reach p < 0.002" in text
     best = frames.headline_scores().query("role == 'in-distribution'").set_index("algorithm")["score"].idxmax()
     with_scratch = (pairs["a"] == "scratch") | (pairs["b"] == "scratch")
     told = pairs.assign(verdict=np.where(with_scratch, "cannot tell", f"{best} better"))
     text = verdict.plain(verdict.verdict(replace(frames, pairs=told)))
-    assert "The data can tell it from 6 others, but not from scratch" in text
+    assert "It is significantly better than 6 others, but not than scratch" in text
     assert "Corrected for" not in text
 
 
