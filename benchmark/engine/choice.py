@@ -108,7 +108,7 @@ def _remembered(key: str, candidates: list[Plan], *probe: Any) -> Plan:
     timed = _milliseconds(candidates, *probe)
     best = min(timed, key=lambda plan: timed[plan])
     if timed[best] == float("inf"):
-        return AS_WRITTEN
+        return candidates[0]  # what it cannot do is told where it is tried next
     log.info("engine: %s (%s)", best, ", ".join(f"{plan}: {ms:.3g} ms a task" for plan, ms in timed.items()))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
