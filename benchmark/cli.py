@@ -35,14 +35,15 @@ app.add_typer(data_app, name="data")
 def _completed(what: str) -> Any:
     """For the shell's completion: the names of this kind that begin as what was typed."""
 
-    def names(incomplete: str) -> list[str]:
+    def complete(incomplete: str) -> list[str]:
         from benchmark.files import SUITES, TABLES
         from benchmark.registry import names
 
-        found = {"suite": SUITES.names, "table": TABLES.names}.get(what, lambda: names(what))()  # type: ignore[arg-type]
+        written = {"suite": SUITES, "table": TABLES}
+        found = written[what].names() if what in written else names(what)  # type: ignore[arg-type]
         return [name for name in found if name.startswith(incomplete)]
 
-    return names
+    return complete
 
 
 SuiteName = Annotated[

@@ -42,9 +42,8 @@ def choose(algorithm: Algorithm, meta: Params, episodes: Episode, *, engine: str
         return AS_WRITTEN
     candidates = list(_candidates(algorithm.network, episodes.support_x.device, engine))
     devices = [episodes.support_x.device] if episodes.support_x.is_cuda else []
-    with torch.random.fork_rng(
-        devices
-    ):  # whether plans are timed or remembered makes no difference to what is computed
+    # Whether plans are timed or remembered makes no difference to the random numbers of what is computed.
+    with torch.random.fork_rng(devices):
         if len(candidates) == 1:
             plan = candidates[0]
         else:
