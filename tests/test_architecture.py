@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "benchmark"
+PACKAGE = Path(__file__).parents[1] / "benchmark" / "metagap"
 
 # Each layer may import from the layers below it (and from itself).
 TRAINING = [
@@ -33,17 +33,15 @@ ANYWHERE = {"errors", "files", "memory", "progress", "registry", ""}
 
 
 def imports_of(path: Path) -> set[str]:
-    """The second parts of all imports from this package: `benchmark.tasks.images` counts as `tasks`."""
+    """The second parts of all imports from this package: `metagap.tasks.images` counts as `tasks`."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            names = [
-                f"{node.module}.{alias.name}" if node.module == "benchmark" else node.module for alias in node.names
-            ]
-        found |= {name.split(".")[1] for name in names if name and name.startswith("benchmark.")}
+            names = [f"{node.module}.{alias.name}" if node.module == "metagap" else node.module for alias in node.names]
+        found |= {name.split(".")[1] for name in names if name and name.startswith("metagap.")}
     return found - {"__version__"}
 
 
@@ -73,7 +71,7 @@ def test_imports_run_downwards(path):
 
 @pytest.mark.parametrize(
     "module",
-    ["benchmark.results", "benchmark.analysis.comparisons", "benchmark.report.page", "benchmark.reproduce.reading"],
+    ["metagap.results", "metagap.analysis.comparisons", "metagap.report.page", "metagap.reproduce.reading"],
 )
 def test_analysis_needs_no_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'learn2learn' in sys.modules)"
@@ -84,7 +82,7 @@ def test_help_needs_neither_torch_nor_pandas():
     code = """
 import sys
 sys.argv = ["metagap", "--help"]
-from benchmark.cli import main
+from metagap.cli import main
 try:
     main()
 except SystemExit:
@@ -110,6 +108,6 @@ def test_other_libraries_are_imported_where_they_are_compared_with_and_nowhere_e
 
 
 def test_other_libraries_are_not_imported_unasked():
-    modules = "benchmark.speed.command, benchmark.bridges.learners, benchmark.bridges.tasksets"
+    modules = "metagap.speed.command, metagap.bridges.learners, metagap.bridges.tasksets"
     code = f"import sys, {modules}; sys.exit(bool({{'learn2learn', 'higher', 'jax'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

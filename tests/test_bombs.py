@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from benchmark import memory
-from benchmark.errors import UserError
-from benchmark.results.files import DamagedError, read_arrays
-from benchmark.tasks.sources import UserImages
-from benchmark.tasks.sources.archives import gunzipped, opened
+from metagap import memory
+from metagap.errors import UserError
+from metagap.results.files import DamagedError, read_arrays
+from metagap.tasks.sources import UserImages
+from metagap.tasks.sources.archives import gunzipped, opened
 
 ZEROS = bytes(2**20)
 
@@ -24,7 +23,7 @@ ZEROS = bytes(2**20)
 def small(monkeypatch):
     """Bombs of megabytes will do."""
     monkeypatch.setattr(memory, "FREE", 2**18)
-    monkeypatch.setattr("benchmark.tasks.sources.archives.FREE", 2**18)
+    monkeypatch.setattr("metagap.tasks.sources.archives.FREE", 2**18)
 
 
 def npz(path: Path, **arrays: np.ndarray) -> Path:

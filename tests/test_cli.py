@@ -12,10 +12,9 @@ from pathlib import Path
 
 import pytest
 import torch
-
-from benchmark import results
-from benchmark.cli import main
-from benchmark.suite import expand, load_suite
+from metagap import results
+from metagap.cli import main
+from metagap.suite import expand, load_suite
 
 TINY = """
 title = "Tiny"
@@ -88,7 +87,7 @@ role = "in-distribution"
 @pytest.fixture
 def metagap(tmp_path: Path):
     def metagap(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from benchmark.cli import main; main()", *arguments]
+        command = [sys.executable, "-c", "from metagap.cli import main; main()", *arguments]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
 
     (tmp_path / "tiny.toml").write_text(TINY)
@@ -140,7 +139,7 @@ def test_run_report_and_compare(metagap, tmp_path):
 
 def test_only_some_cells_and_a_plugin(metagap, tmp_path):
     (tmp_path / "mine.py").write_text(
-        '"""Mine."""\nfrom benchmark.algorithms.maml import MAML\n\n\nclass Mine(MAML):\n    """Mine."""\n'
+        '"""Mine."""\nfrom metagap.algorithms.maml import MAML\n\n\nclass Mine(MAML):\n    """Mine."""\n'
         "    inner_lr: float = 0.2\n"
     )
     done = metagap("run", "tiny.toml", "-a", "./mine.py:Mine", "-a", "scratch", "--seed", "3", "--iterations", "2")
@@ -218,7 +217,7 @@ def test_show(here, name):
 
 def test_a_plugin_that_fails_in_the_middle_stops_nobody_else(metagap, tmp_path):
     (tmp_path / "bad.py").write_text(
-        "import os, pathlib, signal\nfrom benchmark.algorithms.maml import MAML\n\n\nclass Bad(MAML):\n"
+        "import os, pathlib, signal\nfrom metagap.algorithms.maml import MAML\n\n\nclass Bad(MAML):\n"
         "    def adapt_path(self, meta, support, steps):\n        raise ValueError('no idea')\n\n\n"
         "class Killed(MAML):\n    def adapt_path(self, meta, support, steps):\n        file = pathlib.Path('once')\n"
         "        if not file.exists():\n            file.touch()\n            os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -281,7 +280,7 @@ def wait_for(checkpoint: Path, process: subprocess.Popen[str] | subprocess.Popen
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 def test_interrupted_it_says_how_to_go_on(metagap, tmp_path):
     cell = expand(load_suite(str(tmp_path / "waves.toml")))[0]
-    command = [sys.executable, "-c", "from benchmark.cli import main; main()", "run", "waves.toml"]
+    command = [sys.executable, "-c", "from metagap.cli import main; main()", "run", "waves.toml"]
     process = subprocess.Popen(
         [*command, "--checkpoint-every", "0.01"],
         cwd=tmp_path,
@@ -301,7 +300,7 @@ def test_interrupted_it_says_how_to_go_on(metagap, tmp_path):
 def test_killed_in_the_middle_it_goes_on_and_ends_with_the_same_bits(metagap, tmp_path):
     cell = expand(load_suite(str(tmp_path / "waves.toml")))[0]
     arguments = ["run", "waves.toml", "--results", "parts", "--checkpoint-every", "0.01"]
-    command = [sys.executable, "-c", "from benchmark.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from metagap.cli import main; main()", *arguments]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     checkpoint = cell.folder(tmp_path / "parts") / "checkpoint.pt"
     wait_for(checkpoint, process)
@@ -324,7 +323,7 @@ def test_killed_in_the_middle_it_goes_on_and_ends_with_the_same_bits(metagap, tm
 
 
 def test_a_fault_of_metagap_is_one_line_and_a_file(here, monkeypatch):
-    monkeypatch.setattr("benchmark.listing.listing", lambda what: 1 / 0)
+    monkeypatch.setattr("metagap.listing.listing", lambda what: 1 / 0)
     code, _, errors = here("list", "suites")
     assert code == 1
     line, path = errors.strip(), Path(errors.strip().rpartition(" ")[2])

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from metagap import results
+from metagap.launch import check
+from metagap.runner.cell import is_done, run_cell
+from metagap.runner.workbench import Machine
+from metagap.suite import Cell, expand, load_suite
+from metagap.tasks.sources import UserImages
 from PIL import Image
-
-from benchmark import results
-from benchmark.launch import check
-from benchmark.runner.cell import is_done, run_cell
-from benchmark.runner.workbench import Machine
-from benchmark.suite import Cell, expand, load_suite
-from benchmark.tasks.sources import UserImages
 
 CPU = Machine(torch.device("cpu"), engine="loop plain eager")
 
@@ -154,8 +153,8 @@ def test_what_was_digested_is_not_read_again(mine, monkeypatch):
 
 PLUGIN = '''
 import numpy as np, torch
-from benchmark.tasks.images import ImageBank
-from benchmark.tasks.source import Source
+from metagap.tasks.images import ImageBank
+from metagap.tasks.source import Source
 
 class Mine(Source):
     """Patterns from a file."""

@@ -6,11 +6,10 @@ from typing import Annotated, Literal
 
 import pytest
 from annotated_types import Ge, Gt, Lt
-
-from benchmark import registry
-from benchmark.files import SUITES, TABLES
-from benchmark.inspection import _allowed, describe
-from benchmark.listing import listing, text
+from metagap import registry
+from metagap.files import SUITES, TABLES
+from metagap.inspection import _allowed, describe
+from metagap.listing import listing, text
 
 
 @pytest.mark.parametrize("name", registry.names("algorithm"))
@@ -48,7 +47,7 @@ def test_types_and_ranges(annotation, kind, allowed):
 def test_what_a_file_defines_is_shown_as_what_it_is(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(
-        "from benchmark.algorithms.maml import MAML\nfrom benchmark.models.mlp import MLP\n\n\n"
+        "from metagap.algorithms.maml import MAML\nfrom metagap.models.mlp import MLP\n\n\n"
         "class Mine(MAML):\n    pass\n\n\nclass Net(MLP):\n    pass\n\n\n"
         "def tasks(ways, examples, share: float = 0.25):\n    pass\n"
     )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from benchmark import memory
-from benchmark.errors import UserError
+from metagap import memory
+from metagap.errors import UserError
 
 
 def test_more_than_the_machine_has_is_refused():

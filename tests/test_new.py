@@ -9,12 +9,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
-
-from benchmark import results
-from benchmark.checking.examine import EXAMINATIONS
-from benchmark.cli import main
-from benchmark.errors import UserError
-from benchmark.skeleton.project import new_algorithm
+from metagap import results
+from metagap.checking.examine import EXAMINATIONS
+from metagap.cli import main
+from metagap.errors import UserError
+from metagap.skeleton.project import new_algorithm
 
 FILES = ["README.md", "mine.py", "pyproject.toml", "test_mine.py"]
 
@@ -53,7 +52,7 @@ SHORT = [
 
 
 def metagap(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from benchmark.cli import main; main()", *arguments]
+    command = [sys.executable, "-c", "from metagap.cli import main; main()", *arguments]
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, check=False, timeout=300, env=os.environ | environment
     )
@@ -166,7 +165,7 @@ role = "in-distribution"
         ("maml", "there is an algorithm 'maml' already"),
         ("ma_ml", "there is an algorithm 'maml' already"),
         ("random", "there is a Python module of this name already"),
-        ("benchmark", "there is a Python module of this name already"),
+        ("metagap", "there is a Python module of this name already"),
         ("field", "its class would be called Field, as another"),
         ("gradient_learner", "its class would be called GradientLearner, as another"),
     ],
@@ -230,9 +229,7 @@ def test_errors_are_one_message_and_code_2(tmp_path, monkeypatch, capsys, argume
 
 
 def test_check_exits_with_1_where_something_is_wrong(tmp_path, monkeypatch, capsys):
-    (tmp_path / "half.py").write_text(
-        "from benchmark.algorithms.base import Algorithm\n\n\nclass Half(Algorithm): ...\n"
-    )
+    (tmp_path / "half.py").write_text("from metagap.algorithms.base import Algorithm\n\n\nclass Half(Algorithm): ...\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["metagap", "check", "half.py:Half"])
     with pytest.raises(SystemExit) as end:

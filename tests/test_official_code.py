@@ -7,14 +7,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from metagap import registry
+from metagap.models.making import make_model
+from metagap.suite import Training
+from metagap.tasks.sources import Omniglot
 
-import benchmark
-from benchmark import registry
-from benchmark.models.making import make_model
-from benchmark.suite import Training
-from benchmark.tasks.sources import Omniglot
-
-PAGE = Path(benchmark.__path__[0]) / "docs" / "official-code.md"
+PAGE = Path(__file__).parents[1] / "benchmark" / "docs" / "official-code.md"
 ROW = re.compile(r"^\| *(?P<names>(?:`[\w-]+`[, ]*)*)\| (?P<code>.*?) \| (?P<aspect>.*?) \| (?P<ours>.*) \|$")
 
 

@@ -10,9 +10,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-
-from benchmark.errors import UserError
-from benchmark.pool import Failure, Tell, run
+from metagap.errors import UserError
+from metagap.pool import Failure, Tell, run
 
 
 def start(fails: bool, tell: Tell) -> None:

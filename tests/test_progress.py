@@ -7,9 +7,8 @@ import re
 import time
 
 import pytest
+from metagap import progress
 from rich.console import Console
-
-from benchmark import progress
 
 
 @pytest.fixture

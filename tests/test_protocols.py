@@ -9,19 +9,18 @@ from typing import Any
 
 import pytest
 import torch
-
-from benchmark import results
-from benchmark.files import SUITES
-from benchmark.launch import check
-from benchmark.report import tables
-from benchmark.report.frames import Frames
-from benchmark.runner.cell import run_cell
-from benchmark.runner.workbench import Machine
-from benchmark.suite import Cell, expand, load_suite, resolve
+from metagap import results
+from metagap.files import SUITES
+from metagap.launch import check
+from metagap.report import tables
+from metagap.report.frames import Frames
+from metagap.runner.cell import run_cell
+from metagap.runner.workbench import Machine
+from metagap.suite import Cell, expand, load_suite, resolve
 
 NOISE = '''"""A hundred classes of noise, in parts like those of mini-ImageNet."""
 import numpy as np
-from benchmark.tasks.source import ImageSource
+from metagap.tasks.source import ImageSource
 
 
 class Noise(ImageSource):

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from metagap.cli import app
+from metagap.engine.mapping import TaskMap
+from metagap.engine.plan import Plan
+from metagap.models.mlp import MLP
+from metagap.registry import load
+from metagap.suite import expand, load_suite
+from metagap.tasks.episode import Episode, TaskSpec
+from metagap.tasks.source import Part
 from torch.utils.data import TensorDataset
-
-from benchmark.cli import app
-from benchmark.engine.mapping import TaskMap
-from benchmark.engine.plan import Plan
-from benchmark.models.mlp import MLP
-from benchmark.registry import load
-from benchmark.suite import expand, load_suite
-from benchmark.tasks.episode import Episode, TaskSpec
-from benchmark.tasks.source import Part
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text(encoding="utf-8")

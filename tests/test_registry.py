@@ -10,14 +10,13 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
-
-from benchmark import registry
-from benchmark.cli import main
-from benchmark.errors import UserError
+from metagap import registry
+from metagap.cli import main
+from metagap.errors import UserError
 
 GOOD = '''"""A plugin."""
-from benchmark.algorithms.base import Algorithm
-from benchmark.algorithms.maml import MAML
+from metagap.algorithms.base import Algorithm
+from metagap.algorithms.maml import MAML
 
 
 class Good(MAML):
@@ -94,7 +93,7 @@ def test_an_edited_plugin_is_another_algorithm(site):
         ("stormier:Good", GOOD, "cannot be imported: ModuleNotFoundError"),
         ("stormy:Half", GOOD, "does not implement adapt"),
         ("stormy", GOOD, "is not a class but module"),
-        ("stormy:Good", "class Good: ...", "does not derive from benchmark.algorithms.base.Algorithm"),
+        ("stormy:Good", "class Good: ...", "does not derive from metagap.algorithms.base.Algorithm"),
     ],
 )
 def test_what_is_wrong_is_said_and_harms_nobody_else(site, monkeypatch, capsys, value, code, said):
@@ -122,7 +121,7 @@ def test_a_name_that_two_packages_claim_is_nobodys(site):
 
 def test_a_built_in_name_stays_built_in(site, monkeypatch, capsys):
     package(site, "pirate", {"maml": "pirate:Good"})
-    assert registry.load("algorithm", "maml").__module__ == "benchmark.algorithms.maml"
+    assert registry.load("algorithm", "maml").__module__ == "metagap.algorithms.maml"
     said = (
         "algorithm 'maml' of pirate (pirate:Good) is not used, for metagap has one of that name; it needs another name"
     )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-
-from benchmark import results
-from benchmark.launch import check
-from benchmark.runner.cell import run_cell
-from benchmark.runner.workbench import Machine
-from benchmark.suite import expand, load_suite
+from metagap import results
+from metagap.launch import check
+from metagap.runner.cell import run_cell
+from metagap.runner.workbench import Machine
+from metagap.suite import expand, load_suite
 
 SUITE = """
 title = "Own images"

@@ -10,17 +10,16 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
+from metagap import results
+from metagap.engine.plan import Plan
+from metagap.errors import UserError
+from metagap.launch import error_of, run_cells
+from metagap.runner import workbench
+from metagap.runner.cell import is_done, run_cell
+from metagap.runner.score import Evaluations, conditions
+from metagap.runner.workbench import Machine, Workbench
+from metagap.suite import Cell, expand, load_suite, with_algorithms, with_seeds
 from rich.console import Console
-
-from benchmark import results
-from benchmark.engine.plan import Plan
-from benchmark.errors import UserError
-from benchmark.launch import error_of, run_cells
-from benchmark.runner import workbench
-from benchmark.runner.cell import is_done, run_cell
-from benchmark.runner.score import Evaluations, conditions
-from benchmark.runner.workbench import Machine, Workbench
-from benchmark.suite import Cell, expand, load_suite, with_algorithms, with_seeds
 
 IMAGES = """
 title = "Tiny images"
@@ -155,7 +154,7 @@ PLUGIN = '''"""Knows the order in which sources give their queries, and predicts
 import torch
 from pydantic import Field
 
-from benchmark.algorithms.maml import FOMAML
+from metagap.algorithms.maml import FOMAML
 
 
 class KnowsTheOrder(FOMAML):

@@ -8,10 +8,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
-
-from benchmark.errors import UserError
-from benchmark.files import SUITES
-from benchmark.suite import (
+from metagap.errors import UserError
+from metagap.files import SUITES
+from metagap.suite import (
     expand,
     load_suite,
     resolve,
@@ -350,7 +349,7 @@ def test_algorithms_are_chosen_by_label_name_or_file(write, tmp_path):
     assert list(with_algorithms(suite, ["slow"]).algorithms) == ["slow"]
     assert expand(with_algorithms(suite, ["fomaml"]))[0].hyperparameters["first_order"] is True
     plugin = tmp_path / "mine.py"
-    plugin.write_text("from benchmark.algorithms.maml import MAML\nclass Mine(MAML):\n    beta: float = 2.0\n")
+    plugin.write_text("from metagap.algorithms.maml import MAML\nclass Mine(MAML):\n    beta: float = 2.0\n")
     cell = expand(with_algorithms(suite, [f"{plugin}:Mine"]))[0]
     assert (cell.label, cell.hyperparameters["beta"]) == ("mine", 2.0)
     with pytest.raises(UserError, match=r"unknown algorithm 'mammal'; did you mean 'maml'\?.*or path/to/file"):
@@ -401,7 +400,7 @@ def test_plugins_of_the_same_name_have_labels_of_their_own(write, tmp_path):
     for name in ("one", "two", "sub/one"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / f"{name}.py").write_text(
-            "from benchmark.algorithms.maml import MAML\n\n\nclass Mine(MAML):\n    pass\n\n\nclass Reptile(MAML):\n"
+            "from metagap.algorithms.maml import MAML\n\n\nclass Mine(MAML):\n    pass\n\n\nclass Reptile(MAML):\n"
             "    pass\n"
         )
     one, two, sub = (f"{tmp_path}/{name}.py:Mine" for name in ("one", "two", "sub/one"))

@@ -7,27 +7,26 @@ import copy
 import numpy as np
 import pytest
 import torch
+from metagap.algorithms.anil import ANIL
+from metagap.algorithms.base import PROGRESS
+from metagap.algorithms.boil import BOIL
+from metagap.algorithms.cavia import BIAS, CAVIA, CONTEXT, MAP, modulated_layer
+from metagap.algorithms.imaml import IMAML, conjugate_gradient
+from metagap.algorithms.maml import FOMAML, MAML
+from metagap.algorithms.maml_plus_plus import MAMLPlusPlus
+from metagap.algorithms.meta_sgd import MetaSGD
+from metagap.algorithms.proto_maml import ProtoMAML
+from metagap.engine.evaluate import evaluate
+from metagap.engine.layers import in_form
+from metagap.engine.mapping import TaskMap
+from metagap.engine.plan import Plan, parse
+from metagap.errors import UserError
+from metagap.models.conv4 import Conv4
+from metagap.models.mlp import MLP
+from metagap.tasks.episode import Episode, TaskSpec
 from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
-
-from benchmark.algorithms.anil import ANIL
-from benchmark.algorithms.base import PROGRESS
-from benchmark.algorithms.boil import BOIL
-from benchmark.algorithms.cavia import BIAS, CAVIA, CONTEXT, MAP, modulated_layer
-from benchmark.algorithms.imaml import IMAML, conjugate_gradient
-from benchmark.algorithms.maml import FOMAML, MAML
-from benchmark.algorithms.maml_plus_plus import MAMLPlusPlus
-from benchmark.algorithms.meta_sgd import MetaSGD
-from benchmark.algorithms.proto_maml import ProtoMAML
-from benchmark.engine.evaluate import evaluate
-from benchmark.engine.layers import in_form
-from benchmark.engine.mapping import TaskMap
-from benchmark.engine.plan import Plan, parse
-from benchmark.errors import UserError
-from benchmark.models.conv4 import Conv4
-from benchmark.models.mlp import MLP
-from benchmark.tasks.episode import Episode, TaskSpec
 
 LOOP = Plan("loop")
 PLANS = ["vmap", "vmap traced", "loop channels-last traced recompute"]

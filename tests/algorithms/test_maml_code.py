@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+from metagap import registry
+from metagap.algorithms.base import GradientLearner
+from metagap.algorithms.maml import FOMAML, MAML
+from metagap.engine.layers import in_form
+from metagap.engine.mapping import TaskMap
+from metagap.engine.plan import Plan, parse
+from metagap.models.conv4 import Conv4
+from metagap.models.mlp import MLP
+from metagap.tasks.episode import Episode, TaskSpec
 from torch import nn
 from torch.nn import functional as F
-
-from benchmark import registry
-from benchmark.algorithms.base import GradientLearner
-from benchmark.algorithms.maml import FOMAML, MAML
-from benchmark.engine.layers import in_form
-from benchmark.engine.mapping import TaskMap
-from benchmark.engine.plan import Plan, parse
-from benchmark.models.conv4 import Conv4
-from benchmark.models.mlp import MLP
-from benchmark.tasks.episode import Episode, TaskSpec
 
 SPEC = TaskSpec("classification", 3, 2, 4)
 LR = 0.3

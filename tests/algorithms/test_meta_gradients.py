@@ -6,20 +6,19 @@ import copy
 
 import pytest
 import torch
+from metagap.algorithms.controls import Pretrain, Scratch
+from metagap.algorithms.maml import FOMAML, MAML
+from metagap.algorithms.reptile import Reptile
+from metagap.engine.layers import in_form
+from metagap.engine.mapping import TaskMap
+from metagap.engine.outer import OuterLoop
+from metagap.engine.plan import Plan, parse
+from metagap.models.conv4 import Conv4
+from metagap.models.mlp import MLP
+from metagap.suite import Training
+from metagap.tasks.episode import Episode, TaskSpec
 from torch import nn
 from torch.nn import functional as F
-
-from benchmark.algorithms.controls import Pretrain, Scratch
-from benchmark.algorithms.maml import FOMAML, MAML
-from benchmark.algorithms.reptile import Reptile
-from benchmark.engine.layers import in_form
-from benchmark.engine.mapping import TaskMap
-from benchmark.engine.outer import OuterLoop
-from benchmark.engine.plan import Plan, parse
-from benchmark.models.conv4 import Conv4
-from benchmark.models.mlp import MLP
-from benchmark.suite import Training
-from benchmark.tasks.episode import Episode, TaskSpec
 
 l2l = pytest.importorskip("learn2learn")
 

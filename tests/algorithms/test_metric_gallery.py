@@ -7,25 +7,24 @@ import copy
 import numpy as np
 import pytest
 import torch
+from metagap.algorithms.baseline import Baseline, BaselinePlusPlus
+from metagap.algorithms.matching import MatchingNet
+from metagap.algorithms.protonet import ProtoNet
+from metagap.algorithms.r2d2 import R2D2
+from metagap.algorithms.relation import RelationNet
+from metagap.engine.evaluate import evaluate
+from metagap.engine.layers import in_form
+from metagap.engine.mapping import TaskMap
+from metagap.engine.outer import OuterLoop
+from metagap.engine.plan import Plan, parse
+from metagap.errors import UserError
+from metagap.models.conv4 import Conv4
+from metagap.models.mlp import MLP
+from metagap.suite import Training
+from metagap.tasks.episode import Episode, Support, TaskSpec
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torch.nn import functional as F
-
-from benchmark.algorithms.baseline import Baseline, BaselinePlusPlus
-from benchmark.algorithms.matching import MatchingNet
-from benchmark.algorithms.protonet import ProtoNet
-from benchmark.algorithms.r2d2 import R2D2
-from benchmark.algorithms.relation import RelationNet
-from benchmark.engine.evaluate import evaluate
-from benchmark.engine.layers import in_form
-from benchmark.engine.mapping import TaskMap
-from benchmark.engine.outer import OuterLoop
-from benchmark.engine.plan import Plan, parse
-from benchmark.errors import UserError
-from benchmark.models.conv4 import Conv4
-from benchmark.models.mlp import MLP
-from benchmark.suite import Training
-from benchmark.tasks.episode import Episode, Support, TaskSpec
 
 IMAGES = TaskSpec("classification", 3, 2, 2)
 CLASSES = 5

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
+from metagap import registry
+from metagap.engine.evaluate import evaluate
+from metagap.engine.mapping import TaskMap
+from metagap.engine.outer import OuterLoop
+from metagap.engine.plan import Plan
+from metagap.errors import UserError
+from metagap.suite import Training
+from metagap.tasks.episode import Episode, TaskSpec
 from torch import nn
-
-from benchmark import registry
-from benchmark.engine.evaluate import evaluate
-from benchmark.engine.mapping import TaskMap
-from benchmark.engine.outer import OuterLoop
-from benchmark.engine.plan import Plan
-from benchmark.errors import UserError
-from benchmark.suite import Training
-from benchmark.tasks.episode import Episode, TaskSpec
 
 SPEC = TaskSpec("classification", 3, 1, 2)
 

@@ -6,16 +6,15 @@ import copy
 
 import pytest
 import torch
+from metagap.algorithms.reptile import Reptile, shuffles
+from metagap.engine.mapping import TaskMap
+from metagap.engine.outer import OuterLoop
+from metagap.engine.plan import Plan, parse
+from metagap.models.conv4 import Conv4
+from metagap.suite import Training
+from metagap.tasks.episode import Episode, TaskSpec
 from scipy import stats
 from torch.nn import functional as F
-
-from benchmark.algorithms.reptile import Reptile, shuffles
-from benchmark.engine.mapping import TaskMap
-from benchmark.engine.outer import OuterLoop
-from benchmark.engine.plan import Plan, parse
-from benchmark.models.conv4 import Conv4
-from benchmark.suite import Training
-from benchmark.tasks.episode import Episode, TaskSpec
 
 SPEC = TaskSpec("classification", 3, 2, 1)
 

@@ -8,7 +8,7 @@ import pytest
 
 
 class Bench:
-    """Collects grids of scores and hands them out as an object with the fields of `benchmark.results.Results`."""
+    """Collects grids of scores and hands them out as an object with the fields of `metagap.results.Results`."""
 
     def __init__(self, kind="classification", ways=5, shots=1, steps=None):
         ways = ways if kind == "classification" else 1

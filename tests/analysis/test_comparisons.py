@@ -3,9 +3,7 @@ from itertools import permutations
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
-
-from benchmark.analysis.comparisons import (
+from metagap.analysis.comparisons import (
     COLUMNS,
     all_pairs,
     compare,
@@ -13,8 +11,9 @@ from benchmark.analysis.comparisons import (
     over_suites,
     probability_of_improvement,
 )
-from benchmark.analysis.intervals import Estimate, hierarchical_bootstrap
-from benchmark.errors import UserError
+from metagap.analysis.intervals import Estimate, hierarchical_bootstrap
+from metagap.errors import UserError
+from scipy import stats
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 import numpy as np
 import pandas as pd
-
-from benchmark.analysis.divergence import diverged, worst_if_nan
+from metagap.analysis.divergence import diverged, worst_if_nan
 
 
 def table(losses, null=2.0, **columns):

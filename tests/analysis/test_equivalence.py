@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import stats
-
-from benchmark.analysis.equivalence import (
+from metagap.analysis.equivalence import (
     AGREES,
     CANNOT_TELL,
     DIFFERS,
@@ -18,7 +16,8 @@ from benchmark.analysis.equivalence import (
     p_value,
     power,
 )
-from benchmark.analysis.intervals import Estimate, Term, crossed_estimate, episodes_estimate
+from metagap.analysis.intervals import Estimate, Term, crossed_estimate, episodes_estimate
+from scipy import stats
 
 REPETITIONS = 1000
 

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-
-from benchmark.analysis.grids import Grids, pair
+from metagap.analysis.grids import Grids, pair
 
 
 @pytest.fixture

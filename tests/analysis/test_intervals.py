@@ -2,9 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
-
-from benchmark.analysis.intervals import (
+from metagap.analysis.intervals import (
     STATISTICS,
     Estimate,
     Interval,
@@ -19,6 +17,7 @@ from benchmark.analysis.intervals import (
     seeds_estimate,
     summarise,
 )
+from scipy import stats
 
 
 def iqm(values, axis=-1):

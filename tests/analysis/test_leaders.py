@@ -2,11 +2,10 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-
-from benchmark.analysis.comparisons import all_pairs
-from benchmark.analysis.gaps import gap_table
-from benchmark.analysis.leaders import leader_table, letters
-from benchmark.analysis.scores import score_table
+from metagap.analysis.comparisons import all_pairs
+from metagap.analysis.gaps import gap_table
+from metagap.analysis.leaders import leader_table, letters
+from metagap.analysis.scores import score_table
 
 
 def test_letters_by_hand():

@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
+from metagap.analysis.equivalence import Margin
+from metagap.analysis.grids import Grids
+from metagap.analysis.intervals import Term, crossed_estimate
+from metagap.analysis.reproduction import COLUMNS, beside, published_table
 from scipy import stats
-
-from benchmark.analysis.equivalence import Margin
-from benchmark.analysis.grids import Grids
-from benchmark.analysis.intervals import Term, crossed_estimate
-from benchmark.analysis.reproduction import COLUMNS, beside, published_table
 
 
 def entry(**changes):

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
+from metagap.analysis import intervals
+from metagap.analysis.scores import RUN_COLUMNS, SCORE_COLUMNS, STEP_COLUMNS, run_table, score_table, step_table
 from scipy import stats
-
-from benchmark.analysis import intervals
-from benchmark.analysis.scores import RUN_COLUMNS, SCORE_COLUMNS, STEP_COLUMNS, run_table, score_table, step_table
 
 
 def t_interval(values):

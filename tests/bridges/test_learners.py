@@ -9,23 +9,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from metagap import registry
+from metagap.algorithms.anil import ANIL
+from metagap.algorithms.maml import FOMAML, MAML
+from metagap.algorithms.meta_sgd import MetaSGD
+from metagap.bridges import learners
+from metagap.engine.choice import choose
+from metagap.engine.evaluate import evaluate
+from metagap.engine.mapping import TaskMap
+from metagap.engine.outer import OuterLoop
+from metagap.engine.plan import Plan, parse
+from metagap.errors import UserError
+from metagap.models.mlp import MLP
+from metagap.suite import Training
+from metagap.tasks.episode import Episode, TaskSpec
 from torch import nn
 from torch.nn import functional as F
-
-from benchmark import registry
-from benchmark.algorithms.anil import ANIL
-from benchmark.algorithms.maml import FOMAML, MAML
-from benchmark.algorithms.meta_sgd import MetaSGD
-from benchmark.bridges import learners
-from benchmark.engine.choice import choose
-from benchmark.engine.evaluate import evaluate
-from benchmark.engine.mapping import TaskMap
-from benchmark.engine.outer import OuterLoop
-from benchmark.engine.plan import Plan, parse
-from benchmark.errors import UserError
-from benchmark.models.mlp import MLP
-from benchmark.suite import Training
-from benchmark.tasks.episode import Episode, TaskSpec
 
 LOOP = Plan("loop")
 SPEC = TaskSpec("classification", 3, 2, 2)
@@ -258,7 +257,7 @@ def test_keyword_arguments_are_hyperparameters(mine):
         ("OtherClone", "clone() gives a module with '0.features.0.weight', which the learner that was cloned does not"),
         ("clashing", "'clashing' has an argument 'inner_steps', which means something else for an algorithm"),
         ("for_tasks", "algorithm '{mine}:for_tasks' is not a class but function"),
-        ("Neither", "does not derive from benchmark.algorithms.base.Algorithm"),
+        ("Neither", "does not derive from metagap.algorithms.base.Algorithm"),
     ],
 )
 def test_what_is_no_learner_is_said(mine, name, said):

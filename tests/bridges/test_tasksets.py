@@ -9,16 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-
-from benchmark import registry
-from benchmark.errors import UserError
-from benchmark.launch import check
-from benchmark.report.figures import sample_images
-from benchmark.runner.cell import is_done, run_cell
-from benchmark.runner.workbench import Machine
-from benchmark.suite import expand, load_suite
-from benchmark.tasks.episode import TaskSpec
-from benchmark.tasks.source import Part
+from metagap import registry
+from metagap.errors import UserError
+from metagap.launch import check
+from metagap.report.figures import sample_images
+from metagap.runner.cell import is_done, run_cell
+from metagap.runner.workbench import Machine
+from metagap.suite import expand, load_suite
+from metagap.tasks.episode import TaskSpec
+from metagap.tasks.source import Part
 
 # Every pixel of an image is its row in the data set, whose class is row // 8: 12 for training, 4 for each other part.
 FILE = '''"""Tasksets of a data set in memory."""

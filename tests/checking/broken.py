@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
+from metagap.algorithms.anil import ANIL
+from metagap.algorithms.base import Algorithm, GradientLearner, score
+from metagap.algorithms.maml import MAML
+from metagap.errors import UserError
 from pydantic import Field
 from torch import Tensor, nn
 from torch.func import grad, grad_and_value
-
-from benchmark.algorithms.anil import ANIL
-from benchmark.algorithms.base import Algorithm, GradientLearner, score
-from benchmark.algorithms.maml import MAML
-from benchmark.errors import UserError
 
 SEEN: dict[str, Tensor] = {}
 

@@ -7,12 +7,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
+from metagap.algorithms.base import Algorithm, GradientLearner, Params, score
+from metagap.algorithms.maml import FOMAML, MAML
+from metagap.algorithms.protonet import ProtoNet
 from torch import Tensor, nn
 from torch.func import grad, grad_and_value
-
-from benchmark.algorithms.base import Algorithm, GradientLearner, Params, score
-from benchmark.algorithms.maml import FOMAML, MAML
-from benchmark.algorithms.protonet import ProtoNet
 
 # By the places of the queries.
 

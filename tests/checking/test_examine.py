@@ -8,18 +8,17 @@ from collections.abc import Iterator
 import broken
 import leaking
 import pytest
-
-from benchmark.algorithms.controls import Pretrain, Scratch
-from benchmark.algorithms.maml import FOMAML, MAML
-from benchmark.algorithms.reptile import Reptile
-from benchmark.checking import examine as checking
-from benchmark.checking import learning
-from benchmark.checking.cases import KINDS, Subject, case
-from benchmark.checking.examine import EXAMINATIONS, examine
-from benchmark.checking.findings import Fault, Finding
-from benchmark.checking.settings import make
-from benchmark.engine.plan import Plan
-from benchmark.errors import UserError
+from metagap.algorithms.controls import Pretrain, Scratch
+from metagap.algorithms.maml import FOMAML, MAML
+from metagap.algorithms.reptile import Reptile
+from metagap.checking import examine as checking
+from metagap.checking import learning
+from metagap.checking.cases import KINDS, Subject, case
+from metagap.checking.examine import EXAMINATIONS, examine
+from metagap.checking.findings import Fault, Finding
+from metagap.checking.settings import make
+from metagap.engine.plan import Plan
+from metagap.errors import UserError
 
 
 def findings(cls: type, *changes: str, until: str = "") -> dict[str, Finding]:
@@ -105,7 +104,7 @@ BROKEN = [
     (broken.NoAdapt, "contract", "the class does not implement adapt"),
     (broken.TakesTooLittle, "contract", "adapt cannot be called as adapt(meta, support, steps)"),
     (broken.Crashes, "shapes", "fails with ValueError: no idea (broken.py, line"),
-    (broken.NotEvenOne, "contract", "does not derive from benchmark.algorithms.base.Algorithm"),
+    (broken.NotEvenOne, "contract", "does not derive from metagap.algorithms.base.Algorithm"),
 ]
 
 
@@ -256,7 +255,7 @@ def test_of_the_project_in_this_folder(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"there is no pyproject\.toml here"):
         checking.find(None)
     (tmp_path / "pyproject.toml").write_text('[project.entry-points."metagap.algorithms"]\nmine = "mine:Mine"\n')
-    code = '"""Mine."""\nfrom benchmark.algorithms.maml import MAML\n\n\nclass Mine(MAML):\n    """Mine."""\n'
+    code = '"""Mine."""\nfrom metagap.algorithms.maml import MAML\n\n\nclass Mine(MAML):\n    """Mine."""\n'
     (tmp_path / "mine.py").write_text(code)
     assert checking.find(None).__name__ == "Mine"
     assert checking.find("mine.py").__name__ == "Mine"

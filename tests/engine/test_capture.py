@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from metagap.engine import capture
+from metagap.engine.capture import WARM_UP, Captured
+from metagap.engine.outer import OuterLoop
+from metagap.engine.plan import parse
+from metagap.runner.train import _Training
+from metagap.runner.workbench import Machine, Workbench
+from metagap.suite import expand, load_suite, with_algorithms, with_iterations
 from torch.utils._python_dispatch import TorchDispatchMode
-
-from benchmark.engine import capture
-from benchmark.engine.capture import WARM_UP, Captured
-from benchmark.engine.outer import OuterLoop
-from benchmark.engine.plan import parse
-from benchmark.runner.train import _Training
-from benchmark.runner.workbench import Machine, Workbench
-from benchmark.suite import expand, load_suite, with_algorithms, with_iterations
 
 WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim", "item", "equal", "is_nonzero"}
 

@@ -6,15 +6,14 @@ import logging
 
 import pytest
 import torch
-
-from benchmark.algorithms.maml import MAML
-from benchmark.engine import choice
-from benchmark.engine.choice import choose
-from benchmark.engine.plan import Plan, parse
-from benchmark.errors import UserError
-from benchmark.models.conv4 import Conv4
-from benchmark.models.mlp import MLP
-from benchmark.tasks.episode import Episode, TaskSpec
+from metagap.algorithms.maml import MAML
+from metagap.engine import choice
+from metagap.engine.choice import choose
+from metagap.engine.plan import Plan, parse
+from metagap.errors import UserError
+from metagap.models.conv4 import Conv4
+from metagap.models.mlp import MLP
+from metagap.tasks.episode import Episode, TaskSpec
 
 
 @pytest.fixture(autouse=True)

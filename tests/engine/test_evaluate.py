@@ -6,17 +6,16 @@ import math
 
 import pytest
 import torch
+from metagap.algorithms.anil import ANIL
+from metagap.algorithms.base import score
+from metagap.algorithms.baseline import Baseline
+from metagap.algorithms.maml import MAML
+from metagap.algorithms.protonet import ProtoNet
+from metagap.engine.evaluate import evaluate, null_loss, shuffled_support
+from metagap.engine.plan import Plan, parse
+from metagap.models.conv4 import Conv4
+from metagap.tasks.episode import Episode, TaskSpec
 from torch.nn import functional as F
-
-from benchmark.algorithms.anil import ANIL
-from benchmark.algorithms.base import score
-from benchmark.algorithms.baseline import Baseline
-from benchmark.algorithms.maml import MAML
-from benchmark.algorithms.protonet import ProtoNet
-from benchmark.engine.evaluate import evaluate, null_loss, shuffled_support
-from benchmark.engine.plan import Plan, parse
-from benchmark.models.conv4 import Conv4
-from benchmark.tasks.episode import Episode, TaskSpec
 
 SPEC = TaskSpec("classification", 3, 1, 2)
 VMAP, LOOP = Plan("vmap", chunk=2), Plan("loop")

@@ -7,23 +7,22 @@ from functools import cache
 
 import pytest
 import torch
+from metagap.algorithms.base import GradientLearner
+from metagap.algorithms.maml import FOMAML, MAML
+from metagap.algorithms.reptile import Reptile
+from metagap.engine import mapping
+from metagap.engine.layers import in_form, unknown
+from metagap.engine.mapping import TaskMap
+from metagap.engine.memory import parse_bytes, peak_bytes, within
+from metagap.engine.outer import OuterLoop
+from metagap.engine.plan import Plan, parse
+from metagap.engine.tracing import trace
+from metagap.engine.workers import Workers
+from metagap.errors import UserError
+from metagap.models.conv4 import Conv4
+from metagap.suite import Training
+from metagap.tasks.episode import Episode, TaskSpec
 from torch import nn
-
-from benchmark.algorithms.base import GradientLearner
-from benchmark.algorithms.maml import FOMAML, MAML
-from benchmark.algorithms.reptile import Reptile
-from benchmark.engine import mapping
-from benchmark.engine.layers import in_form, unknown
-from benchmark.engine.mapping import TaskMap
-from benchmark.engine.memory import parse_bytes, peak_bytes, within
-from benchmark.engine.outer import OuterLoop
-from benchmark.engine.plan import Plan, parse
-from benchmark.engine.tracing import trace
-from benchmark.engine.workers import Workers
-from benchmark.errors import UserError
-from benchmark.models.conv4 import Conv4
-from benchmark.suite import Training
-from benchmark.tasks.episode import Episode, TaskSpec
 
 SPEC = TaskSpec("classification", 3, 1, 2)
 

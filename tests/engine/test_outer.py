@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from metagap.algorithms.maml import MAML
+from metagap.algorithms.meta_sgd import MetaSGD
+from metagap.engine.outer import OuterLoop
+from metagap.engine.plan import Plan
+from metagap.models.mlp import MLP
+from metagap.suite import Training
+from metagap.tasks.episode import Episode, TaskSpec
 from torch.optim import lr_scheduler
-
-from benchmark.algorithms.maml import MAML
-from benchmark.algorithms.meta_sgd import MetaSGD
-from benchmark.engine.outer import OuterLoop
-from benchmark.engine.plan import Plan
-from benchmark.models.mlp import MLP
-from benchmark.suite import Training
-from benchmark.tasks.episode import Episode, TaskSpec
 
 
 def start(algorithm=None, **training):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import torch
-
-from benchmark.engine import process
+from metagap.engine import process
 
 
 def test_one_thread_and_what_the_user_set_stays(monkeypatch):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
+from metagap.engine import tracing
+from metagap.engine.tracing import trace
 from torch import nn
 from torch.func import functional_call, grad, vmap
-
-from benchmark.engine import tracing
-from benchmark.engine.tracing import trace
 
 
 def test_noting_shapes_alone_changes_nothing(monkeypatch):

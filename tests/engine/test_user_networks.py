@@ -7,22 +7,21 @@ import random
 
 import pytest
 import torch
+from metagap.algorithms.maml import MAML
+from metagap.algorithms.protonet import ProtoNet
+from metagap.engine import choice
+from metagap.engine.choice import choose
+from metagap.engine.evaluate import evaluate
+from metagap.engine.layers import in_form
+from metagap.engine.mapping import TaskMap
+from metagap.engine.memory import within
+from metagap.engine.plan import Plan
+from metagap.engine.tracing import trace
+from metagap.models.making import fit, for_test
+from metagap.tasks.episode import Episode, TaskSpec
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
-
-from benchmark.algorithms.maml import MAML
-from benchmark.algorithms.protonet import ProtoNet
-from benchmark.engine import choice
-from benchmark.engine.choice import choose
-from benchmark.engine.evaluate import evaluate
-from benchmark.engine.layers import in_form
-from benchmark.engine.mapping import TaskMap
-from benchmark.engine.memory import within
-from benchmark.engine.plan import Plan
-from benchmark.engine.tracing import trace
-from benchmark.models.making import fit, for_test
-from benchmark.tasks.episode import Episode, TaskSpec
 
 SPEC, LR = TaskSpec("classification", 3, 1, 2), 0.3
 

@@ -6,21 +6,20 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from metagap.algorithms.maml import MAML
+from metagap.engine.layers import FORMS, formed, in_form, unknown
+from metagap.engine.mapping import TaskMap
+from metagap.engine.plan import Plan, parse
+from metagap.errors import UserError
+from metagap.models.resnet import ResNet10, ResNet18
+from metagap.models.resnet12 import ResNet12
+from metagap.models.wide_resnet import WideResNet
+from metagap.tasks.episode import Episode, TaskSpec
 from torch import nn
 from torch.func import functional_call, vmap
 from torch.nn import functional as F
 from torchvision.models import ResNet, resnet18
 from torchvision.models.resnet import BasicBlock
-
-from benchmark.algorithms.maml import MAML
-from benchmark.engine.layers import FORMS, formed, in_form, unknown
-from benchmark.engine.mapping import TaskMap
-from benchmark.engine.plan import Plan, parse
-from benchmark.errors import UserError
-from benchmark.models.resnet import ResNet10, ResNet18
-from benchmark.models.resnet12 import ResNet12
-from benchmark.models.wide_resnet import WideResNet
-from benchmark.tasks.episode import Episode, TaskSpec
 
 SMALL: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {
     "resnet10": lambda x_shape, outputs: ResNet10(x_shape, outputs, filters=3),

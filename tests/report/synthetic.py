@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-
-from benchmark.results import Results
+from metagap.results import Results
 
 ALGORITHMS = ("maml", "fomaml", "reptile", "scratch", "pretrain")
 CLASSIFICATION_SPLITS = (

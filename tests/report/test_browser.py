@@ -5,10 +5,9 @@ from dataclasses import replace
 
 import browser
 import pytest
+from metagap.report import figures, page, tables
+from metagap.report.frames import Frames
 from synthetic import make_results
-
-from benchmark.report import figures, page, tables
-from benchmark.report.frames import Frames
 
 pytestmark = [
     pytest.mark.skipif(browser.CHROMIUM is None, reason="Chromium is not installed"),

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from benchmark.errors import UserError
-from benchmark.report.folder import MANIFEST, publish
-from benchmark.results import write_signed
+from metagap.errors import UserError
+from metagap.report.folder import MANIFEST, publish
+from metagap.results import write_signed
 
 FIRST = {"figures/a.svg": b"a", "tables/data/b.csv": b"b", "index.html": b"ours 1"}
 SECOND = {"figures/c.svg": b"c", "tables/data/b.csv": b"b", "index.html": b"ours 2"}
@@ -55,7 +54,7 @@ def test_reports_without_a_manifest_are_known_by_their_page(tmp_path):
 
 def test_a_report_that_broke_off_is_replaced_by_the_next(tmp_path, monkeypatch):
     publish(FIRST, tmp_path, b"ours")
-    from benchmark.report import folder
+    from metagap.report import folder
 
     write = folder.write_bytes
     monkeypatch.setattr(folder, "write_bytes", lambda path, data: write(path, data) if path.suffix == ".svg" else 1 / 0)

@@ -5,10 +5,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from metagap.report import page, tables
+from metagap.report.frames import Frames
 from synthetic import make_results
-
-from benchmark.report import page, tables
-from benchmark.report.frames import Frames
 
 VOID = {"meta", "br", "wbr", "link", "img", "input", "hr"}
 

@@ -1,10 +1,9 @@
 import math
 
 import pytest
-
-from benchmark.analysis.equivalence import MARGINS, Margin
-from benchmark.report.measure import CLASSIFICATION, REGRESSION
-from benchmark.report.published import columns, kinds, margin, source, stacked, verdict
+from metagap.analysis.equivalence import MARGINS, Margin
+from metagap.report.measure import CLASSIFICATION, REGRESSION
+from metagap.report.published import columns, kinds, margin, source, stacked, verdict
 
 
 def row(**changes):

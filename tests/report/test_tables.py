@@ -12,14 +12,13 @@ from itertools import permutations
 import numpy as np
 import pandas as pd
 import pytest
+from metagap.analysis.comparisons import compare
+from metagap.report import figures, tables, terminal, verdict
+from metagap.report.frames import Frames
+from metagap.report.measure import CLASSIFICATION, REGRESSION, number, share, uncertain
+from metagap.report.theme import PALETTE, styles, themed
 from rich.console import Console
 from synthetic import make_results
-
-from benchmark.analysis.comparisons import compare
-from benchmark.report import figures, tables, terminal, verdict
-from benchmark.report.frames import Frames
-from benchmark.report.measure import CLASSIFICATION, REGRESSION, number, share, uncertain
-from benchmark.report.theme import PALETTE, styles, themed
 
 
 @pytest.fixture(scope="module")

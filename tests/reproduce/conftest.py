@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-
-from benchmark.cli import main
-from benchmark.reproduce.running import work
-from benchmark.reproduce.tables import at_budget, load_table
-from benchmark.runner.cell import run_cell
-from benchmark.runner.workbench import Machine
+from metagap.cli import main
+from metagap.reproduce.running import work
+from metagap.reproduce.tables import at_budget, load_table
+from metagap.runner.cell import run_cell
+from metagap.runner.workbench import Machine
 
 SUITE = """
 title = "Tiny waves"

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from benchmark import results
-from benchmark.analysis.grids import Grids
-from benchmark.errors import UserError
-from benchmark.report.reproduction import deviations, write
-from benchmark.reproduce.reading import find, read
-from benchmark.reproduce.running import hashes, work
+from metagap import results
+from metagap.analysis.grids import Grids
+from metagap.errors import UserError
+from metagap.report.reproduction import deviations, write
+from metagap.reproduce.reading import find, read
+from metagap.reproduce.running import hashes, work
 
 
 @pytest.fixture
@@ -208,7 +207,7 @@ def test_the_same_store_elsewhere_gives_the_same_bytes(done, tmp_path):
 def test_reading_needs_no_torch(done):
     code = """
 import sys
-from benchmark.cli import main
+from metagap.cli import main
 try:
     main()
 except SystemExit as end:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from benchmark.report.folder import MANIFEST
-from benchmark.report.reproduction import write
-from benchmark.reproduce import reading, tables
+from metagap.report.folder import MANIFEST
+from metagap.report.reproduction import write
+from metagap.reproduce import reading, tables
 
 PROJECT = Path(__file__).parents[2]
 TABLES = sorted(path.parent for path in (PROJECT / "reports/reference").glob("*/reproduction.md"))

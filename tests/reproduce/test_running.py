@@ -8,12 +8,11 @@ import shutil
 
 import pytest
 import torch
+from metagap import registry
+from metagap.errors import UserError
+from metagap.reproduce.forecast import forecast
+from metagap.reproduce.running import run, work
 from rich.console import Console
-
-from benchmark import registry
-from benchmark.errors import UserError
-from benchmark.reproduce.forecast import forecast
-from benchmark.reproduce.running import run, work
 
 MACHINE = {"engine": "loop eager", "compile": None, "memory": None, "checkpoint_seconds": 30}
 FILES = ("reproduction.md", "reproduction.csv", "reproduction.tex", "cells.csv")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-
-from benchmark.analysis.equivalence import Margin
-from benchmark.errors import UserError
-from benchmark.files import TABLES
-from benchmark.reproduce.tables import at_budget, chosen, load_table
+from metagap.analysis.equivalence import Margin
+from metagap.errors import UserError
+from metagap.files import TABLES
+from metagap.reproduce.tables import at_budget, chosen, load_table
 
 
 @pytest.mark.parametrize("name", TABLES.names())

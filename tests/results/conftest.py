@@ -6,10 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from metagap.runner.cell import run_cell
+from metagap.suite import Cell
 from tiny_store import CPU, load
-
-from benchmark.runner.cell import run_cell
-from benchmark.suite import Cell
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from metagap import results
+from metagap.errors import UserError
+from metagap.runner import score
+from metagap.runner.cell import is_done, run_cell
 from tiny_store import CPU, MORE, WAVES, load
-
-from benchmark import results
-from benchmark.errors import UserError
-from benchmark.runner import score
-from benchmark.runner.cell import is_done, run_cell
 
 
 def rows(found: results.Results) -> pd.DataFrame:

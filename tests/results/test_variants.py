@@ -7,12 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
+from metagap import cli, results
+from metagap.errors import UserError
+from metagap.files import check_writable
+from metagap.runner.cell import run_cell
 from tiny_store import CPU, WAVES, load
-
-from benchmark import cli, results
-from benchmark.errors import UserError
-from benchmark.files import check_writable
-from benchmark.runner.cell import run_cell
 
 
 @pytest.fixture
@@ -82,7 +81,7 @@ def test_the_store_is_listed(metagap, monkeypatch):
 
 @pytest.mark.parametrize("option", ["--results", "--out"])
 def test_folders_that_cannot_be_written_are_told_before_anything_is_run(metagap, monkeypatch, option):
-    monkeypatch.setattr("benchmark.launch.run_cells", lambda *_: 1 / 0)
+    monkeypatch.setattr("metagap.launch.run_cells", lambda *_: 1 / 0)
     Path("file").write_text("mine")
     Path("link").symlink_to("nowhere")
     before = sorted(path for path in Path().rglob("*"))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-
-from benchmark.runner.workbench import Machine
-from benchmark.suite import Cell, expand, load_suite
+from metagap.runner.workbench import Machine
+from metagap.suite import Cell, expand, load_suite
 
 WAVES = """
 title = "Tiny waves"

@@ -8,17 +8,16 @@ from typing import Any
 
 import pytest
 import torch
-
-from benchmark import results
-from benchmark.errors import UserError
-from benchmark.launch import check
-from benchmark.report.frames import Frames
-from benchmark.report.page import write_report
-from benchmark.runner.cell import run_cell
-from benchmark.runner.contract import examine
-from benchmark.runner.workbench import Machine
-from benchmark.suite import expand, load_suite
-from benchmark.tasks.episode import Episode, TaskSpec
+from metagap import results
+from metagap.errors import UserError
+from metagap.launch import check
+from metagap.report.frames import Frames
+from metagap.report.page import write_report
+from metagap.runner.cell import run_cell
+from metagap.runner.contract import examine
+from metagap.runner.workbench import Machine
+from metagap.suite import expand, load_suite
+from metagap.tasks.episode import Episode, TaskSpec
 
 SPEC = TaskSpec("classification", 3, 2, 4)
 
@@ -90,7 +89,7 @@ def test_what_breaks_the_contract_is_named(fault, message):
 
 PLUGIN = '''
 from test_contract import Rows
-from benchmark.tasks.source import Source
+from metagap.tasks.source import Source
 
 class Numbers(Source):
     """Rows of numbers."""

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from metagap.errors import UserError
+from metagap.launch import check
+from metagap.suite import expand, load_suite
+from metagap.tasks.sources import UserImages
 from PIL import Image
-
-from benchmark.errors import UserError
-from benchmark.launch import check
-from benchmark.suite import expand, load_suite
-from benchmark.tasks.sources import UserImages
 
 SUITE = """
 title = "Mine"

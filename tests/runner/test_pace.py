@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-
-from benchmark.errors import UserError
-from benchmark.runner.pace import BYTES_A_ROW, Pace, pace
-from benchmark.runner.workbench import Machine
-from benchmark.suite import expand, load_suite
+from metagap.errors import UserError
+from metagap.runner.pace import BYTES_A_ROW, Pace, pace
+from metagap.runner.workbench import Machine
+from metagap.suite import expand, load_suite
 
 SUITE = """
 title = "Tiny images"
@@ -83,7 +82,7 @@ def test_everything_is_counted(cells, tmp_path):
 
 
 def parameters(cell):
-    from benchmark.runner.workbench import Workbench
+    from metagap.runner.workbench import Workbench
 
     return sum(value.numel() for value in Workbench(cell, CPU).network.parameters())
 

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-
-from benchmark import results
-from benchmark.errors import UserError
-from benchmark.launch import check
-from benchmark.runner.cell import run_cell
-from benchmark.runner.workbench import Machine, Workbench
-from benchmark.suite import Cell, expand, load_suite
+from metagap import results
+from metagap.errors import UserError
+from metagap.launch import check
+from metagap.runner.cell import run_cell
+from metagap.runner.workbench import Machine, Workbench
+from metagap.suite import Cell, expand, load_suite
 
 SUITE = """
 title = "Waves with a network of one's own"

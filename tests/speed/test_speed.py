@@ -9,15 +9,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from metagap.cli import main
+from metagap.speed import peers, picture, table, timing
+from metagap.speed.compare import Against, Growth, Measured, Row, Settings, growth, measure
+from metagap.speed.ours import Ours, one_task, plan_for
+from metagap.speed.timing import Times, Way
+from metagap.speed.workloads import ALGORITHMS, WORKLOADS, Case, Workload
+from metagap.tasks.episode import TaskSpec
 from rich.console import Console
-
-from benchmark.cli import main
-from benchmark.speed import peers, picture, table, timing
-from benchmark.speed.compare import Against, Growth, Measured, Row, Settings, growth, measure
-from benchmark.speed.ours import Ours, one_task, plan_for
-from benchmark.speed.timing import Times, Way
-from benchmark.speed.workloads import ALGORITHMS, WORKLOADS, Case, Workload
-from benchmark.tasks.episode import TaskSpec
 
 CPU = torch.device("cpu")
 SMALL = {"name": "conv4", "filters": 4}
@@ -67,7 +66,7 @@ def test_peers_compute_the_same(name, workload, algorithm):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_an_iteration_is_a_whole_outer_step(algorithm, learn2learn):
     """After two of them the weights are the same."""
-    from benchmark.speed.peers.learn2learn import stepping
+    from metagap.speed.peers.learn2learn import stepping
 
     case = Case.of(WAVES, algorithm, CPU, torch.float64)
     ours, network = Ours(case, plan_for(case, "traced", "loop plain", None), 1), copy.deepcopy(case.network)

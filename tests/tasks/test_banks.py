@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
-from benchmark.errors import UserError
-from benchmark.tasks import banks
-from benchmark.tasks.banks import Reading
-from benchmark.tasks.images import ImageBank, resize
+from metagap.errors import UserError
+from metagap.tasks import banks
+from metagap.tasks.banks import Reading
+from metagap.tasks.images import ImageBank, resize
 
 
 @pytest.fixture(autouse=True)

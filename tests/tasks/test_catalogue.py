@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from layouts import by_class, write_zip
+from metagap.errors import UserError
+from metagap.tasks import catalogue
+from metagap.tasks.sources import CIFARFS, Digits, EuroSAT, Omniglot, UserImages
+from metagap.tasks.sources.download import Remote
 from rich.console import Console
-
-from benchmark.errors import UserError
-from benchmark.tasks import catalogue
-from benchmark.tasks.sources import CIFARFS, Digits, EuroSAT, Omniglot, UserImages
-from benchmark.tasks.sources.download import Remote
 
 KNOWN = {"cifar-fs": CIFARFS, "digits": Digits, "eurosat": EuroSAT, "omniglot": Omniglot, "path": UserImages}
 
@@ -72,7 +71,7 @@ def test_getting_fetches_what_is_missing(data, monkeypatch, capsys):
         asked.append((remote.path, remote.md5))
         write_eurosat(folder)
 
-    monkeypatch.setattr("benchmark.tasks.sources.stored.fetch", fetch)
+    monkeypatch.setattr("metagap.tasks.sources.stored.fetch", fetch)
     catalogue.get("eurosat", Console())
     catalogue.get("eurosat", Console())
     assert asked == [("eurosat/EuroSAT.zip", "c8fa014336c82ac7804f0398fcb19387")]
@@ -87,7 +86,7 @@ def test_getting_fetches_what_is_missing(data, monkeypatch, capsys):
 
 def test_what_is_there_already_is_not_fetched_again(data, monkeypatch):
     asked = []
-    monkeypatch.setattr("benchmark.tasks.sources.stored.fetch", lambda remote, *_: asked.append(remote.path))
+    monkeypatch.setattr("metagap.tasks.sources.stored.fetch", lambda remote, *_: asked.append(remote.path))
     write_zip(data / "omniglot-py" / "images_background.zip", {})
     Omniglot.download(data)
     assert asked == ["omniglot-py/images_evaluation.zip"]

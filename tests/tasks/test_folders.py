@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from benchmark.tasks.folders import cache_folder, kept, readable
+from metagap.tasks.folders import cache_folder, kept, readable
 
 
 @pytest.fixture(autouse=True)

@@ -6,11 +6,10 @@ import math
 
 import pytest
 import torch
+from metagap.tasks.episode import TaskSpec
+from metagap.tasks.functions import WAVEFORMS, Sinusoid
+from metagap.tasks.source import Part
 from pydantic import ValidationError
-
-from benchmark.tasks.episode import TaskSpec
-from benchmark.tasks.functions import WAVEFORMS, Sinusoid
-from benchmark.tasks.source import Part
 
 SPEC = TaskSpec("regression", 1, 5, 7)
 

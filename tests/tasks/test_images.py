@@ -7,12 +7,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from metagap.errors import UserError
+from metagap.tasks import images
+from metagap.tasks.episode import TaskSpec
+from metagap.tasks.images import ImageBank, choose, pixel_statistics, resize
 from scipy import stats
-
-from benchmark.errors import UserError
-from benchmark.tasks import images
-from benchmark.tasks.episode import TaskSpec
-from benchmark.tasks.images import ImageBank, choose, pixel_statistics, resize
 
 
 def bank_of(sizes: list[int], size: int = 3) -> ImageBank:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import torch
-
-from benchmark.tasks.images import ImageBank
-from benchmark.tasks.leaks import compare
+from metagap.tasks.images import ImageBank
+from metagap.tasks.leaks import compare
 
 
 def bank(**classes: list[int]) -> ImageBank:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from metagap.tasks.episode import Episode, TaskSpec
+from metagap.tasks.functions import Sinusoid
+from metagap.tasks.sampling import Sampler
+from metagap.tasks.source import Part
 from scipy import stats
 from test_images import bank_of
-
-from benchmark.tasks.episode import Episode, TaskSpec
-from benchmark.tasks.functions import Sinusoid
-from benchmark.tasks.sampling import Sampler
-from benchmark.tasks.source import Part
 
 SPEC = TaskSpec("classification", 5, 2, 3)
 

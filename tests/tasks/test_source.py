@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-
-from benchmark.errors import UserError
-from benchmark.tasks.glyphs import Glyphs
-from benchmark.tasks.source import Part
-from benchmark.tasks.sources import Digits
+from metagap.errors import UserError
+from metagap.tasks.glyphs import Glyphs
+from metagap.tasks.source import Part
+from metagap.tasks.sources import Digits
 
 
 def test_digits_need_no_download():

@@ -9,9 +9,8 @@ import zipfile
 
 import pytest
 from layouts import write_folder, write_tar, write_zip
-
-from benchmark.errors import UserError
-from benchmark.tasks.sources.archives import opened
+from metagap.errors import UserError
+from metagap.tasks.sources.archives import opened
 
 FILES = {"set/b/2.txt": b"two", "set/a/1.txt": b"one" * 9000, "set/.hidden/x.txt": b"", "__MACOSX/set/._1.txt": b"."}
 

@@ -8,10 +8,9 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-
-from benchmark.errors import UserError
-from benchmark.tasks.sources import UserImages
-from benchmark.tasks.sources.arrays import read_npy
+from metagap.errors import UserError
+from metagap.tasks.sources import UserImages
+from metagap.tasks.sources.arrays import read_npy
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (6, 10, 10), dtype=np.uint8)

@@ -7,10 +7,9 @@ import io
 import numpy as np
 import pytest
 from layouts import encoded, write_folder, write_zip
+from metagap.errors import UserError
+from metagap.tasks.sources import UserImages
 from PIL import Image, ImageCms
-
-from benchmark.errors import UserError
-from benchmark.tasks.sources import UserImages
 
 RAMP = np.linspace(0, 255, 64).astype(np.uint8).reshape(8, 8)
 INK = np.zeros((8, 8), bool)

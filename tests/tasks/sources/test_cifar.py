@@ -7,11 +7,10 @@ import pickle
 import numpy as np
 import pytest
 from layouts import encoded, write_folder, write_tar, write_zip
-
-from benchmark.errors import UserError
-from benchmark.tasks.source import Part
-from benchmark.tasks.sources import CIFARFS, FC100
-from benchmark.tasks.sources.stored import pinned
+from metagap.errors import UserError
+from metagap.tasks.source import Part
+from metagap.tasks.sources import CIFARFS, FC100
+from metagap.tasks.sources.stored import pinned
 
 CLASSES = sorted(name for part in pinned("cifar_fs").values() for name in part)
 

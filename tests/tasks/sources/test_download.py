@@ -16,11 +16,10 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-
-from benchmark import registry
-from benchmark.errors import UserError
-from benchmark.tasks.sources import download
-from benchmark.tasks.sources.download import Remote, fetch
+from metagap import registry
+from metagap.errors import UserError
+from metagap.tasks.sources import download
+from metagap.tasks.sources.download import Remote, fetch
 
 CONTENT = bytes(range(256)) * 4000
 

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from layouts import by_class, picture, pixels, write_folder, write_zip
-
-from benchmark.errors import UserError
-from benchmark.tasks.source import Part
-from benchmark.tasks.sources import MiniImageNet, TieredImageNet
-from benchmark.tasks.sources.stored import pinned
+from metagap.errors import UserError
+from metagap.tasks.source import Part
+from metagap.tasks.sources import MiniImageNet, TieredImageNet
+from metagap.tasks.sources.stored import pinned
 
 FILES = {"train": "train", "val": "validation", "test": "test"}
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 from layouts import by_class, picture, write_folder, write_zip
-
-from benchmark.errors import UserError
-from benchmark.tasks.source import Part
-from benchmark.tasks.sources import UserImages
+from metagap.errors import UserError
+from metagap.tasks.source import Part
+from metagap.tasks.sources import UserImages
 
 IMAGES = {f"{i}.png": picture(i) for i in range(6)}
 ROWS = [(f"{i}.png", "abc"[i % 3]) for i in range(6)]

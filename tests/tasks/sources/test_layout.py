@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-
-from benchmark.errors import UserError
-from benchmark.tasks.sources.archives import opened
-from benchmark.tasks.sources.layout import by_folder
+from metagap.errors import UserError
+from metagap.tasks.sources.archives import opened
+from metagap.tasks.sources.layout import by_folder
 
 FILE = "omniglot-py/images_background.zip"
 

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 from layouts import idx, write_idx_pair, write_zip
-
-from benchmark.errors import UserError
-from benchmark.tasks.source import Part
-from benchmark.tasks.sources import EMNIST, KMNIST, MNIST, FashionMNIST
+from metagap.errors import UserError
+from metagap.tasks.source import Part
+from metagap.tasks.sources import EMNIST, KMNIST, MNIST, FashionMNIST
 
 
 @pytest.mark.parametrize("source", [MNIST, KMNIST, FashionMNIST])

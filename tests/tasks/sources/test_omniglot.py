@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 from layouts import encoded, write_folder, write_zip
-
-from benchmark.errors import UserError
-from benchmark.tasks.episode import TaskSpec
-from benchmark.tasks.source import Part
-from benchmark.tasks.sources import Omniglot
+from metagap.errors import UserError
+from metagap.tasks.episode import TaskSpec
+from metagap.tasks.source import Part
+from metagap.tasks.sources import Omniglot
 
 HALVES = ("images_background", "images_evaluation")
 

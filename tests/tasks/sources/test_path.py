@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 import torch
 from layouts import by_class, encoded, picture, write_folder, write_tar, write_zip
-
-from benchmark.errors import UserError
-from benchmark.tasks.source import Part
-from benchmark.tasks.sources import UserImages
+from metagap.errors import UserError
+from metagap.tasks.source import Part
+from metagap.tasks.sources import UserImages
 
 
 def test_a_folder_with_and_without_parts(data):

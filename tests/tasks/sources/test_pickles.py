@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from benchmark.errors import UserError
-from benchmark.tasks.sources import pickles
+from metagap.errors import UserError
+from metagap.tasks.sources import pickles
 
 ARRAYS = [
     np.arange(6, dtype=np.uint8).reshape(2, 3),

@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 import torch
 from layouts import by_class, encoded, picture, pixels, write_folder, write_tar, write_zip
-from scipy.io import savemat
-
-from benchmark.errors import UserError
-from benchmark.tasks.source import Part
-from benchmark.tasks.sources import (
+from metagap.errors import UserError
+from metagap.tasks.source import Part
+from metagap.tasks.sources import (
     COCO,
     CUB,
     DTD,
@@ -26,7 +24,8 @@ from benchmark.tasks.sources import (
     Flowers,
     Fungi,
 )
-from benchmark.tasks.sources.stored import pinned
+from metagap.tasks.sources.stored import pinned
+from scipy.io import savemat
 
 
 def classes(split: str) -> list[str]:

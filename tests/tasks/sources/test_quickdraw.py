@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from benchmark.errors import UserError
-from benchmark.tasks.source import Part
-from benchmark.tasks.sources import QuickDraw
+from metagap.errors import UserError
+from metagap.tasks.source import Part
+from metagap.tasks.sources import QuickDraw
 
 
 @pytest.fixture

@@ -8,12 +8,8 @@ import numpy as np
 import pytest
 import torchvision.datasets
 from layouts import by_class, picture, write_folder
-from scipy.io import savemat
-from test_imagenet import write_mini, write_tiered
-from test_pictures import aircraft_files, classes, fungi_files
-
-from benchmark.tasks.source import Part
-from benchmark.tasks.sources import (
+from metagap.tasks.source import Part
+from metagap.tasks.sources import (
     CIFARFS,
     CUB,
     DTD,
@@ -26,7 +22,10 @@ from benchmark.tasks.sources import (
     QuickDraw,
     TieredImageNet,
 )
-from benchmark.tasks.sources.stored import pinned
+from metagap.tasks.sources.stored import pinned
+from scipy.io import savemat
+from test_imagenet import write_mini, write_tiered
+from test_pictures import aircraft_files, classes, fungi_files
 
 
 def by_label(dataset) -> list[set[bytes]]:

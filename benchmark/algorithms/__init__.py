@@ -1,1 +1,0 @@
-"""Meta-learning algorithms, one file each, written for one task; the contract is in `base`."""

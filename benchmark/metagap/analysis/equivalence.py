@@ -1,0 +1,188 @@
+"""Is our value the published one? Two one-sided tests of the difference against a margin (Schuirmann 1987).
+
+A difference that the data cannot tell from zero proves nothing: noise enough makes any two values "compatible". Here
+agreement has to be shown: the difference lies within the margin at the 5% level, so that two values which are truly a
+margin apart are called the same in at most one case of twenty. The published uncertainty is part of the test as far as
+the paper says what its ± is.
+
+| verdict | the data say |
+|---|---|
+| agrees | the difference is smaller than the margin (both one-sided tests reject at 5%), even where it is not zero |
+| differs | it is not shown to be smaller than the margin, and its 95% interval excludes zero |
+| undecided | neither: what it would take to decide is said |
+| cannot tell | the mean is ruined by diverged episodes, whose number no test can plan with |
+| not judged | nothing: the published value is recalled from memory, and who knows what it was |
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import ndtr, ndtri, stdtrit
+from scipy.stats import chi2
+
+from metagap.analysis.intervals import LEVEL, Estimate
+
+ALPHA = 0.05
+POWER = 0.8
+AGREES, DIFFERS, UNDECIDED, CANNOT_TELL = "agrees", "differs", "undecided", "cannot tell"
+NOT_RUN, NOT_PUBLISHED, NOT_JUDGED = "not run", "not published", "not judged"
+
+MOST = 10**7
+"""More units than this are called none: nobody runs them."""
+NORMAL = 10**6
+"""Degrees of freedom of an uncertainty that counts as known."""
+
+Part = tuple[float, int]
+"""A summand of a squared standard error, and its degrees of freedom."""
+
+
+class Margin(NamedTuple):
+    """How far apart two values may be and still count as the same: absolute, or a share of the published value."""
+
+    size: float
+    relative: bool = False
+
+    def around(self, published: float) -> float:
+        """In the unit of the value."""
+        return self.size * abs(published) if self.relative else self.size
+
+
+MARGINS = {"classification": Margin(0.01), "regression": Margin(0.1, relative=True)}
+"""What is chosen where nobody chooses: a percentage point of accuracy, or a tenth of the published error."""
+
+
+class Spread(NamedTuple):
+    """What is behind a ±: a `measure` ("95% CI", "std" or "standard error") over `n` units; None: not stated."""
+
+    measure: str
+    n: int | None
+    units: str
+
+    @classmethod
+    def of(cls, kind: str | None) -> Spread | None:
+        """The spread that a suite's words name, such as "95% CI over 600 episodes" or "std over 3 seeds"."""
+        match = re.fullmatch(r"(95% CI|std|standard error) over (?:([\d,]+) )?([a-z].*)", kind or "")
+        return match and cls(match[1], int(match[2].replace(",", "")) if match[2] else None, match[3])
+
+    def part(self, half: float) -> Part | None:
+        """The variance of the published mean, from what stands behind its ±; None where that does not follow."""
+        df = NORMAL if self.n is None else self.n - 1
+        match self.measure:
+            case "95% CI":
+                return (half / ndtri((1 + LEVEL) / 2)) ** 2, df
+            case "standard error":
+                return half**2, df
+            case _:
+                return None if self.n is None else (half**2 / self.n, df)
+
+    def __str__(self) -> str:
+        units = self.units.removesuffix("s") if self.n == 1 else self.units
+        return f"{self.measure} over {'' if self.n is None else f'{self.n:,} '}{units}"
+
+
+class Source(NamedTuple):
+    """A part of our variance that more `units` ("seeds" or "episodes") make smaller: it is that of `n` of them."""
+
+    units: str
+    n: int
+    variance: float
+
+    def part(self, n: int | None = None) -> Part:
+        """With as many units as there are, or with `n`."""
+        n = n or self.n
+        return self.variance * self.n / n, n - 1
+
+
+class Equivalence(NamedTuple):
+    """Ours against published: the difference with its 95% interval, the p-value of "a margin apart", the verdict."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    verdict: str
+    remark: str
+
+
+def compare(
+    ours: float, sources: Sequence[Source], published: float, spread: Part | None, margin: float
+) -> Equivalence:
+    """Whether `ours` is the same as `published`, within `margin`.
+
+    sources: of the variance of `ours`, independent of each other. spread: the squared standard error of the published
+    value with its degrees of freedom; None counts it as exact.
+    """
+    known = [] if spread is None else [spread]
+    difference = Estimate(ours - published, (*(source.part() for source in sources), *known))
+    interval = difference.interval("", 0)
+    p, unequal = p_value(difference, margin), difference.p_value()
+    side = "higher" if difference.center > 0 else "lower"
+    if p <= ALPHA:
+        verdict, remark = AGREES, f"{side} by less than the margin" if unequal < 1 - LEVEL else ""
+    elif unequal < 1 - LEVEL:
+        verdict, remark = DIFFERS, f"ours is {side}"
+    elif np.isnan(p):
+        verdict, remark = CANNOT_TELL, "too few episodes" if np.isfinite(ours) else "the mean is not finite"
+    else:
+        verdict, remark = UNDECIDED, needed(sources, known, margin)
+    return Equivalence(difference.center, interval.low, interval.high, p, verdict, remark)
+
+
+def p_value(difference: Estimate, margin: float) -> float:
+    """The p-value of "the true difference is the margin or more": the larger one of the two one-sided tests."""
+    if np.isnan(difference.p_value()):
+        return np.nan
+    room = margin - abs(difference.center)
+    if difference.variance == 0:
+        return float(room < 0)
+    tail = difference.tail(room / np.sqrt(difference.variance)) / 2
+    return tail if room > 0 else 1 - tail
+
+
+def power(parts: Sequence[Part], margin: float) -> float:
+    """The probability that two truly equal values are found to agree.
+
+    parts: of the squared standard error of the difference. Given its estimate s, the test agrees where the difference
+    is below margin - t s; that probability is averaged over s, whose square is chi-squared distributed with
+    Satterthwaite's degrees of freedom.
+    """
+    parts = [(variance, df) for variance, df in parts if variance > 0]
+    if not parts:
+        return 1.0
+    variance = sum(variance for variance, _ in parts)
+    df = variance**2 / sum(variance**2 / df for variance, df in parts)
+    if df < NORMAL / 10:
+        quantiles = (np.arange(200) + 0.5) / 200
+        estimated = np.sqrt(chi2.ppf(quantiles, df) / df)
+    else:
+        estimated = np.ones(1)
+    room = margin / np.sqrt(variance) - stdtrit(df, 1 - ALPHA) * estimated
+    return float(np.mean(2 * ndtr(np.maximum(room, 0)) - 1))
+
+
+def needed(sources: Sequence[Source], known: Sequence[Part], margin: float) -> str:
+    """In words, how many seeds or episodes would find two equal values to agree with a probability of 80%."""
+    for source in sources:
+        rest = [*known, *(other.part() for other in sources if other != source)]
+
+        def enough(n: int, source: Source = source, rest: list[Part] = rest) -> bool:
+            return power([source.part(n), *rest], margin) >= POWER
+
+        more = range(source.n + 1, MOST)
+        found = bisect_left(more, True, key=enough)
+        if found < len(more):
+            return f"{_two_digits(more[found]):,} {source.units} would do"
+    if power(known, margin) >= POWER:
+        return f"takes more {' and more '.join(source.units for source in sources)}"
+    return "the published ± is too wide for any number of ours"
+
+
+def _two_digits(n: int) -> int:
+    """A plan is no more precise than that; rounded up."""
+    unit = 10 ** max(0, len(str(n)) - 2)
+    return -(-n // unit) * unit

@@ -1,0 +1,164 @@
+"""Published values next to ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from metagap.analysis.equivalence import (
+    CANNOT_TELL,
+    MARGINS,
+    NOT_JUDGED,
+    NOT_PUBLISHED,
+    NOT_RUN,
+    UNDECIDED,
+    Margin,
+    Source,
+    Spread,
+    compare,
+)
+from metagap.analysis.grids import STANDARD, Grids
+from metagap.analysis.intervals import (
+    EPISODES,
+    SEEDS,
+    Term,
+    crossed_estimate,
+    episodes_estimate,
+    over_episodes,
+    over_seeds,
+    summarise,
+)
+
+if TYPE_CHECKING:
+    from metagap.results import Results
+
+COLUMNS = [
+    "algorithm", "split", "step", "published", "published_interval", "kind", "exact", "source", "mark",
+    "ours", "ours_interval", "ours_kind", "median", "iqm", "diverged",
+    "difference", "low", "high", "margin", "p", "seeds", "n_episodes", "verdict", "remark",
+]  # fmt: skip
+RECALLED = "R"
+"""The mark of a published value that nobody has looked up."""
+DEFAULT = Spread("95% CI", None, EPISODES)
+"""What ours is shown with where the published kind is not known, or is one that ours cannot have: the convention."""
+
+
+def published_table(results: Results, margin: Margin | None = None) -> pd.DataFrame:
+    """One row per entry of the suite's `published` list, see `beside`."""
+    grids = Grids(results)
+    return beside(results.suite.get("published") or [], grids, margin or MARGINS[grids.kind])
+
+
+def beside(published: Iterable[Mapping[str, Any]], grids: Grids | None, margin: Margin) -> pd.DataFrame:
+    """One row per published value, in the order given, with our value of the same quantity and what they come to.
+
+    Accuracies are fractions; regression values are positive mean squared errors, unlike the scores elsewhere. An entry
+    whose algorithm, split or step was not run is kept, with NaN; so is one whose value is NaN, for none was printed.
+
+    - published_interval, kind: the published ± and what it is; exact: whether the test has to take the published value
+      as exact, because no standard error follows from them.
+    - ours, median, iqm: over the episodes of each seed, averaged over seeds.
+    - ours_interval, ours_kind: ours with the same kind of ± (NaN over a single seed); with a 95% interval over episodes
+      where the published kind is not known.
+    - difference: ours - published, with its 95% interval; ours may vary with new seeds and new episodes (as if it were
+      run again elsewhere), or with new episodes where there is one seed.
+    - p: of "the true difference is `margin` or more"; verdict and remark: see `metagap.analysis.equivalence`. A mean
+      that diverged episodes leave undecided has the verdict "cannot tell": their number is no sample size to plan with.
+      A value that is recalled and has yet to be looked up (mark R) has no p, and the verdict "not judged".
+    """
+    rows = [entry | _ours(grids, entry, margin) for entry in map(_entry, published)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _entry(published: Mapping[str, Any]) -> dict:
+    interval = published.get("interval")
+    half = np.nan if interval is None else float(interval)
+    return {
+        "algorithm": published["algorithm"],
+        "split": published["split"],
+        "step": published.get("step"),
+        "published": float(published["value"]),
+        "published_interval": half,
+        "kind": published.get("kind"),
+        "exact": _part(published.get("kind"), half) is None,
+        "source": published.get("source"),
+        "mark": published.get("mark"),
+    }
+
+
+def _part(kind: str | None, half: float) -> tuple[float, int] | None:
+    spread = Spread.of(kind)
+    return None if spread is None or np.isnan(half) else spread.part(half)
+
+
+def _ours(grids: Grids | None, entry: dict, margin: Margin) -> dict:
+    algorithm, split, step = entry["algorithm"], entry["split"], entry["step"]
+    size = margin.around(entry["published"])
+    grid = None
+    if grids is not None and algorithm in grids.algorithms:
+        column = "query_loss" if grids.kind == "regression" else "query_score"
+        grid = grids.get(algorithm, split, STANDARD, step, column)
+    if grids is None or grid is None:
+        blank = {name: np.nan for name in COLUMNS[COLUMNS.index("ours") : COLUMNS.index("seeds")]}
+        return blank | {"ours_kind": None, "margin": size, "seeds": 0, "n_episodes": 0} | _verdict(NOT_RUN, "")
+    values = grid.to_numpy()
+    diverged = grids.get(algorithm, split, STANDARD, step, "diverged").to_numpy().mean()
+    center, sources = _sampled(values)
+    found = compare(center, sources, entry["published"], _part(entry["kind"], entry["published_interval"]), size)
+    verdict, remark, p = found.verdict, found.remark, found.p
+    if np.isnan(entry["published"]):
+        verdict, remark = NOT_PUBLISHED, ""
+    elif entry["mark"] == RECALLED:
+        verdict, remark, p = NOT_JUDGED, "only recalled", np.nan
+    elif grids.kind == "regression" and diverged > 0 and verdict in (UNDECIDED, CANNOT_TELL):
+        verdict, remark = CANNOT_TELL, "diverged episodes decide the mean"
+    half, kind = _same_kind(values, Spread.of(entry["kind"]))
+    return {
+        "step": grids.headline[algorithm] if step is None else step,
+        "ours": center,
+        "ours_interval": half,
+        "ours_kind": str(kind),
+        "median": summarise(values, "median").mean(),
+        "iqm": summarise(values, "iqm").mean(),
+        "diverged": diverged,
+        "difference": found.difference,
+        "low": found.low,
+        "high": found.high,
+        "margin": size,
+        "p": p,
+        "seeds": values.shape[0],
+        "n_episodes": values.shape[1],
+    } | _verdict(verdict, remark)
+
+
+def _verdict(verdict: str, remark: str) -> dict:
+    return {"verdict": verdict, "remark": remark}
+
+
+def _sampled(values: np.ndarray) -> tuple[float, list[Source]]:
+    """Our mean, and what its variance comes from; `values` is (S, M)."""
+    n_seeds, n_episodes = values.shape
+    if n_seeds == 1:
+        estimate = episodes_estimate([Term(values)])
+        units = [(EPISODES, n_episodes)]
+    else:
+        estimate = crossed_estimate([Term(values)])
+        units = [(SEEDS, n_seeds), (EPISODES, n_episodes)]
+    sources = [Source(name, n, part[0]) for (name, n), part in zip(units, estimate.parts, strict=True)]
+    return estimate.center, sources
+
+
+def _same_kind(values: np.ndarray, spread: Spread | None) -> tuple[float, Spread]:
+    """Half the width of ours, measured as the published one was, or by default; `values` is (S, M)."""
+    spread = spread if spread is not None and spread.units in (EPISODES, SEEDS) else DEFAULT
+    by_seed = spread.units == SEEDS
+    means = values.mean(axis=1 if by_seed else 0)
+    spread = spread._replace(n=len(means))
+    if spread.measure == "95% CI":
+        return (over_seeds if by_seed else over_episodes)(values).half, spread
+    with np.errstate(invalid="ignore"):
+        deviation = means.std(ddof=1) if len(means) > 1 else np.nan
+    return deviation / (np.sqrt(len(means)) if spread.measure == "standard error" else 1), spread

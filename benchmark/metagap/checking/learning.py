@@ -1,0 +1,100 @@
+"""Does it learn anything? A few hundred outer steps on a toy problem, against the same adaptation untrained."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+
+from metagap.algorithms.base import Params
+from metagap.checking.cases import Case, Kind, Subject, case
+from metagap.checking.findings import Fault, during
+from metagap.engine.evaluate import evaluate
+from metagap.engine.outer import OuterLoop
+from metagap.engine.plan import Plan
+from metagap.models.conv4 import Conv4
+from metagap.models.mlp import MLP
+from metagap.suite import Training
+from metagap.tasks.episode import TaskSpec
+
+EPISODES = 200
+BETTER = 0.6
+"""The share of episodes on which it has to be better: by chance it comes to this once in four hundred times."""
+SECONDS = 25.0
+"""For the outer steps on a toy after the first one, which may take long to trace."""
+
+
+class Toy(NamedTuple):
+    """A problem to learn."""
+
+    name: str
+    spec: TaskSpec
+    training: Training
+    plan: Plan
+
+
+TOYS: dict[Kind, Toy] = {
+    "regression": Toy(
+        "sinusoids",
+        TaskSpec("regression", 1, 10, 10),
+        Training(iterations=400, meta_batch=8, lr=0.003, clip=10.0),
+        Plan("vmap", run="traced"),
+    ),
+    "classification": Toy(
+        "drawn characters",
+        TaskSpec("classification", 5, 1, 5),
+        Training(iterations=150, meta_batch=8, lr=0.003, clip=10.0),
+        Plan("vmap", run="traced", chunk=8),
+    ),
+}
+
+
+def learning(subject: Subject) -> str:
+    """Whether the query loss after adaptation falls below what `scratch` has, episode by episode."""
+    subject.need_training()
+    told = []
+    for usual in subject.cases(torch.float32):
+        better, text = _learn(usual, TOYS[usual.spec.kind])
+        told.append(text)
+        if better:
+            return text
+    raise Fault(f"does not learn: {'; '.join(told)}")
+
+
+def _learn(usual: Case, toy: Toy) -> tuple[bool, str]:
+    one = _problem(usual, toy)
+    before = {name: value.clone() for name, value in one.meta.items()}
+    outer, until = OuterLoop(one.algorithm, one.meta, toy.training, toy.plan), float("inf")
+    with during(f"meta-training on {toy.name}"):
+        while outer.iteration < toy.training.iterations and time.monotonic() < until:
+            outer.step(one.episodes(toy.training.meta_batch, seed=1 + outer.iteration))
+            until = min(until, time.monotonic() + SECONDS)
+            broken = [name for name, value in one.meta.items() if not value.isfinite().all()]
+            if broken:
+                return False, f"after {outer.iteration} outer steps on {toy.name} '{broken[0]}' is not finite"
+    trained, scratch = (_losses(one, meta, toy) for meta in (one.meta, before))
+    share = float((trained < scratch).double().mean())
+    text = (
+        f"after {outer.iteration} outer steps on {toy.name} the median query loss is {float(trained.median()):.3g}, "
+        f"that of the same adaptation from scratch {float(scratch.median()):.3g}; better on {share:.0%} of {EPISODES}"
+    )
+    return share > BETTER, text
+
+
+def _problem(usual: Case, toy: Toy) -> Case:
+    """The toy with a network that can learn it."""
+    torch.manual_seed(0)
+    shape = usual.tasks.x_shape
+    network = MLP(shape, 1) if toy.spec.kind == "regression" else Conv4(shape, toy.spec.ways, filters=8)
+    return replace(case(usual.unbound, toy.spec.kind, torch.float32), network=network, spec=toy.spec).seeded()
+
+
+def _losses(one: Case, meta: Params, toy: Toy) -> torch.Tensor:
+    """The query loss of every episode after adaptation; infinite where it is no number."""
+    torch.manual_seed(0)
+    plan = toy.plan._replace(run="eager")
+    episodes = one.episodes(EPISODES, seed=0)
+    scores = evaluate(one.algorithm, meta, episodes, one.spec, one.unbound.inner_steps, plan, last_only=True)
+    return scores["query_loss"][:, -1].nan_to_num(nan=float("inf"))

@@ -1,0 +1,109 @@
+"""Evaluation: adapt to every test episode and score it after each inner step."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from metagap.algorithms.base import Algorithm, Params, score
+from metagap.engine.layers import in_form
+from metagap.engine.mapping import TaskMap
+from metagap.engine.plan import Plan, permitted
+from metagap.tasks.episode import Episode, TaskSpec
+
+log = logging.getLogger("metagap")
+
+Scores = dict[str, Tensor]
+"""support_loss, support_score, query_loss and query_score, each (episodes, steps recorded), float64 on the CPU."""
+
+
+class Evaluation:
+    """Scores of batches of episodes after 0, 1, ..., `steps` inner steps, or after the last one only."""
+
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        spec: TaskSpec,
+        steps: int,
+        plan: Plan,
+        *,
+        inductive: bool = False,
+        last_only: bool = False,
+        cores: int = 1,
+    ):
+        """algorithm: bound. The same for whatever plan and cores, but for rounding.
+
+        inductive: each query is predicted in a batch of the support set and that query alone, so that batch statistics
+        cannot tell the queries of a task about each other (Nichol et al. 2018, section 6.1). Otherwise a task's queries
+        are predicted as one batch.
+        """
+        plan = permitted(plan, algorithm)
+        self.algorithm, self.spec, self.steps = in_form(algorithm, plan.form), spec, steps
+        self.inductive, self.last_only, self._maps_queries = inductive, last_only, algorithm.mappable
+        self.map = TaskMap(self._one_task, plan, cores=cores, network=self.algorithm.network)
+
+    def __call__(self, meta: Params, episodes: Episode, advance: Callable[[int], None] = lambda _: None) -> Scores:
+        """The scores of these episodes; advance is told the number of episodes done, for a progress bar."""
+        scores = self.map(meta, episodes, advance)
+        return {name: value.double().cpu() for name, value in scores.items()}
+
+    def _one_task(self, meta: Params, episode: Episode) -> Scores:
+        algorithm, ways = self.algorithm, self.spec.ways
+        if self.last_only:
+            path = [algorithm.adapt(meta, episode.support, self.steps)]
+        else:
+            path = algorithm.adapt_path(meta, episode.support, self.steps)
+        found = {}
+        for part, outputs, y in (
+            ("support", algorithm.predict_path(path, episode.support_x), episode.support_y),
+            ("query", self._predict(path, episode.support_x, episode.query_x), episode.query_y),
+        ):
+            outputs = [output[:, :ways] for output in outputs]
+            found[f"{part}_loss"] = torch.stack([algorithm.loss(output, y) for output in outputs])
+            found[f"{part}_score"] = torch.stack([score(output, y) for output in outputs])
+        return found
+
+    def _predict(self, path: list[Params], support_x: Tensor, query_x: Tensor) -> list[Tensor]:
+        """The queries' predictions (n, ways) at every point of the path."""
+        if not self.inductive:
+            return self.algorithm.predict_path(path, query_x)
+
+        def predict(x: Tensor) -> list[Tensor]:
+            batch = x[None] if self.algorithm.joins_support else torch.cat([support_x, x[None]])
+            return [output[-1] for output in self.algorithm.predict_path(path, batch)]
+
+        if self._maps_queries:
+            try:
+                return vmap(predict, randomness="different")(query_x)
+            except Exception as error:
+                log.info("queries are predicted one by one (%s)", str(error).partition("\n")[0])
+                self._maps_queries = False
+        return [torch.stack(outputs) for outputs in zip(*map(predict, query_x), strict=True)]
+
+
+def evaluate(
+    algorithm: Algorithm, meta: Params, episodes: Episode, spec: TaskSpec, steps: int, plan: Plan, **how: Any
+) -> Scores:
+    """The scores of one batch of episodes; see `Evaluation`."""
+    return Evaluation(algorithm, spec, steps, plan, **how)(meta, episodes)
+
+
+def shuffled_support(episodes: Episode, generator: torch.Generator) -> Episode:
+    """The same episodes with the support labels of each task in random order."""
+    tasks, n = episodes.support_y.shape[:2]
+    order = torch.rand(tasks, n, generator=generator, device=generator.device).argsort(1).to(episodes.support_y.device)
+    index = order.view(tasks, n, *[1] * (episodes.support_y.ndim - 2)).expand_as(episodes.support_y)
+    return episodes._replace(support_y=episodes.support_y.gather(1, index))
+
+
+def null_loss(episodes: Episode, spec: TaskSpec) -> Tensor:
+    """The query loss (episodes,) of the trivial predictor: uniform over the ways, or zero everywhere."""
+    if spec.kind == "regression":
+        return episodes.query_y.double().square().mean((1, 2)).cpu()
+    return torch.full((len(episodes.query_y),), math.log(spec.ways), dtype=torch.float64)

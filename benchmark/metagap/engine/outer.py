@@ -1,0 +1,122 @@
+"""The outer loop: one step of the outer optimizer on the mean meta-gradient of a meta-batch."""
+
+from __future__ import annotations
+
+import math
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from metagap.algorithms.base import CARRIED, PROGRESS, Algorithm, Params
+from metagap.engine.layers import in_form
+from metagap.engine.mapping import TaskMap
+from metagap.engine.plan import Plan, permitted
+from metagap.suite import Training
+from metagap.tasks.episode import Episode
+
+
+class OuterLoop:
+    """Meta-parameters and the optimizer that moves them; its state is all there is to save and restore."""
+
+    def __init__(self, algorithm: Algorithm, meta: Params, training: Training, plan: Plan, cores: int = 1):
+        """algorithm: bound. meta: the meta-parameters, updated in place. cores: for the tasks, on a CPU."""
+        self.meta = meta
+        self.training = training
+        self.iteration = 0
+        self._pooled = algorithm.pooled
+        if algorithm.pooled:  # all there is in one piece
+            plan = plan._replace(how="loop")
+        plan = permitted(plan, algorithm)
+        formed = in_form(algorithm, plan.form)
+        self.map = TaskMap(formed.meta_gradient, plan, mean=True, cores=cores, network=formed.network)
+        self._carried = {name: value for name, value in meta.items() if name.startswith(CARRIED)}
+        self._learned = {name: value for name, value in meta.items() if name not in (PROGRESS, *self._carried)}
+        parameters = list(self._learned.values())
+        # What an algorithm learns beside the network has a name with "/", such as a relation module.
+        groups = groupby(sorted(self._learned, key=_part), key=_part)
+        self._parts = [[self._learned[name] for name in names] for _, names in groups]
+        cuda = parameters[0].is_cuda
+        # On a GPU the step size is a tensor, so that a captured step reads the present one; it is written ahead.
+        self._lr: Tensor | float = torch.tensor(training.lr, device=parameters[0].device) if cuda else training.lr
+        if training.optimizer == "adam":
+            eps = 1e-8 if training.eps is None else training.eps
+            self._optimizer: Any = torch.optim.Adam(parameters, lr=self._lr, eps=eps, fused=True, capturable=cuda)
+        else:
+            self._optimizer = torch.optim.SGD(parameters, lr=self._lr, fused=True)
+
+    @property
+    def plan(self) -> Plan:
+        """How the meta-gradient is computed: the plan that was given, or what it was changed to."""
+        return self.map.plan
+
+    def step(self, episodes: Episode) -> dict[str, Tensor]:
+        """One outer step on a meta-batch; returns its mean metrics without waiting for the device."""
+        self.schedule()
+        metrics = self.update(episodes)
+        self.iteration += 1
+        return metrics
+
+    def schedule(self) -> None:
+        """Set what depends on how much of meta-training is done: the step size, and `PROGRESS` where it is kept."""
+        if PROGRESS in self.meta:
+            self.meta[PROGRESS].fill_(self.iteration / self.training.iterations)
+        lr = self._scheduled_lr()
+        if isinstance(self._lr, Tensor):
+            self._lr.fill_(lr)
+        else:
+            self._optimizer.param_groups[0]["lr"] = lr
+
+    def update(self, episodes: Episode) -> dict[str, Tensor]:
+        """What a step does on the device: all of it can be captured in a CUDA graph."""
+        gradient, metrics = self.gradient(episodes)
+        for name, parameter in self._learned.items():
+            # A fused optimizer reads memory in order, whatever the strides are, and a form may have others.
+            parameter.grad = gradient[name].to(parameter.dtype).contiguous()
+        if self.training.clip is not None:
+            torch.nn.utils.clip_grad_value_(self._learned.values(), self.training.clip)
+        if self.training.clip_norm is not None:
+            for part in self._parts:
+                torch.nn.utils.clip_grad_norm_(part, self.training.clip_norm)
+        self._optimizer.step()
+        for name, value in self._carried.items():
+            value.add_(gradient[name], alpha=len(episodes.support_x))  # of the mean over tasks
+        return metrics
+
+    def gradient(self, episodes: Episode) -> tuple[Params, dict[str, Tensor]]:
+        """The mean meta-gradient of a meta-batch and its mean metrics."""
+        return self.map(self.meta, episodes.pooled() if self._pooled else episodes)
+
+    def _scheduled_lr(self) -> float:
+        training = self.training
+        steps = training.schedule_steps or training.iterations
+        passed = self.iteration * steps // training.iterations
+        done = passed / steps
+        final = training.final_lr or 0.0
+        match training.schedule:
+            case "linear":
+                return final + (training.lr - final) * (1 - done)
+            case "cosine":
+                return final + (training.lr - final) * (1 + math.cos(math.pi * done)) / 2
+            case "step":
+                return training.lr * (training.decay or 1.0) ** passed
+            case _:
+                return training.lr
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on."""
+        return {"meta": self.meta, "optimizer": self._optimizer.state_dict(), "iteration": self.iteration}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        for name, value in state["meta"].items():
+            self.meta[name].copy_(value)
+        self._optimizer.load_state_dict(state["optimizer"])
+        if isinstance(self._lr, Tensor):
+            self._optimizer.param_groups[0]["lr"] = self._lr
+        self.iteration = state["iteration"]
+
+
+def _part(name: str) -> str:
+    return name.partition("/")[0] if "/" in name else ""

@@ -1,0 +1,186 @@
+"""Worker processes with one job each at a time: one that dies takes nothing with it but its own job."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from typing import Any, NamedTuple
+
+from metagap.errors import UserError
+
+TRIES = 2
+"""How often a job is begun whose process dies: the second time it goes on where it was, among fewer others."""
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+"""Errors that are nobody's fault but the disk's."""
+
+Tell = Callable[..., None]
+"""What a job calls to have something told while it runs."""
+
+
+class Failure(NamedTuple):
+    """Why a job has no result: what is to be said of it, whether it is bad input, and where it happened."""
+
+    message: str
+    is_bad_input: bool = False
+    traceback: str = ""
+
+
+def run(
+    jobs: Sequence[Any],
+    work: Callable[[Any, Tell], None],
+    starts: Sequence[Callable[[Tell], None]],
+) -> Iterator[tuple[int, str, Any]]:
+    """Do the jobs in as many processes as there are `starts`, each of which is called once in its process.
+
+    Yields (number of the job, event, value): "told" with what the job has told, "again" with a sentence for a job whose
+    process died and which is begun once more, "done" with its seconds, and "failed" with a `Failure`. The processes end
+    with the iteration, and with this process.
+    """
+    waiting, begun = deque(range(len(jobs))), Counter[int]()
+    workers = [_Worker(work, start) for start in starts[: len(jobs)]]
+    try:
+        while True:
+            for worker in workers:
+                if worker.job is None and waiting:
+                    number = waiting.popleft()
+                    begun[number] += 1
+                    worker.begin(number, jobs[number])
+            busy = [worker for worker in workers if worker.job is not None]
+            if not busy:
+                return
+            wait([thing for worker in busy for thing in worker.signs])
+            for worker in busy:
+                number = worker.job
+                for event, value in worker.events():
+                    if event != "died":
+                        yield number, event, value
+                    elif begun[number] < TRIES:
+                        waiting.append(number)
+                        yield number, "again", value
+                    else:
+                        yield number, "failed", Failure(f"{value}, {TRIES} times")
+    finally:
+        for worker in workers:
+            worker.dismiss()
+        for worker in workers:
+            worker.end()
+
+
+class _Worker:
+    """A process, made when it is needed, and made again when it has died."""
+
+    def __init__(self, work: Callable[[Any, Tell], None], start: Callable[[Tell], None]):
+        self._work, self._start = work, start
+        self._process: Any = None
+        self._connection: Any = None
+        self.job: int | None = None
+
+    def begin(self, number: int, job: Any) -> None:
+        """Have a job done."""
+        if self._process is None or not self._process.is_alive():
+            context = multiprocessing.get_context("spawn")
+            self._connection, theirs = context.Pipe()
+            self._process = context.Process(target=_serve, args=(theirs, self._work, self._start))
+            self._process.start()
+            theirs.close()
+        self.job = number
+        with suppress(OSError):  # where it has died, its sentinel says so
+            self._connection.send(job)
+
+    @property
+    def signs(self) -> list[Any]:
+        """What is ready when something has happened."""
+        return [self._connection, self._process.sentinel]
+
+    def events(self) -> Iterator[tuple[str, Any]]:
+        """What has happened: what was told, and how the job ended."""
+        died = not self._process.is_alive()  # looked at first: what it said before is still there
+        try:
+            while self._connection.poll():
+                event, value = self._connection.recv()
+                if event in ("done", "failed"):
+                    self.job = None
+                yield event, value
+                if self.job is None:
+                    return
+        except (EOFError, OSError):
+            self._process.join(10)
+            died = True
+        if died and self.job is not None:
+            code = self._process.exitcode
+            self.job, self._process = None, None
+            self._connection.close()
+            yield "died", f"its process {_end(code)}"
+
+    def dismiss(self) -> None:
+        """Let the process end by itself if it has nothing to do, and end it if it has."""
+        if self._process is None:
+            return
+        if self.job is not None:
+            self._process.terminate()
+        with suppress(OSError):
+            self._connection.send(None)
+
+    def end(self) -> None:
+        """Wait for the process, which was dismissed, and end it if it does not."""
+        if self._process is None:
+            return
+        self._process.join(5)
+        if self._process.is_alive():
+            self._process.kill()
+        self._connection.close()
+
+
+def _end(code: int | None) -> str:
+    if code is None or code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"was killed by {name}" + (", as when memory runs out" if name == "SIGKILL" else "")
+
+
+# In the workers.
+
+
+def _serve(connection: Connection, work: Callable[[Any, Tell], None], start: Callable[[Tell], None]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    parent, lock = multiprocessing.parent_process(), threading.Lock()
+    assert parent is not None
+    threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+
+    def send(event: str, value: Any) -> None:
+        with lock:
+            connection.send((event, value))
+
+    def tell(*value: Any) -> None:
+        send("told", value)
+
+    started = False
+    while True:
+        job, began = connection.recv(), time.monotonic()
+        if job is None:
+            return
+        try:
+            if not started:
+                start(tell)
+                started = True
+            work(job, tell)
+        except UserError as error:
+            send("failed", Failure(str(error), True, traceback.format_exc()))
+        except BaseException as error:  # SystemExit of a plugin, too
+            no_room = isinstance(error, OSError) and error.errno in NO_ROOM
+            send("failed", Failure(str(error) if no_room else repr(error), no_room, traceback.format_exc()))
+        else:
+            send("done", time.monotonic() - began)

@@ -1,0 +1,276 @@
+"""Finding algorithms, models and sources by name: built-in ones and plugins are found the same way.
+
+A name is either an entry point of the groups `metagap.algorithms`, `metagap.models` and `metagap.sources`, or
+`path/to/file.py:ClassName`. It may also stand for something of learn2learn's: for a learner, or for a function that
+gives tasksets, of which `metagap.bridges` makes an algorithm or a source. Whatever is wrong with a plugin is said in
+a UserError that names it, and only when it is asked for by its name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib.util
+import inspect
+import signal
+import sys
+import threading
+import typing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Literal
+
+from metagap.errors import UserError
+
+Kind = Literal["algorithm", "model", "source"]
+
+OURS = "metagap"
+"""The distribution whose names nobody else can take."""
+
+BASES: dict[Kind, tuple[str, str]] = {
+    "algorithm": ("metagap.algorithms.base", "Algorithm"),
+    "model": ("torch.nn.modules.module", "Module"),
+    "source": ("metagap.tasks.source", "Source"),
+}
+"""The module and the name of the class that each kind derives from."""
+
+BRIDGES: dict[Kind, str] = {"algorithm": "metagap.bridges.learners", "source": "metagap.bridges.tasksets"}
+"""The module whose function `bridged` makes a class of this kind of what learn2learn's users have."""
+
+
+IMPORT_SECONDS = 120.0
+"""What importing a plugin may take."""
+
+
+def names(kind: Kind) -> list[str]:
+    """The registered names of this kind, sorted."""
+    return list(_claims(kind))
+
+
+def load(kind: Kind, name: str) -> Any:
+    """The class registered as `name`, or the class of `path/to/file.py:ClassName`.
+
+    Raises UserError where there is no such name, file or class, where two packages claim the name, where importing it
+    fails, or where it is not a complete one of its kind.
+    """
+    found = find(kind, name)
+    if wrong := fault(kind, found):
+        raise UserError(f"{kind} '{name}' {wrong}")
+    return found
+
+
+def find(kind: Kind, name: str) -> Any:
+    """What `load` gives, whether or not it is a complete one of its kind."""
+    path, colon, attribute = name.rpartition(":")
+    if colon and path.endswith(".py"):
+        found = getattr(_import_file(Path(path), kind), attribute, None) or _no_class(kind, path, attribute)
+        return _bridged(kind, found)
+    entry = _entry(kind, name)
+    try:
+        with _limited(f"{kind} '{name}' ({_origin(entry)})"):
+            found = entry.load()
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{kind} '{name}' ({_origin(entry)}) cannot be imported: {_told(error)}") from error
+    return _bridged(kind, found)
+
+
+def fault(kind: Kind, found: Any) -> str:
+    """What keeps it from being a complete one of this kind; empty where nothing does."""
+    if not inspect.isclass(found):
+        return f"is not a class but {type(found).__name__}: {found!r:.80}"
+    if not _derives(kind, found):
+        return f"does not derive from {'.'.join(BASES[kind])}"
+    if missing := sorted(getattr(found, "__abstractmethods__", ())):
+        return f"does not implement {' and '.join(missing)}"
+    return ""
+
+
+def clashes(kind: Kind) -> list[str]:
+    """A message for every plugin that is not used because metagap has one of that name."""
+    return [
+        f"{kind} '{name}' of {_origin(entry)} is not used, for metagap has one of that name; it needs another name"
+        for name, claims in _claims(kind).items()
+        for entry in claims
+        if _owner(entry) != OURS and any(_owner(other) == OURS for other in claims)
+    ]
+
+
+def fingerprint(kind: Kind, name: str) -> str | None:
+    """A digest of the file that a plugin's class is in, so that an edited plugin is a different one. Ours have none."""
+    path, colon, _ = name.rpartition(":")
+    if colon and path.endswith(".py"):
+        load(kind, name)
+    elif _owner(_entry(kind, name)) == OURS:
+        return None
+    else:
+        path = inspect.getsourcefile(load(kind, name)) or ""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12] if path else None
+
+
+def only_class(kind: Kind, path: str) -> str:
+    """`path:ClassName` for a file that defines one class of this kind; raises UserError for none or several."""
+    classes = {name: value for name, value in _defined(Path(path), kind).items() if inspect.isclass(value)}
+    found = [name for name, value in classes.items() if not fault(kind, _bridged(kind, value))]
+    if len(found) != 1:
+        count = f"{len(found)} classes" if found else "no class"
+        named = f": {', '.join(found)}" if found else ""
+        raise UserError(f"{count} of kind {kind} in '{path}'{named}; say which one: {path}:ClassName")
+    return f"{path}:{found[0]}"
+
+
+FEW = 12
+"""Names that a message lists; of more it shows some."""
+
+
+def suggest(name: str, allowed: list[str], listed: str = "") -> str:
+    """The end of an error message: the closest allowed name, and all of them where these are few.
+
+    listed: the command that prints them all.
+    """
+    close = difflib.get_close_matches(name, allowed, n=1)
+    meant = f"; did you mean '{close[0]}'?" if close else ";"
+    if len(allowed) <= FEW:
+        return f"{meant} allowed: {', '.join(allowed)}"
+    all_of_them = f"`{listed}` has all {len(allowed)}" if listed else f"there are {len(allowed)}"
+    return f"{meant} {all_of_them}" if close else f"; allowed: {', '.join(allowed[:FEW])}, ...; {all_of_them}"
+
+
+def summary(thing: Any) -> str:
+    """The first line of a docstring."""
+    return (inspect.getdoc(thing) or "").partition("\n")[0]
+
+
+def options(maker: Callable[..., Any], given: int) -> dict[str, tuple[Any, Any]]:
+    """Type and default of each argument that a class or function has after the first `given` ones, which are ours.
+
+    The default is `...` where there is none, the type that of the default where it is not written down.
+    """
+    try:
+        hints = typing.get_type_hints(maker.__init__ if inspect.isclass(maker) else maker, include_extras=True)
+    except NameError:  # imported for type checkers alone
+        hints = {}
+    arguments = list(inspect.signature(maker).parameters.values())[given:]
+    return {
+        a.name: (
+            hints.get(a.name, Any if a.default is a.empty or a.default is None else type(a.default)),
+            ... if a.default is a.empty else a.default,
+        )
+        for a in arguments
+        if a.kind not in (a.VAR_POSITIONAL, a.VAR_KEYWORD)
+    }
+
+
+def _derives(kind: Kind, found: Any) -> bool:
+    return any((base.__module__, base.__name__) == BASES[kind] for base in getattr(found, "__mro__", ()))
+
+
+def _bridged(kind: Kind, found: Any) -> Any:
+    """What was found, or a class of this kind made of it."""
+    if kind not in BRIDGES or not callable(found) or _derives(kind, found):
+        return found
+    return importlib.import_module(BRIDGES[kind]).bridged(found)
+
+
+@cache
+def _claims(kind: Kind) -> dict[str, list[EntryPoint]]:
+    """The entry points of every name: more than one where packages clash."""
+    claims: dict[str, list[EntryPoint]] = {}
+    for entry in sorted(entry_points(group=f"metagap.{kind}s"), key=lambda entry: (entry.name, _origin(entry))):
+        others = claims.setdefault(entry.name, [])
+        if _origin(entry) not in map(_origin, others):
+            others.append(entry)
+    return claims
+
+
+def _entry(kind: Kind, name: str) -> EntryPoint:
+    """The entry point that a name stands for: ours, or the only one. Raises UserError for none or several."""
+    claims = _claims(kind).get(name)
+    if not claims:
+        hint = suggest(name, names(kind), f"metagap list {kind}s")
+        raise UserError(f"unknown {kind} '{name}'{hint}")
+    chosen = [entry for entry in claims if _owner(entry) == OURS] or claims
+    if len(chosen) > 1:
+        raise UserError(
+            f"{kind} '{name}' is claimed by {len(chosen)} packages, {' and '.join(map(_origin, chosen))}: uninstall "
+            "all but one, or write path/to/file.py:ClassName"
+        )
+    return chosen[0]
+
+
+def _owner(entry: EntryPoint) -> str:
+    """The distribution that an entry point belongs to."""
+    return entry.dist.name if entry.dist is not None else "an unknown package"
+
+
+def _origin(entry: EntryPoint) -> str:
+    return f"{_owner(entry)} ({entry.value})"
+
+
+def _import_file(path: Path, kind: Kind) -> Any:
+    if not path.is_file():
+        article = "an" if kind == "algorithm" else "a"
+        raise UserError(f"no file '{path}' to take {article} {kind} from; write it as path/to/file.py:ClassName")
+    try:
+        with _limited(f"{kind} file '{path}'"):
+            return _module(path.resolve())
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{kind} file '{path}' cannot be imported: {_told(error)}") from error
+
+
+@contextmanager
+def _limited(what: str) -> Iterator[None]:
+    """Raises UserError where an import takes longer than `IMPORT_SECONDS`: one that waits for something never ends."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        raise UserError(f"{what} is not imported after {IMPORT_SECONDS:g} s: does it wait for something?")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    outer = signal.setitimer(signal.ITIMER_REAL, IMPORT_SECONDS)[0]  # an import may begin inside of another
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, outer)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _told(error: BaseException) -> str:
+    """The error, and what to do where learn2learn is not installed."""
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "learn2learn":
+        return f"{error!r}; install the extra: pip install 'metagap[learn2learn]'"
+    return repr(error)
+
+
+@cache
+def _module(path: Path) -> Any:
+    name = f"metagap_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _no_class(kind: Kind, path: str, attribute: str) -> Any:
+    raise UserError(f"no class '{attribute}' in '{path}'{suggest(attribute, list(_defined(Path(path), kind)))}")
+
+
+def _defined(path: Path, kind: Kind) -> dict[str, Any]:
+    """The classes that a file defines, and for sources the functions too."""
+    module = _import_file(path, kind)
+    own = {name: value for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__}
+    return {k: v for k, v in own.items() if inspect.isclass(v) or (kind == "source" and inspect.isfunction(v))}

@@ -1,0 +1,241 @@
+"""Everything that one report shows, computed once from the stored results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metagap.analysis import comparisons, gaps, leaders, reproduction, scores
+from metagap.analysis.grids import AVERAGE
+from metagap.report.measure import Measure
+
+ROLE_ORDER = ("meta-train", "recurring-task", "meta-val", "in-distribution", "cross-domain")
+STATISTICS = {"mean": "mean", "median": "median", "iqm": "interquartile mean"}
+WITHIN = ("within-task gap", "adaptation gain", "transduction gap", "memorization", "zero-step score")
+SHIFT_GROUP = "other ways or shots"
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The tables of `metagap.analysis` for one suite, with the questions that figures and tables ask of them."""
+
+    suite: dict[str, Any]
+    cells: pd.DataFrame
+    curves: pd.DataFrame
+    samples: dict[str, dict[str, np.ndarray]]
+    notes: list[str]
+    scores: pd.DataFrame
+    runs: pd.DataFrame
+    steps: pd.DataFrame
+    gaps: pd.DataFrame
+    pairs: pd.DataFrame
+    leaders: pd.DataFrame
+    published: pd.DataFrame
+
+    @classmethod
+    def of(cls, results: Any) -> Frames:
+        """Analyse a `metagap.results.Results`."""
+        pairs = comparisons.all_pairs(results)
+        return cls(
+            suite=results.suite,
+            cells=results.cells,
+            curves=results.curves,
+            samples=results.samples,
+            notes=list(results.notes),
+            scores=scores.score_table(results),
+            runs=scores.run_table(results),
+            steps=scores.step_table(results),
+            gaps=gaps.gap_table(results),
+            pairs=pairs,
+            leaders=leaders.leader_table(results, pairs),
+            published=reproduction.published_table(results),
+        )
+
+    @cached_property
+    def measure(self) -> Measure:
+        """The unit of the scores."""
+        return Measure.of(self.suite)
+
+    @property
+    def deviations(self) -> list[str]:
+        """In what the suite differs from the protocol of the published values."""
+        return self.suite.get("deviations", [])
+
+    @cached_property
+    def algorithms(self) -> list[str]:
+        """The algorithms that have results, in the order of the suite."""
+        present = set(self.scores["algorithm"])
+        return [name for name in self.suite["algorithms"] if name in present]
+
+    @cached_property
+    def seeds(self) -> int:
+        """The number of seeds of the algorithm that has most."""
+        return int(self.cells.groupby("algorithm")["seed"].nunique().max()) if len(self.cells) else 0
+
+    @property
+    def interval(self) -> str:
+        """The kind of the headline interval in words."""
+        kinds = set(self.scores["interval"])
+        words = {
+            "seeds": f"95% interval over {self.seeds} seeds",
+            "episodes": "95% interval over the episodes of one seed",
+        }
+        return "; ".join(words.get(kind, kind) for kind in sorted(kinds, reverse=True))
+
+    def headline_step(self, algorithm: str) -> int:
+        """The inner step at which an algorithm is scored."""
+        return self.suite["algorithms"][algorithm]["evaluation"]["steps"]
+
+    def trained_steps(self, algorithm: str) -> int | None:
+        """The number of inner steps that an algorithm was meta-trained with, where its options say so."""
+        options = self.suite["algorithms"][algorithm]
+        if options.get("algorithm", algorithm) in ("scratch", "pretrain"):
+            return None
+        for source in (options, options.get("training", {})):
+            for key in ("inner_steps", "steps"):
+                if isinstance(source.get(key), int):
+                    return source[key]
+        return None
+
+    def selected(self, algorithm: str) -> dict[int, int]:
+        """Seed -> the iteration whose parameters were evaluated."""
+        rows = self.cells[(self.cells["algorithm"] == algorithm) & (self.cells["selection"] != "none")]
+        return dict(zip(rows["seed"].astype(int), rows["selected_iteration"].astype(int), strict=True))
+
+    @cached_property
+    def splits(self) -> dict[str, dict[str, Any]]:
+        """Split name -> its entry in the suite, for the splits that have results."""
+        present = set(self.scores["split"])
+        return {split["name"]: split for split in self.suite["splits"] if split["name"] in present}
+
+    def is_shifted(self, name: str) -> bool:
+        """Whether a split has other ways or shots than the suite's task."""
+        return is_shifted(self.suite, name)
+
+    def plain_splits(self) -> list[str]:
+        """The splits with the suite's own ways and shots."""
+        return [name for name in self.splits if not self.is_shifted(name)]
+
+    def role(self, role: str) -> list[str]:
+        """The splits of a role with the suite's own ways and shots."""
+        return [name for name in self.plain_splits() if self.splits[name]["role"] == role]
+
+    def split_groups(self, average: bool = False) -> list[tuple[str, list[str]]]:
+        """(role, splits) in the order training to cross-domain; splits of another shape come last, as one group.
+
+        With `average`, the mean over the cross-domain splits follows them.
+        """
+        roles = {name: split["role"] for name, split in self.splits.items()}
+        plain = self.plain_splits()
+        others = [role for role in dict.fromkeys(roles.values()) if role not in ROLE_ORDER]
+        groups = [(role, [name for name in plain if roles[name] == role]) for role in (*ROLE_ORDER, *others)]
+        groups = [(role, [*names, AVERAGE] if average and role == "cross-domain" else names) for role, names in groups]
+        groups.append((SHIFT_GROUP, [name for name in self.splits if self.is_shifted(name)]))
+        return [(role, names) for role, names in groups if names]
+
+    def split_label(self, name: str) -> str:
+        """The split's name, with its shape where that is not the suite's."""
+        return split_label(self.suite, name)
+
+    def chance(self, name: str) -> float | None:
+        """The printed score of guessing on a classification split; None for regression."""
+        if self.measure.log:
+            return None
+        ways = self.splits[name].get("ways") or self.suite["task"]["ways"]
+        return self.measure.scale / ways
+
+    def score_label(self, short: bool = False) -> str:
+        """The axis label of a score; short leaves out the direction."""
+        name = f"{self.statistic_name} of the {self.measure.name}" if self.measure.log else self.measure.name
+        unit = f" ({self.measure.unit})" if self.measure.unit else ""
+        return f"{name}{unit}" if short else f"{name}{unit}, {self.measure.better} is better"
+
+    def gap_row(self, name: str) -> str:
+        """The label of a row of the gap table."""
+        return self.split_label(name) if name in self.splits else name
+
+    def headline_scores(self, statistic: str | None = None, condition: str = "standard") -> pd.DataFrame:
+        """One row per algorithm and split: the headline step, condition and statistic."""
+        table = self.scores
+        return table[(table["condition"] == condition) & (table["statistic"] == (statistic or self.measure.statistic))]
+
+    def headline_steps(self) -> pd.DataFrame:
+        """One row per algorithm, split and inner step in the headline statistic."""
+        return self.steps[self.steps["statistic"] == self.measure.statistic]
+
+    def headline_gaps(self, within: bool = False) -> pd.DataFrame:
+        """One row per algorithm, gap and split in the headline statistic, with the rows of a gap together.
+
+        Either the gaps between two splits, or (`within`) those between two readings of the same split.
+        """
+        table = self.gaps[
+            (self.gaps["statistic"] == self.measure.statistic) & (self.gaps["gap"].isin(WITHIN) == within)
+        ]
+        names = list(table["gap"].unique())
+        return table.sort_values("gap", key=lambda column: column.map(names.index), kind="stable")
+
+    def headline_pairs(self) -> pd.DataFrame:
+        """One row per pair of algorithms and split in the headline statistic."""
+        return self.pairs[self.pairs["statistic"] == self.measure.statistic]
+
+    def headline_leaders(self) -> pd.DataFrame:
+        """One row per algorithm in the headline statistic, the best first."""
+        return self.leaders[self.leaders["statistic"] == self.measure.statistic]
+
+    @property
+    def correction(self) -> str:
+        """What the p-values and verdicts of the comparisons are corrected for."""
+        return correction(self.headline_pairs())
+
+    def best(self, split: str, statistic: str | None = None) -> list[str]:
+        """The algorithms with the best finite score of a split (several if equal); none if there is only one score."""
+        table = self.headline_scores(statistic)
+        table = table[(table["split"] == split) & np.isfinite(table["score"])]
+        return list(table.loc[table["score"] == table["score"].max(), "algorithm"]) if len(table) > 1 else []
+
+    @property
+    def statistics(self) -> list[str]:
+        """The statistics that are there, mean first."""
+        return [name for name in STATISTICS if name in set(self.scores["statistic"])]
+
+    @property
+    def statistic_name(self) -> str:
+        """The headline statistic in words."""
+        return STATISTICS[self.measure.statistic]
+
+    def has_divergence(self) -> bool:
+        """Whether the share of diverged episodes is worth a table: regression, or any episode that diverged."""
+        return self.measure.log or bool((self.scores["diverged"] > 0).any())
+
+
+def correction(pairs: pd.DataFrame) -> str:
+    """What the verdicts of these comparisons follow, the same words on the page and in the terminal."""
+    families = sorted(set(pairs["family"]))
+    count = f"{families[0]} to {families[-1]}" if len(families) > 1 else f"{families[0]}" if families else "no"
+    pairs_of = "only pair" if count == "1" else f"{count} pairs"
+    runs = " in this one run" if len(pairs) and pairs["seeds"].max() == 1 else ""
+    return (
+        f"The verdict is “better{runs}” at p < 0.05 after Holm's correction over the {pairs_of} of each split; the "
+        "intervals are not corrected."
+    )
+
+
+def is_shifted(suite: dict[str, Any], name: str) -> bool:
+    """Whether a split has other ways or shots than the suite's task."""
+    return task_shape(suite, name) != task_shape(suite)
+
+
+def split_label(suite: dict[str, Any], name: str) -> str:
+    """The split's name, with its ways and shots where they are not the suite's."""
+    return f"{name} ({task_shape(suite, name)})" if is_shifted(suite, name) else name
+
+
+def task_shape(suite: dict[str, Any], name: str | None = None) -> str:
+    """Ways and shots of a split, or of the suite's own task, in the words of the field."""
+    split = next((split for split in suite["splits"] if split["name"] == name), {})
+    ways, shots = (split.get(key) or suite["task"][key] for key in ("ways", "shots"))
+    return f"{shots}-shot" if suite["task"]["kind"] == "regression" else f"{ways}-way {shots}-shot"  # no ways there

@@ -1,0 +1,225 @@
+"""A table of a paper beside ours, for a terminal and as files. The same records give the same files, byte for byte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table as RichTable
+
+from metagap.analysis.equivalence import Margin
+from metagap.report import published as beside
+from metagap.report.folder import publish
+from metagap.report.measure import CLASSIFICATION, MISSING, REGRESSION, Measure
+from metagap.report.tables import Table
+from metagap.report.terminal import coloured, new_table
+
+SIGNATURE = b"\n## Deviations from the protocol\n"
+"""What every table of ours has in it as Markdown."""
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+WIDE = 100
+"""Columns of a terminal that a table of values, verdicts and errors needs."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A table of a paper with what was found of it.
+
+    cells: the columns of `metagap.analysis.reproduction`, and before them column and row (of the paper's table),
+    suite, iterations, configurations, device, torch and commit. budget: the share of the published iterations.
+    deviations: each with the suites that have it. notes: sentences that a reader of the numbers should know.
+    """
+
+    name: str
+    title: str
+    citation: str
+    kind: str
+    margin: Margin
+    budget: float
+    cells: pd.DataFrame
+    deviations: list[tuple[str, list[str]]]
+    notes: list[str]
+
+    @property
+    def measure(self) -> Measure:
+        """The unit of the values."""
+        return REGRESSION if self.kind == "regression" else CLASSIFICATION
+
+    @property
+    def reduced(self) -> str:
+        """What is to be said of a budget that is not the paper's; else empty."""
+        return "" if self.budget == 1 else f"meta-trained for {100 * self.budget:g}% of the published iterations"
+
+    @property
+    def heading(self) -> str:
+        """The title, with the budget where it is not the paper's."""
+        return f"{self.title} ({self.reduced})" if self.reduced else self.title
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder of its files: another one for another budget."""
+        return self.name if self.budget == 1 else f"{self.name}-at-{100 * self.budget:g}-percent"
+
+    @property
+    def caption(self) -> str:
+        """What the numbers are."""
+        reduced = f" Ours is {self.reduced}." if self.reduced else ""
+        return (
+            f"{self.measure.heading}, mean over the episodes.{reduced} The difference is ours − published, with its "
+            "95% interval; ours varies with seeds and episodes, or with episodes alone where there is one seed, and a "
+            "paper's interval over episodes leaves out how its own training runs vary. The margin is "
+            f"{beside.margin(self.margin, self.measure)}. {beside.EXPLAINED}"
+        )
+
+
+def print_reproduction(found: Reproduction, console: Console) -> None:
+    """The table, what each ± is, every deviation and note; a line for each value where a table would not fit."""
+    title = f"{found.heading}: {found.measure.label}; margin {beside.margin(found.margin, found.measure)}"
+    legend = _legend(found.cells)
+    letters = {text: _letter(position) for position, text in enumerate(legend)}
+    if console.width < WIDE:
+        console.print(f"[bold]{escape(title)}[/]")
+        _print_lines(found, letters, console)
+    else:
+        console.print(_grid(found, letters, title))
+    for text, ours in legend.items():
+        also = f"; ours {' or '.join(ours)}" if ours else ""
+        console.print(Padding(f"[dim]{letters[text]}[/]  {escape(text + also)}", (0, 0, 0, 1)))
+    console.print("[bold]Deviations from the protocol[/]")
+    for sentence in deviations(found):
+        console.print(Padding(escape(f"– {sentence}"), (0, 0, 0, 2)))
+    for note in found.notes:
+        console.print(f"[yellow]Note:[/] {escape(note)}")
+
+
+def _grid(found: Reproduction, letters: dict[str, str], title: str) -> RichTable:
+    grid = new_table(title)
+    grid.expand = True
+    grid.add_column("", overflow="fold", ratio=1)
+    for heading in ("published", "ours", "difference", "seeds"):
+        grid.add_column(heading, justify="right")
+    grid.add_column("±", style="dim")
+    grid.add_column("verdict", ratio=1)
+    for column, rows in _by_column(found):
+        grid.add_row(f"[dim]{escape(column)}[/]")
+        for row in rows:
+            cells = beside.stacked(row, found.measure)
+            name = Padding(escape(row["row"]), (0, 0, 0, 2))
+            verdict = coloured(beside.verdict(row))
+            grid.add_row(name, *map(escape, cells.values()), _seeds(row), letters[_published(row)], verdict)
+    return grid
+
+
+def _print_lines(found: Reproduction, letters: dict[str, str], console: Console) -> None:
+    for column, rows in _by_column(found):
+        console.print(f"[dim]{escape(column)}[/]")
+        for row in rows:
+            values = [f"{name} {text}" for name, text in beside.columns(row, found.measure).items()]
+            values = [*values, _counted(row)] if row["seeds"] else values[:1]
+            text = escape(f"{row['row']}: {', '.join(values)}")
+            letter, verdict = f"[dim]{letters[_published(row)]}[/]", coloured(beside.verdict(row))
+            console.print(Padding(f"{text} {letter}  {verdict}", (0, 0, 0, 2)))
+
+
+def _by_column(found: Reproduction) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The cells in their order, as runs of the same column."""
+    return [(name, list(rows)) for name, rows in groupby(found.cells.to_dict("records"), lambda row: row["column"])]
+
+
+def deviations(found: Reproduction) -> list[str]:
+    """Every known one as a sentence, with the suites that have it where these are not all."""
+    suites = list(dict.fromkeys(found.cells["suite"]))
+    sentences = [f"{found.reduced[0].upper()}{found.reduced[1:]}."] if found.reduced else []
+    for sentence, about in found.deviations:
+        sentences.append(sentence if about == suites else f"{sentence} ({', '.join(about)})")
+    if silent := [name for name in suites if not any(name in about for _, about in found.deviations)]:
+        sentences.append(f"None is named by {', '.join(silent)}.")
+    return sentences
+
+
+def table(found: Reproduction) -> Table:
+    """One row per published value."""
+    rows = []
+    for row in found.cells.to_dict("records"):
+        theirs, ours = beside.kinds(row)
+        rows.append(
+            {
+                "column": row["column"],
+                "row": row["row"],
+                **beside.columns(row, found.measure),
+                "verdict": beside.verdict(row),
+                "published ±": theirs,
+                "our ±": ours,
+                "seeds": _seeds(row),
+                "iterations": f"{row['iterations']:,}",
+                "source": beside.source(row),
+            }
+        )
+    plain = frozenset({"verdict", "published ±", "our ±", "source"})
+    return Table("reproduction", found.caption, pd.DataFrame(rows), labels=2, plain=plain)
+
+
+def write(found: Reproduction, out: Path) -> Path:
+    """Write the table as `reproduction.md`, `.csv` and `.tex` and its numbers as `cells.csv`; returns the first.
+
+    The numbers have six digits: the last bits of a sum depend on the machine that adds.
+    """
+    made = table(found)
+    files = {
+        "reproduction.csv": made.csv(),
+        "reproduction.tex": made.latex(),
+        "cells.csv": found.cells.to_csv(index=False, float_format="%.6g"),
+        "reproduction.md": _markdown(found, made),
+    }
+    publish({name: text.encode() for name, text in files.items()}, out, SIGNATURE)
+    return out / "reproduction.md"
+
+
+def _markdown(found: Reproduction, made: Table) -> str:
+    parts = [f"# {found.heading}", found.citation, made.markdown().rstrip(), "## Deviations from the protocol"]
+    parts.append("\n".join(f"- {sentence}" for sentence in deviations(found)))
+    if found.notes:
+        parts += ["## Notes", "\n".join(f"- {note}" for note in found.notes)]
+    run = found.cells[found.cells["seeds"] > 0]
+    if len(run):
+        parts += ["## Where ours come from", _provenance(run).markdown().rstrip()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _provenance(run: pd.DataFrame) -> Table:
+    columns = ["column", "row", "suite", "configurations", "device", "torch", "commit"]
+    caption = "Configurations are seed-hash, as the folders of the store are called."
+    return Table("provenance", caption, run[columns].astype(str), labels=2, plain=frozenset(columns[2:]))
+
+
+def _legend(cells: pd.DataFrame) -> dict[str, list[str]]:
+    """What was published and with which ±, and which kinds ours have beside it."""
+    legend: dict[str, list[str]] = {}
+    for row in cells.to_dict("records"):
+        kinds, ours = legend.setdefault(_published(row), []), beside.kinds(row)[1]
+        if ours not in (MISSING, *kinds):
+            kinds.append(ours)
+    return legend
+
+
+def _published(row: dict[str, Any]) -> str:
+    kind = beside.kinds(row)[0]
+    return beside.source(row) + ("" if kind == MISSING else f"; ± {kind}")
+
+
+def _counted(row: dict[str, Any]) -> str:
+    return f"{row['seeds']} seed{'s' * (row['seeds'] != 1)}"
+
+
+def _seeds(row: dict[str, Any]) -> str:
+    return str(row["seeds"]) if row["seeds"] else MISSING
+
+
+def _letter(position: int) -> str:
+    return LETTERS[position] if position < len(LETTERS) else str(position + 1)

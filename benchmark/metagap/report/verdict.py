@@ -1,0 +1,163 @@
+"""The paragraph at the top of the page: who is best, what new domains cost, and what is significant."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from metagap.report.frames import Frames
+
+Phrase = tuple[str, bool]  # text, and whether it is set in bold
+NAMED = 5
+"""The most algorithms that a sentence names; beyond that it counts them."""
+
+
+def verdict(frames: Frames) -> list[list[Phrase]]:
+    """Paragraphs of phrases, each made from the numbers; empty where the suite has no test split."""
+    paragraphs = [_in_distribution(frames), _cross_domain(frames), _caveats(frames)]
+    return [paragraph for paragraph in paragraphs if paragraph]
+
+
+def plain(paragraphs: list[list[Phrase]]) -> str:
+    """The same as text."""
+    return "\n".join("".join(text for text, _ in paragraph) for paragraph in paragraphs)
+
+
+def _in_distribution(frames: Frames) -> list[Phrase]:
+    split = next(iter(frames.role("in-distribution")), "")
+    best = _best(frames, split) if split else None
+    if best is None:
+        return []
+    return [
+        (f"On new tasks of the training domain ({frames.split_label(split)}), ", False),
+        (best["algorithm"], True),
+        (f" has the {_extreme(frames)}: ", False),
+        (_score(frames, best), True),
+        (f" ({frames.interval}). ", False),
+        (_told(frames, split, best["algorithm"]), False),
+    ]
+
+
+def _cross_domain(frames: Frames) -> list[Phrase]:
+    domains = frames.role("cross-domain")
+    winners = {split: best for split in domains if (best := _best(frames, split)) is not None}
+    if not winners:
+        return []
+    names = list(dict.fromkeys(best["algorithm"] for best in winners.values()))
+    phrases: list[Phrase] = [("In new domains, ", False)]
+    if len(names) == 1:
+        where = "both" if len(winners) == 2 else f"all {len(winners)}"
+        scope = f"on {where} of the cross-domain splits" if len(winners) > 1 else "on the one cross-domain split"
+        phrases += [(names[0], True), (f" has the {_extreme(frames)} {scope}: ", False)]
+        phrases.append((_listed([f"{frames.split_label(s)} {_score(frames, b)}" for s, b in winners.items()]), False))
+    else:
+        parts = [f"{b['algorithm']} on {frames.split_label(s)} ({_score(frames, b)})" for s, b in winners.items()]
+        phrases.append((f"the {_extreme(frames)} is that of {_listed(parts)}", False))
+    told = [s for s, b in winners.items() if _split_pairs(frames, s, b["algorithm"])[1] == []]
+    if len(frames.algorithms) > 1:
+        count = "none" if not told else "each" if len(told) == len(winners) else f"{len(told)}"
+        of = f"On {count} of the {len(winners)}" if len(winners) > 1 else ("There" if told else "Not even there")
+        is_best = "the best is" if told else "is the best"
+        phrases.append((f". {of} {is_best} significantly better than every other algorithm. ", False))
+    else:
+        phrases.append((". ", False))
+    return phrases + _domain_gap(frames, names)
+
+
+def _domain_gap(frames: Frames, names: list[str]) -> list[Phrase]:
+    """The domain gap of the algorithm that is best in distribution, from where the gap is measured."""
+    gaps = frames.headline_gaps().set_index(["gap", "split", "algorithm"])
+    gaps = gaps[gaps.index.get_level_values("gap") == "domain gap"]
+    phrases: list[Phrase] = []
+    home = [_best(frames, split) for split in frames.role("in-distribution")[:1]]
+    for name in [row["algorithm"] for row in home if row is not None] or names[:1]:
+        rows = gaps[gaps.index.get_level_values("algorithm") == name]
+        average = [key for key in rows.index if key[1] == "average"] or list(rows.index)
+        if not average:
+            return []
+        row = rows.loc[average[0]]
+        value = frames.measure.gap(row["value"], row["low"], row["high"]).removeprefix("+")
+        unit = "percentage points" if frames.measure.unit else "in MSE"
+        mean = ", averaged over the domains," if len(frames.role("cross-domain")) > 1 else ""
+        phrases += [(f"The domain gap of {name}{mean} is ", False), (f"{value} {unit}", True)]
+        phrases.append((f" (95% interval over {row['interval']}).", False))
+    return phrases
+
+
+def _caveats(frames: Frames) -> list[Phrase]:
+    sentences = []
+    if frames.seeds == 1:
+        sentences.append("One seed was run: the intervals are about new episodes, not about new training runs.")
+    elif frames.seeds == 2:
+        sentences.append("Two seeds were run: intervals over seeds are very wide, and claims need at least three.")
+    sentences += _few_seeds(frames)
+    rows = frames.headline_scores()
+    rows = rows[rows["diverged"] > 0]
+    if len(rows):
+        worst = rows.loc[rows["diverged"].idxmax()]
+        sentences.append(
+            f"Some adaptations diverged, at most {100 * worst['diverged']:.1f}% of the episodes "
+            f"({worst['algorithm']} on {frames.split_label(worst['split'])}); none is left out."
+        )
+    return [(" ".join(sentences), False)] if sentences else []
+
+
+def _few_seeds(frames: Frames) -> list[str]:
+    """That many pairs corrected for are out of reach of a few seeds, where they were."""
+    count, pairs = len(frames.algorithms) * (len(frames.algorithms) - 1) // 2, frames.headline_pairs()
+    if frames.seeds < 2 or count < 20 or pairs["verdict"].str.contains("better").any():
+        return []
+    return [
+        f"Corrected for {count} pairs, a difference has to reach p < {0.05 / count:.1g} to be told, which "
+        f"{frames.seeds} seeds can hardly give: more seeds or fewer algorithms tell more."
+    ]
+
+
+def _best(frames: Frames, split: str) -> pd.Series | None:
+    table = frames.headline_scores()
+    table = table[(table["split"] == split) & table["score"].map(math.isfinite)]
+    return None if table.empty else table.loc[table["score"].idxmax()]
+
+
+def _score(frames: Frames, row: pd.Series) -> str:
+    text = frames.measure.score(row["score"], row["low"], row["high"])
+    return f"{text}{'%' if frames.measure.unit == '%' and '[' not in text else ''}"
+
+
+def _extreme(frames: Frames) -> str:
+    if frames.measure.log:
+        return f"lowest {frames.measure.name} ({frames.statistic_name})"
+    return f"highest {frames.measure.name}"
+
+
+def _split_pairs(frames: Frames, split: str, best: str) -> tuple[list[str], list[str]]:
+    """The algorithms that the paired comparisons tell from `best` on a split, and those that they do not."""
+    told: list[str] = []
+    untold: list[str] = []
+    pairs = frames.headline_pairs()
+    for _, row in pairs[(pairs["split"] == split) & ((pairs["a"] == best) | (pairs["b"] == best))].iterrows():
+        other = row["b"] if row["a"] == best else row["a"]
+        (told if row["verdict"].startswith(f"{best} better") else untold).append(other)
+    return told, untold
+
+
+def _told(frames: Frames, split: str, best: str) -> str:
+    told, untold = _split_pairs(frames, split, best)
+    basis = "paired on the same episodes and corrected by Holm"
+    if not told and not untold:
+        return ""
+    if not untold:
+        return f"It is significantly better than every other algorithm ({basis})."
+    if not told:
+        others = f"any of the {len(untold)} others" if len(untold) > NAMED else _listed(untold, "or")
+        return f"It is not significantly better than {others} ({basis})."
+    which, others = (
+        f"{len(names)} others" if len(names) > NAMED else _listed(names, word)
+        for names, word in ((told, "and"), (untold, "or"))
+    )
+    return f"It is significantly better than {which}, but not than {others} ({basis})."
+
+
+def _listed(parts: list[str], word: str = "and") -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {word} {parts[-1]}"

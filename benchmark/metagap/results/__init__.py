@@ -1,0 +1,75 @@
+"""The store: where the records of a run lie, written atomically, and read back as data frames.
+
+`<results>/<suite>/<algorithm>/<seed>-<hash>/` is one cell:
+
+    config.json            what the trained weights depend on, resolved
+    environment.json       versions, device and commit of the training
+    checkpoint.pt          state of the training, or its end; its sha256 stands behind it
+    curve.parquet          the training curve
+    evaluation/*.parquet   a row per test episode and inner step, one file per split
+    evaluation/*.npz       a sample episode of the split, where it may be shown
+    evaluation/*.json      the receipt of a split: of which weights it is the score, and the sha256 of its files
+    failed.json            only while the cell has failed: when and why, with traceback.txt beside it
+    done-<variant>.json    the marker, written last: the resolved suite, which evaluation files belong to it, and the
+                           sha256 of every file
+
+`<results>/<suite>/own.json` says which of these cells are the suite's as its file has it.
+
+`files` writes and reads single files, `markers` what says that a cell is done, `reading` whole suites.
+"""
+
+from metagap.results.failures import Failed, clear_failure, failures, minute, write_failure
+from metagap.results.files import (
+    DamagedError,
+    read_frame,
+    read_json,
+    read_sealed,
+    read_signed,
+    set_aside,
+    sha256,
+    write_arrays,
+    write_frame,
+    write_json,
+    write_sealed,
+    write_signed,
+)
+from metagap.results.listing import differences, listing
+from metagap.results.markers import FORMAT, read_config, read_file, read_marker, write_marker
+from metagap.results.own import read_own, report_folder, write_own
+from metagap.results.reading import MEND, Results, assemble, damage_of, read, survey
+
+__all__ = [
+    "FORMAT",
+    "MEND",
+    "DamagedError",
+    "Failed",
+    "Results",
+    "assemble",
+    "clear_failure",
+    "damage_of",
+    "differences",
+    "failures",
+    "listing",
+    "minute",
+    "read",
+    "read_config",
+    "read_file",
+    "read_frame",
+    "read_json",
+    "read_marker",
+    "read_own",
+    "read_sealed",
+    "read_signed",
+    "report_folder",
+    "set_aside",
+    "sha256",
+    "survey",
+    "write_arrays",
+    "write_failure",
+    "write_frame",
+    "write_json",
+    "write_marker",
+    "write_own",
+    "write_sealed",
+    "write_signed",
+]

@@ -1,0 +1,164 @@
+"""Files of the store: written atomically, their digests known, and checked when they are read."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from metagap.errors import UserError
+from metagap.memory import require_arrays
+
+SEAL = b"\nmetagap sha256 "
+"""What stands between the content of a sealed file and its digest."""
+
+
+class DamagedError(UserError):
+    """A file of the store that is not what was written."""
+
+
+def sha256(data: bytes) -> str:
+    """The digest by which the content of a file is known."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_bytes(path: Path, data: bytes) -> str:
+    """Replace a file at one go, so that there is never half of one; returns its digest.
+
+    Raises UserError where it cannot be written, as on a full disk.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be written: {error.strerror or error}") from None
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+    return sha256(data)
+
+
+def write_json(path: Path, value: Any) -> str:
+    """Write a plain value; returns the digest of the file."""
+    return write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def write_signed(path: Path, value: dict[str, Any]) -> str:
+    """Write a plain table with a digest of its own content, `digest`; returns the digest of the file."""
+    return write_json(path, {**value, "digest": _content(value)})
+
+
+def write_sealed(path: Path, data: bytes) -> str:
+    """Write data with their digest behind them, which readers of zip files and so torch pass over."""
+    return write_bytes(path, data + SEAL + sha256(data).encode())
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> str:
+    """Write a data frame as Parquet, with a checksum of every page; returns the digest of the file."""
+    floats = list(frame.select_dtypes("float"))  # their bytes side by side, first of all with first: half the size
+    options = {"use_dictionary": [name for name in frame if name not in floats], "use_byte_stream_split": floats}
+    data = io.BytesIO()
+    frame.to_parquet(data, index=False, compression="zstd", compression_level=9, write_page_checksum=True, **options)
+    return write_bytes(path, data.getvalue())
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> str:
+    """Write named arrays as .npz, the same ones always as the same bytes; returns the digest of the file."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, np.asarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue(), zipfile.ZIP_DEFLATED)
+    return write_bytes(path, data.getvalue())
+
+
+def read_bytes(path: Path, digest: str | None = None) -> bytes:
+    """The content of a file; raises DamagedError where it is not that of the digest, or cannot be read."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DamagedError(f"'{path}' cannot be read: {error.strerror or error}") from None
+    if digest is not None and sha256(data) != digest:
+        raise DamagedError(f"'{path}' is damaged: it is not what was written, by its sha256")
+    return data
+
+
+def read_json(path: Path, digest: str | None = None) -> dict[str, Any]:
+    """Read a plain table; raises DamagedError where it is damaged."""
+    value = _parsed(path, digest, json.loads)
+    if not isinstance(value, dict):
+        raise DamagedError(f"'{path}' cannot be read: it holds no table")
+    return value
+
+
+def read_signed(path: Path) -> dict[str, Any]:
+    """Read a table written by `write_signed`; raises DamagedError where it is not what was written."""
+    value = read_json(path)
+    if value.pop("digest", None) != _content(value):
+        raise DamagedError(f"'{path}' is damaged: it is not what was written, by its digest")
+    return value
+
+
+def read_sealed(path: Path) -> bytes:
+    """Data written by `write_sealed`; raises DamagedError where they are not what was written."""
+    data = read_bytes(path)
+    content, seal, digest = data.rpartition(SEAL)
+    if not seal:
+        raise DamagedError(f"'{path}' is damaged, or was written by an older version: it ends without a digest")
+    if digest.decode(errors="replace") != sha256(content):
+        raise DamagedError(f"'{path}' is damaged: it is not what was written, by its sha256")
+    return content
+
+
+def read_frame(path: Path, digest: str | None = None) -> pd.DataFrame:
+    """Read a data frame; raises DamagedError where it is damaged."""
+    return _parsed(path, digest, lambda data: pd.read_parquet(io.BytesIO(data), page_checksum_verification=True))
+
+
+def read_arrays(path: Path, digest: str | None = None) -> dict[str, np.ndarray]:
+    """Read named arrays; raises DamagedError where they are damaged."""
+
+    def parse(data: bytes) -> dict[str, np.ndarray]:
+        require_arrays(io.BytesIO(data), f"'{path}'")
+        return dict(np.load(io.BytesIO(data), allow_pickle=False))
+
+    return _parsed(path, digest, parse)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file that is of no use, so that nothing is lost; returns what it is called now."""
+    number, aside = 1, path.with_name(f"{path.name}.damaged")
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.damaged-{number}")
+    return path.rename(aside)
+
+
+def _content(value: dict[str, Any]) -> str:
+    return sha256(json.dumps(value, sort_keys=True).encode())
+
+
+def _parsed(path: Path, digest: str | None, parse: Callable[[bytes], Any]) -> Any:
+    data = read_bytes(path, digest)
+    try:
+        return parse(data)
+    except Exception as error:  # a damaged file may raise anything
+        raise DamagedError(f"'{path}' cannot be read: {error}") from None

@@ -1,0 +1,69 @@
+"""What the store holds: a row for every variant of every suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from metagap.errors import UserError
+from metagap.results.failures import failures, minute
+from metagap.results.own import read_own, report_folder
+from metagap.results.reading import Marked, damage_of, survey
+
+SHARED = ("task", "model", "source", "training_classes", "training", "evaluation", "splits")
+"""What all cells of a variant have in common."""
+
+
+def listing(results: Path, out: Path) -> list[dict[str, Any]]:
+    """The variants below the folder `results`, the last that was finished first; `out` is where reports lie.
+
+    Raises UserError where there is no such folder.
+    """
+    if not results.is_dir():
+        raise UserError(f"--results '{results}' is not a folder")
+    rows = [row for folder in sorted(results.iterdir()) if folder.is_dir() for row in _suite(folder, out)]
+    return sorted(rows, key=lambda row: row["finished"], reverse=True)
+
+
+def differences(usual: Any, other: Any, place: str = "") -> Iterator[str]:
+    """In what one resolved suite differs from another, a text for each key: `training.iterations 400 → 20`."""
+    if not place:
+        usual, other = ({key: suite.get(key) for key in SHARED} for suite in (usual, other))
+    if all(isinstance(value, list) and value and isinstance(value[0], dict) for value in (usual, other)):
+        usual, other = ({entry.get("name", i): entry for i, entry in enumerate(value)} for value in (usual, other))
+    if isinstance(usual, dict) and isinstance(other, dict):
+        for key in dict.fromkeys([*usual, *other]):
+            yield from differences(usual.get(key), other.get(key), f"{place}.{key}".lstrip("."))
+    elif usual != other:
+        yield f"{place} {_brief(usual)} → {_brief(other)}"
+
+
+def _brief(value: Any) -> str:
+    return "–" if value is None else "…" if isinstance(value, dict) else str(value)
+
+
+def _suite(folder: Path, out: Path) -> Iterator[dict[str, Any]]:
+    seen, own, failed = survey(folder), read_own(folder), failures(folder)
+    variants: dict[str, list[Marked]] = {}
+    for one in seen.found:
+        variants.setdefault(one.marker["variant"], []).append(one)
+    if not variants:
+        return
+    usual = variants.get(own.variant if own else "") or list(variants.values())[-1]
+    for variant, cells in variants.items():
+        page = report_folder(out, folder.name, variant, own) / "index.html"
+        folders = {one.path.parent for one in cells}
+        markers = sum(path.name == f"done-{variant}.json" for path in seen.damaged)
+        yield {
+            "suite": folder.name,
+            "variant": variant,
+            "differs": "; ".join(differences(usual[-1].marker["suite"], cells[-1].marker["suite"]))
+            or ("" if cells is usual else "other data"),
+            "done": len(cells),
+            "failed": sum(one.variant == variant for one in failed),
+            "damaged": markers + sum(bool(damage_of(one.path.parent, one.marker)) for one in cells),
+            "finished": minute(cells[-1].finished),
+            "bytes": sum(file.stat().st_size for one in folders for file in one.rglob("*") if file.is_file()),
+            "report": str(page) if page.is_file() else "",
+        }

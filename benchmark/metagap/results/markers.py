@@ -1,0 +1,82 @@
+"""Markers: what says that a cell is done, and by which its other files are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from metagap.results.files import (
+    DamagedError,
+    read_arrays,
+    read_frame,
+    read_json,
+    read_signed,
+    write_signed,
+)
+
+FORMAT = 2
+"""Of the markers that are written."""
+READABLE = (1, FORMAT)
+"""Formats that reports show. Markers of format 1 have no digests, so that damage may go unseen in their cells; a run
+counts these as not done."""
+KEYS = {"label", "algorithm", "hyperparameters", "training", "evaluation", "seed", "hash", "variant", "suite", "files"}
+KEYS |= {"episodes", "notes", "record"}
+
+
+def write_marker(folder: Path, content: Mapping[str, Any]) -> None:
+    """Say that a cell is done: the last thing that is written of it."""
+    write_signed(folder / f"done-{content['variant']}.json", {"format": FORMAT, **content})
+
+
+def read_marker(path: Path) -> dict[str, Any] | None:
+    """What a marker says, or None where there is none or one of a format that is not known.
+
+    Raises DamagedError where it is not what was written, or lies in the folder of another cell.
+    """
+    if not path.is_file():
+        return None
+    marker = read_json(path)
+    if "digest" in marker or marker.get("format") == FORMAT:
+        marker = read_signed(path)
+    if marker.get("format") not in READABLE:
+        return None
+    if missing := KEYS - set(marker):
+        raise DamagedError(f"'{path}' is damaged: it lacks {', '.join(sorted(missing))}")
+    folder = path.parent
+    for what, said, lies in (
+        ("cell", f"{marker['label']}/{marker['seed']}-{marker['hash']}", f"{folder.parent.name}/{folder.name}"),
+        ("variant", marker["variant"], path.stem.removeprefix("done-")),
+    ):
+        if said != lies:
+            raise DamagedError(f"'{path}' is the marker of another {what}: it says '{said}' and lies in '{lies}'")
+    return marker
+
+
+def digest_of(marker: Mapping[str, Any], name: str) -> str | None:
+    """The digest of a file of the cell, by its path in the cell's folder; None in a marker that has no digests.
+
+    Raises DamagedError for a file that a marker with digests does not know.
+    """
+    if marker["format"] == 1:
+        return None
+    try:
+        return marker["sha256"][name]
+    except KeyError:
+        raise DamagedError(f"'{name}' of {marker['label']} seed {marker['seed']} is not in its marker") from None
+
+
+def read_config(folder: Path, marker: Mapping[str, Any]) -> dict[str, Any]:
+    """The identity of a cell; raises DamagedError where it is damaged, or that of another cell than the marker's."""
+    path = folder / "config.json"
+    config = read_json(path, digest_of(marker, path.name))
+    if any(config.get(key) != marker[key] for key in ("algorithm", "hyperparameters", "training", "seed")):
+        raise DamagedError(f"'{path}' is the configuration of another cell than the marker's")
+    return config
+
+
+def read_file(folder: Path, marker: Mapping[str, Any], name: str) -> Any:
+    """A file of a cell, by its path in the cell's folder, checked; raises DamagedError where it is damaged."""
+    readers = {".json": read_json, ".parquet": read_frame, ".npz": read_arrays}
+    path = folder / name
+    return readers[path.suffix](path, digest_of(marker, name))

@@ -1,0 +1,249 @@
+"""The finished cells of a suite as data frames; what is damaged is left out and named."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from metagap.errors import UserError
+from metagap.results.failures import failures, minute
+from metagap.results.files import DamagedError
+from metagap.results.markers import FORMAT, read_config, read_file, read_marker
+from metagap.results.own import read_own
+
+MEND = "`metagap run` does again what is needed, and keeps the damaged files under other names"
+
+
+@dataclass(frozen=True)
+class Results:
+    """The finished cells of one variant of a suite.
+
+    suite: the resolved suite as plain values; `algorithms` maps each label to its resolved settings. cells: one row per
+    cell. episodes: one row per test episode and inner step. curves: one row per recorded training iteration. samples:
+    one sample episode per split. notes: sentences that a reader of the numbers should know. variant: what the
+    configuration is known by, empty where cells of several are put together.
+    """
+
+    suite: dict[str, Any]
+    cells: pd.DataFrame
+    episodes: pd.DataFrame
+    curves: pd.DataFrame
+    samples: dict[str, dict[str, np.ndarray]]
+    notes: list[str]
+    variant: str = ""
+
+
+class Marked(NamedTuple):
+    """A finished cell: where its marker lies, and what it says."""
+
+    path: Path
+    marker: dict[str, Any]
+
+    @property
+    def hash(self) -> str:
+        """What the cell is known by."""
+        return self.marker["hash"]
+
+    @property
+    def finished(self) -> str:
+        """When it was finished, UTC."""
+        return self.marker.get("finished") or pd.Timestamp(self.path.stat().st_mtime, unit="s").isoformat()
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The markers below a folder: those to be read, what is wrong with others, and how many have another format."""
+
+    found: list[Marked] = field(default_factory=list)
+    damaged: dict[Path, DamagedError] = field(default_factory=dict)
+    ignored: list[Path] = field(default_factory=list)
+
+
+def survey(folder: Path) -> Survey:
+    """The markers of a suite's folder, the last that was finished last."""
+    seen = Survey()
+    for path in sorted(folder.glob("*/*/done-*.json")):
+        try:
+            marker = read_marker(path)
+        except DamagedError as error:
+            seen.damaged[path] = error
+            continue
+        if marker is None:
+            seen.ignored.append(path)
+        else:
+            seen.found.append(Marked(path, marker))
+    seen.found.sort(key=lambda one: one.finished)
+    return seen
+
+
+def read(results: Path, suite: str, variant: str | None = None, hashes: Collection[str] = ()) -> Results:
+    """The finished cells of `suite` below the folder `results`.
+
+    Results of different variants (another budget, another network, other splits) are never mixed: without `variant`,
+    that of the suite as its file says is read, or the one that was finished last where this is not known, and the notes
+    say that there are others. hashes: of the cells that are meant where one was run with several settings. Damaged
+    cells are left out, and the notes name the file. Raises UserError where there is nothing to read.
+    """
+    seen, own = survey(results / suite), read_own(results / suite)
+    variants = list(dict.fromkeys(one.marker["variant"] for one in reversed(seen.found)))
+    if not variants or variant not in (None, *variants):
+        others = f"; there are the variants {', '.join(variants)}" if variants else ""
+        what = f"variant '{variant}' of suite '{suite}'" if variant else f"suite '{suite}'"
+        problem = f"no finished results of {what} in '{results / suite}'{others}; `metagap run {suite}` makes them"
+        raise UserError("\n".join([problem, *_remarks(seen)]))
+    chosen = variant or (own.variant if own and own.variant in variants else variants[0])
+    notes = []
+    if len(variants) > 1 and variant is None:
+        notes.append(
+            f"{len(variants) - 1} other configuration(s) of this suite are in the store and not shown "
+            f"({', '.join(v for v in variants if v != chosen)}; `metagap results list` tells them apart); this one is "
+            f"{chosen}."
+        )
+    meant = {*hashes} or (own.hashes if own and own.variant == chosen else frozenset())
+    latest: dict[tuple[str, int], Marked] = {}
+    for one in sorted(
+        (one for one in seen.found if one.marker["variant"] == chosen), key=lambda one: one.hash in meant
+    ):
+        key = (one.marker["label"], one.marker["seed"])
+        if key in latest:
+            shown = "that of the suite" if one.hash in meant else "the last one"
+            notes.append(f"{key[0]} seed {key[1]} was run with several settings; {shown} is shown.")
+        latest[key] = one
+    if old := [one for one in latest.values() if one.marker["format"] != FORMAT]:
+        notes.append(f"{len(old)} cell(s) were written by an older version, without digests: damage may go unseen.")
+    notes += _remarks(seen)
+    for one in failures(results / suite):
+        done = latest.get((one.label, one.seed))
+        if one.variant == chosen and (done is None or done.finished < one.when):
+            notes.append(f"{one.label} seed {one.seed} failed on {minute(one.when)}: {one}.")
+    cells = {key: (one.path.parent, one.marker) for key, one in latest.items()}
+    return replace(assemble(cells, list(dict.fromkeys(notes))), variant=chosen)
+
+
+def _remarks(seen: Survey) -> Iterator[str]:
+    """Sentences on what of a store is not shown."""
+    for error in seen.damaged.values():
+        yield f"{error}. That cell is left out; {MEND}."
+    if seen.ignored:
+        yield (
+            f"{len(seen.ignored)} result(s) are of a format that this version does not know and are ignored, such as "
+            f"'{seen.ignored[0]}'; running again makes them anew."
+        )
+
+
+def assemble(cells: Mapping[tuple[str, int], tuple[Path, dict[str, Any]]], notes: list[str]) -> Results:
+    """The results of chosen cells: (label, seed) -> the folder and what its marker says, with the files to be read.
+
+    A damaged cell is left out, and of one whose evaluation of a split is damaged, that split; the notes name the file.
+    Raises UserError where nothing is left.
+    """
+    records: dict[tuple[str, int], _Record] = {}
+    damage = []
+    for key, (folder, marker) in cells.items():
+        try:
+            records[key] = _record(folder, marker, damage)
+        except DamagedError as error:
+            damage.append(f"{error}. {key[0]} seed {key[1]} is left out; {MEND}.")
+    if not records:
+        raise UserError("\n".join(["no result can be read", *damage]))
+    notes = [*notes, *damage]
+    rows, episodes, curves = [], [], []
+    samples: dict[str, dict[str, np.ndarray]] = {}
+    suite = dict(list(records.values())[-1].marker["suite"])
+    order = {split["name"]: i for i, split in enumerate(suite["splits"])}
+    chosen = sorted((list(one.marker["suite"]["algorithms"]) for one in records.values()), key=len, reverse=True)
+    labels = list(dict.fromkeys(label for names in chosen for label in names))  # in the order of the fullest run
+    algorithms: dict[str, Any] = {}
+    for (label, seed), one in sorted(records.items(), key=lambda item: (_rank(item[0][0], labels), item[0][1])):
+        done = one.marker
+        rows.append({"algorithm": label, "seed": seed, "hash": done["hash"], **done["record"], **one.environment})
+        algorithms[label] = {
+            "algorithm": done["algorithm"],
+            **done["hyperparameters"],
+            "training": done["training"],
+            "evaluation": done["evaluation"],
+        }
+        if done["record"].get("diverged"):
+            end = f" and ended after {done['record']['iterations']:,} iterations"
+            notes.append(f"The meta-training of {label} with seed {seed} diverged{end}: its loss is not finite.")
+        episodes += [frame.assign(algorithm=label, seed=seed) for frame in one.episodes]
+        samples = {**one.samples, **samples}
+        curves.append(one.curve.assign(algorithm=label, seed=seed))
+        notes += [note for note in done["notes"] if note not in notes]
+    for split in order:
+        if len({one.marker["episodes"].get(split) for one in records.values()} - {None}) > 1:
+            notes.append(
+                f"The test episodes of '{split}' differ between cells (other data, or another version of metagap): "
+                "differences on it are not paired. Removing the older cells and running again mends that."
+            )
+    suite["algorithms"] = algorithms
+    suite["seeds"] = sorted({seed for _, seed in records})
+    counts = {label: sum(1 for name, _ in records if name == label) for label in algorithms}
+    if len(set(counts.values())) > 1:
+        notes.append(
+            "Not every algorithm has the same seeds: " + ", ".join(f"{k} {v}" for k, v in counts.items()) + "."
+        )
+    samples = dict(sorted(samples.items(), key=lambda item: order.get(item[0], len(order))))
+    return Results(suite, pd.DataFrame(rows), _concat(episodes), _concat(curves), samples, notes)
+
+
+class _Record(NamedTuple):
+    """What one cell left."""
+
+    marker: dict[str, Any]
+    environment: dict[str, Any]
+    curve: pd.DataFrame
+    episodes: list[pd.DataFrame]
+    samples: dict[str, dict[str, np.ndarray]]
+
+
+def _record(folder: Path, marker: dict[str, Any], damage: list[str]) -> _Record:
+    """The files of a cell, checked; sentences on splits that are left out are added to `damage`."""
+    read_config(folder, marker)
+    environment = read_file(folder, marker, "environment.json")
+    curve = read_file(folder, marker, "curve.parquet")
+    episodes, samples = [], {}
+    for split, stem in marker["files"].items():
+        try:
+            episodes.append(read_file(folder, marker, f"evaluation/{stem}.parquet"))
+        except DamagedError as error:
+            cell = f"{marker['label']} seed {marker['seed']}"
+            damage.append(f"{error}. Split '{split}' of {cell} is left out; {MEND}.")
+            continue
+        sample = f"evaluation/{stem}.npz"
+        if (folder / sample).is_file():  # left out of results that others may not show images of
+            try:
+                samples[split] = read_file(folder, marker, sample)
+            except DamagedError as error:
+                damage.append(f"{error}. The sample of split '{split}' is left out; {MEND}.")
+    if not episodes:
+        raise DamagedError(f"no evaluation of '{folder}' can be read")
+    return _Record(marker, environment, curve, episodes, samples)
+
+
+def damage_of(folder: Path, marker: dict[str, Any], samples: bool = False) -> str:
+    """What is wrong with the files of a finished cell, and with its samples; empty where nothing is."""
+    stems = [f"evaluation/{stem}" for stem in marker["files"].values()]
+    names = ["environment.json", "curve.parquet", *(f"{stem}.parquet" for stem in stems)]
+    if samples:
+        names += [f"{stem}.npz" for stem in stems if (folder / f"{stem}.npz").is_file()]
+    try:
+        read_config(folder, marker)
+        for name in names:
+            read_file(folder, marker, name)
+    except DamagedError as error:
+        return str(error)
+    return ""
+
+
+def _rank(label: str, labels: list[str]) -> tuple[int, str]:
+    return (labels.index(label) if label in labels else len(labels), label)
+
+
+def _concat(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)

@@ -1,0 +1,161 @@
+"""One cell: train what is not trained, score what is not scored, and say that it is done."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from filelock import FileLock, Timeout
+
+from metagap import __version__, results
+from metagap.errors import UserError
+from metagap.runner.score import missing, score_splits
+from metagap.runner.train import train
+from metagap.runner.workbench import Machine, Report, Workbench, log
+from metagap.suite import Cell, as_json
+
+
+def is_done(cell: Cell, store: Path) -> bool:
+    """Whether the cell is trained and scored on every split of its suite whose data are here, and its files are whole.
+
+    Weights are not looked at, for nothing is left to be done with them.
+    """
+    folder = cell.folder(store)
+    try:
+        marker = results.read_marker(_marker(cell, store))
+        if marker is None or marker["format"] != results.FORMAT:
+            return False
+    except results.DamagedError:
+        return False
+    if results.damage_of(folder, marker, samples=True):
+        return False
+    files, data = marker["files"], marker["split_data"]
+    for split in cell.suite.test_splits:
+        if split.name not in files and not (split.optional and missing(split)):
+            return False
+        here = cell.split_data.get(split.name)
+        if split.name in files and here is not None and here != data[split.name]:
+            return False  # data of an optional split that are other ones by now
+    return True
+
+
+def run_cell(cell: Cell, store: Path, machine: Machine, report: Report = lambda *_: None) -> None:
+    """Run what is left to run of a cell.
+
+    store: the results folder. Raises UserError where data are missing or unfit, or another process has the cell.
+    """
+    folder = cell.folder(store)
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise UserError(f"another process is running {cell} in '{folder}'") from None
+    except OSError as error:
+        raise UserError(f"'{folder}' cannot be written: {error.strerror or error}") from None
+    try:
+        if not is_done(cell, store):
+            _run(cell, store, machine, report)
+    finally:
+        lock.release()
+
+
+def _run(cell: Cell, store: Path, machine: Machine, report: Report) -> None:
+    folder, bench = cell.folder(store), Workbench(cell, machine)
+    _set_marker_aside(_marker(cell, store))
+    sha256 = {"config.json": _kept(folder / "config.json", json.loads(json.dumps(cell.identity)))}
+    trained = train(bench, folder, report, environment(machine.device))
+    sha256["environment.json"] = _kept(folder / "environment.json", trained.environment)
+    sha256["curve.parquet"] = _kept(folder / "curve.parquet", trained.curve)
+    sha256["checkpoint.pt"] = results.sha256((folder / "checkpoint.pt").read_bytes())
+    started = time.monotonic()
+    scored = score_splits(bench, trained.meta, folder / "evaluation", report)
+    sha256 |= {f"evaluation/{name}": digest for name, digest in scored.pop("sha256").items()}
+    record = {
+        **trained.record,
+        "eval_seconds": time.monotonic() - started,
+        "parameters": sum(parameter.numel() for parameter in bench.network.parameters()),
+    }
+    finished = datetime.now(UTC).isoformat()
+    results.write_marker(folder, {**as_json(cell), **scored, "record": record, "sha256": sha256, "finished": finished})
+    results.clear_failure(folder)
+
+
+def _set_marker_aside(path: Path) -> None:
+    """Make room for a new marker where there is one that is damaged or of another format."""
+    try:
+        marker = results.read_marker(path)
+        problem = "" if marker is not None and marker["format"] == results.FORMAT else f"'{path}' has another format"
+    except results.DamagedError as error:
+        problem = str(error)
+    if problem and path.is_file():
+        log.warning("%s; it is kept as '%s'", problem, results.set_aside(path).name)
+
+
+def _kept(path: Path, value: Any) -> str:
+    """Write a file unless it is there and says just this; returns its digest. Another one is set aside, and logged."""
+    table = isinstance(value, pd.DataFrame)
+    if path.is_file():
+        try:
+            there = results.read_frame(path) if table else results.read_json(path)
+            if there.equals(value) if table else there == value:
+                return results.sha256(path.read_bytes())
+            problem = f"'{path}' is not that of this training"
+        except results.DamagedError as error:
+            problem = str(error)
+        log.warning("%s; it is written again, and kept as '%s'", problem, results.set_aside(path).name)
+    return results.write_frame(path, value) if table else results.write_json(path, value)
+
+
+def _marker(cell: Cell, store: Path) -> Path:
+    return cell.folder(store) / f"done-{cell.variant}.json"
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What the numbers may depend on besides the configuration."""
+    processor = _processor()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "metagap": __version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "device": f"{device.type}: {name}",
+        "processor": processor,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _processor() -> str:
+    """The model of the CPU, as far as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        found = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    except OSError:  # no Linux
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        try:
+            found = [subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()]
+        except (OSError, subprocess.SubprocessError):
+            found = []
+    return next(filter(None, found), platform.processor() or platform.machine())
+
+
+def _commit() -> str:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"

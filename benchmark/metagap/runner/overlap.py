@@ -1,0 +1,71 @@
+"""What a split shares with the classes that are trained on: found by content, however the data are spelled."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from metagap.errors import UserError
+from metagap.suite import Split, Suite, make_source
+from metagap.tasks import leaks
+from metagap.tasks.folders import kept
+from metagap.tasks.images import ImageBank
+from metagap.tasks.source import ImageSource
+
+NEW = ("in-distribution", "meta-val")
+"""Roles of classes that must be none that was trained on."""
+MOST = 0.5
+"""Of the images of a class: if more of them are those of a training class, the two are one."""
+
+
+class Shared(NamedTuple):
+    """A class of a split with images of a training class."""
+
+    training: str
+    split: str
+    images: int
+    """So many of them are the same."""
+    size: int
+    """So many there are in the split's class."""
+
+
+def overlap(suite: Suite, split: Split) -> list[str]:
+    """Sentences on the images that a split shares with the training classes.
+
+    Raises UserError where classes of the split are training classes although its role says that they are new. Rotated,
+    inverted or resized images of a class are of that class, in whatever file or folder they lie. A cross-domain split
+    may show training classes in another way; only images that look the same are spoken of.
+    """
+    training, tested = make_source(suite.source), make_source(split.source)
+    if not (isinstance(training, ImageSource) and isinstance(tested, ImageSource)):
+        return []
+    new = split.role in NEW
+    if new:
+        tested = tested.looking_like(training)
+    if split.role not in (*NEW, "cross-domain") or tested.channels != training.channels:
+        return []
+    a, b = training.classes(suite.training_classes), tested.classes(split.classes)
+    found = _shared(a, b)
+    if new and (same := [one for one in found if one.images > MOST * one.size]):
+        few = "; ".join(f"'{one.split}' is '{one.training}'" for one in same[:3]) + ("; ..." if len(same) > 3 else "")
+        raise UserError(
+            f"split '{split.name}': {len(same)} of its {b.class_count} classes are training classes, by their images: "
+            f"{few}; role {split.role} needs new classes"
+        )
+    if not found:
+        return []
+    images, classes = sum(one.images for one in found), len({one.split for one in found})
+    example = f"'{found[0].split}' and '{found[0].training}'"
+    return [
+        f"Split '{split.name}' shares {images:,} exact image{'s' * (images != 1)} with the training classes, in "
+        f"{classes} of its {b.class_count} classes, such as {example}."
+    ]
+
+
+def _shared(a: ImageBank, b: ImageBank) -> list[Shared]:
+    """The classes of `b` that share images with one of `a`, kept in the cache folder."""
+    if a.x_shape != b.x_shape:
+        return []
+    facts = [[bank.names, bank.digests, bank.x_shape] for bank in (a, b)]
+    sizes = dict(zip(b.names, b.size.tolist(), strict=True))
+    pairs = kept("overlaps", facts, lambda: leaks.compare("training", a, "split", b, []).images)
+    return [Shared(one, other, count, sizes[other]) for one, other, count in pairs]

@@ -1,0 +1,126 @@
+"""How long a cell takes on this machine and what it leaves on the disk, from a few iterations and episodes of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+
+from metagap.engine.capture import WARM_UP, Captured
+from metagap.engine.outer import OuterLoop
+from metagap.engine.plan import Plan
+from metagap.runner.score import EPISODES_IN_MEMORY, Evaluations, conditions, missing
+from metagap.runner.workbench import Machine, Workbench, seed_of
+from metagap.suite import Cell, Split
+from metagap.tasks.episode import TaskSpec
+from metagap.tasks.sampling import Sampler
+
+TIMED = 5
+"""Iterations or batches of episodes that are timed, fewer where they take long."""
+PATIENCE = 1.0
+"""Seconds after which timing stops."""
+BYTES_A_ROW = {"classification": 11, "regression": 15}
+"""Of a row of an evaluation file, packed, as seen on Omniglot and on sinusoids."""
+
+
+class Pace(NamedTuple):
+    """What a cell takes: seconds of an outer step and of scoring an episode, how many of both, and what it leaves."""
+
+    iteration: float
+    iterations: int
+    episode: float
+    episodes: int
+    bytes: int
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole cell, without preparations such as reading data and compiling."""
+        return self.iterations * self.iteration + self.episodes * self.episode
+
+
+def pace(cell: Cell, machine: Machine) -> Pace:
+    """Time a cell without leaving anything behind. Raises UserError where its data are missing.
+
+    Nothing is compiled for it: what is timed is the plain way, which a long training may well beat.
+    """
+    bench = Workbench(cell, dataclasses.replace(machine, compile=False))
+    learned = sum(value.numel() * value.element_size() for value in bench.meta.values())
+    iterations = cell.training.iterations if bench.algorithm.trains else 0
+    iteration = _iteration(bench) if iterations else 0.0
+    validated = cell.training.validations * cell.training.validation_episodes if cell.suite.validation else 0
+    episode, tested = _evaluation(bench)
+    rows = tested * (cell.evaluation.path_steps + 1)
+    episodes = tested + (validated if iterations else 0)
+    size = learned + BYTES_A_ROW[cell.suite.task.kind] * rows
+    return Pace(iteration, iterations, episode, episodes, size)
+
+
+def _iteration(bench: Workbench) -> float:
+    """Seconds of an outer step; on a CPU from as many tasks as are computed at once, for the others take as long."""
+    settings, device, plan = bench.cell.training, bench.device, bench.training_plan
+    outer = OuterLoop(bench.bind(bench.training_spec), bench.meta, settings, plan, bench.machine.cores)
+    sampler = Sampler(bench.training_tasks, bench.training_spec, seed_of("timing", 0), device)
+    whole = device.type != "cpu" or bench.algorithm.pooled
+    tasks = settings.meta_batch if whole else min(settings.meta_batch, _at_once(bench, plan))
+
+    def iterate() -> None:
+        outer.update(sampler.episodes(tasks).to(device, bench.dtype))
+
+    outer.schedule()
+    outer.map.call_workers()
+    timed = _timed(Captured(iterate, sampler.generators) if bench.captures else iterate, device)
+    return timed * settings.meta_batch / tasks
+
+
+def _at_once(bench: Workbench, plan: Plan) -> int:
+    """The tasks that are computed side by side: in one operation, and on every core of a CPU."""
+    cores = bench.machine.cores if bench.device.type == "cpu" else 1
+    return cores * (1 if plan.how == "loop" else plan.chunk)
+
+
+def _evaluation(bench: Workbench) -> tuple[float, int]:
+    """Seconds of scoring a test episode, on the average over the splits that are here, and how many are scored."""
+    seconds, count = 0.0, 0
+    evaluations = Evaluations(bench)
+    timed: dict[TaskSpec, float] = {}
+    for split in bench.cell.suite.test_splits:
+        if split.optional and missing(split):
+            continue
+        spec = bench.spec(split)
+        if spec not in timed:  # tasks of one form take equally long, whatever they show
+            timed[spec] = _episode(evaluations, split)
+        scored = sum(conditions(bench, split).values())
+        seconds, count = seconds + scored * timed[spec], count + scored
+    return seconds / max(count, 1), count
+
+
+def _episode(evaluations: Evaluations, split: Split) -> float:
+    """Seconds of an episode among as many others as are computed side by side."""
+    bench, evaluation = evaluations.bench, evaluations.of(split, "standard")
+    at_once = min(_at_once(bench, evaluation.map.plan), EPISODES_IN_MEMORY)
+    drawn = bench.sampler(split, "timing").episodes(at_once).to(bench.device, bench.dtype)
+    evaluation.map.call_workers()
+    return _timed(lambda: evaluation(bench.meta, drawn), bench.device) / at_once
+
+
+def _timed(call: Callable[[], Any], device: torch.device) -> float:
+    """Seconds of a call once it has been traced and captured: the median of a few, or of one that takes long."""
+    for _ in range(1 if device.type == "cpu" else WARM_UP + 2):
+        call()
+    _wait(device)
+    seconds: list[float] = []
+    while len(seconds) < TIMED and sum(seconds) < PATIENCE:
+        began = time.perf_counter()
+        call()
+        _wait(device)
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

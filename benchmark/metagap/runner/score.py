@@ -1,0 +1,203 @@
+"""Meta-testing of a cell: every split under every condition, as rows of a data frame; and a sample of each split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from metagap import results
+from metagap.algorithms.base import Params
+from metagap.engine.evaluate import Evaluation, null_loss, shuffled_support
+from metagap.errors import UserError
+from metagap.runner import randomness
+from metagap.runner.overlap import overlap
+from metagap.runner.receipts import digest_of, intact, write_receipt
+from metagap.runner.workbench import Report, Workbench
+from metagap.suite import Condition, Split, digest, make_source
+from metagap.tasks.episode import Tasks, TaskSpec
+from metagap.tasks.images import ImageBank
+from metagap.tasks.sampling import Drawn, Sampler, raw
+from metagap.tasks.source import ImageSource
+
+EPISODES_IN_MEMORY = 200
+
+
+def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -> dict[str, Any]:
+    """Score every split that these weights have no intact files of in `folder` yet.
+
+    Returns `files`, the stem of each split's files; `sha256`, the digests of these files; `episodes`, a digest of each
+    split's test episodes, which is the same for every cell that met the same ones; and `notes` on optional splits that
+    were skipped because data are missing, and on data of which only a part is here, or is ever drawn.
+    """
+    files, sha256, episodes, notes = {}, {}, {}, [f"{note}." for note in bench.learner.notes]
+    notes += remarks(bench.cell.suite.source, bench.training_tasks, bench.training_spec, "Training")
+    evaluations, weights = Evaluations(bench), digest_of(meta)
+    for split in bench.cell.suite.test_splits:
+        if split.optional and (fault := missing(split)):
+            notes.append(f"Split '{split.name}' was skipped, data missing: {fault}.")
+            continue
+        sampler = bench.sampler(split, "test")
+        drawn = sampler.draw(conditions(bench, split)["standard"])
+        episodes[split.name] = digest([bench.cell.split_data.get(split.name), _digest_of(drawn)])
+        said = remarks(split.source, sampler.tasks, sampler.spec, f"Split '{split.name}'")
+        said += overlap(bench.cell.suite, split)
+        notes += [note for note in said if note not in notes]
+        stem = _stem(bench, split, episodes[split.name])
+        known = intact(folder, stem, weights)
+        sample, scores = f"{stem}.npz", f"{stem}.parquet"
+        if len(known) < 2:
+            if sample not in known:
+                known[sample] = results.write_arrays(folder / sample, sampler.sample(drawn))
+            if scores not in known:
+                scored = _score_split(evaluations, meta, split, sampler, drawn, report)
+                known[scores] = results.write_frame(folder / scores, scored)
+            write_receipt(folder, stem, weights, known)
+        files[split.name] = stem
+        sha256 |= known
+    return {"files": files, "sha256": sha256, "episodes": episodes, "notes": notes}
+
+
+def remarks(source: dict[str, Any], tasks: Tasks, spec: TaskSpec, place: str) -> list[str]:
+    """Sentences on the data that a reader of results should know: what is here of a source, what is never drawn."""
+    small = tasks.remark(spec) if isinstance(tasks, ImageBank) else ""
+    notes = (make_source(source).remark(), f"{place}: {small}" if small else "")
+    return [f"{note}." for note in notes if note]
+
+
+def missing(split: Split) -> str:
+    """What of a split's data is not on this machine; empty where all is there."""
+    source = make_source(split.source)
+    try:
+        if isinstance(source, ImageSource):
+            source.stamp()
+    except UserError as error:
+        return str(error).partition(";")[0]
+    return ""
+
+
+class _Way(NamedTuple):
+    """What decides how a task is scored, whatever it shows."""
+
+    spec: TaskSpec
+    inductive: bool
+    last_only: bool
+
+
+class Evaluations:
+    """The evaluations of a cell: one for all splits and conditions that are scored alike, so that it is traced once."""
+
+    def __init__(self, bench: Workbench):
+        self.bench = bench
+        self._episodes: Counter[_Way] = Counter()
+        for split in bench.cell.suite.test_splits:
+            for condition, count in conditions(bench, split).items():
+                self._episodes[self._way(split, condition)] += count
+        self._made: dict[_Way, Evaluation] = {}
+
+    def of(self, split: Split, condition: Condition) -> Evaluation:
+        """Conditions beside the standard one are scored at the headline step only."""
+        way, bench = self._way(split, condition), self.bench
+        if way not in self._made:
+            settings = bench.cell.evaluation
+            self._made[way] = Evaluation(
+                bench.bind(way.spec, test=True),
+                way.spec,
+                settings.steps if way.last_only else settings.path_steps,
+                bench.evaluation_plan(self._episodes[way]),
+                inductive=way.inductive,
+                last_only=way.last_only,
+                cores=bench.machine.cores,
+            )
+        return self._made[way]
+
+    def _way(self, split: Split, condition: Condition) -> _Way:
+        usual = self.bench.cell.evaluation.batch_norm
+        mode = condition if condition in ("transductive", "inductive") else usual
+        inductive = mode == "inductive" and self.bench.is_transductive
+        return _Way(self.bench.spec(split), inductive, last_only=condition != "standard")
+
+
+def _score_split(
+    evaluations: Evaluations, meta: Params, split: Split, sampler: Sampler, drawn: Drawn, report: Report
+) -> pd.DataFrame:
+    bench, under = evaluations.bench, conditions(evaluations.bench, split)
+    total, done, frames = sum(under.values()), 0, []
+
+    def advance(episodes: int) -> None:
+        nonlocal done
+        done += episodes
+        report(split.name, done, total)
+
+    for condition, count in under.items():
+        # the first of the same episodes, or others from the same random numbers
+        part = bench.sampler(split, "test").draw_open(count) if condition == "open" else drawn[:count]
+        if part is not None:
+            frames.append(_score_draw(evaluations, meta, split, sampler, part, condition, advance))
+    return pd.concat(frames, ignore_index=True)
+
+
+def conditions(bench: Workbench, split: Split) -> dict[Condition, int]:
+    """The conditions under which a split is scored, and on how many episodes: beside the standard one on fewer."""
+    evaluation = bench.cell.evaluation
+    further: list[Condition] = []
+    if split.role == "in-distribution":
+        if "batch-norm" in evaluation.diagnostics and bench.is_transductive:
+            further.append("inductive" if evaluation.batch_norm == "transductive" else "transductive")
+        if "shuffled" in evaluation.diagnostics:
+            further.append("shuffled")
+    if "open" in evaluation.diagnostics:
+        further.append("open")
+    episodes = split.episodes or evaluation.episodes
+    return {"standard": episodes, **dict.fromkeys(further, min(episodes, evaluation.diagnostic_episodes))}
+
+
+def _score_draw(
+    evaluations: Evaluations,
+    meta: Params,
+    split: Split,
+    sampler: Sampler,
+    drawn: Drawn,
+    condition: Condition,
+    advance: Callable[[int], None],
+) -> pd.DataFrame:
+    """One row per episode and inner step that is recorded."""
+    bench, evaluation = evaluations.bench, evaluations.of(split, condition)
+    spec, last = evaluation.spec, evaluation.steps
+    randomness.seed(bench.seed(split, f"forward passes, {condition}"))
+    labels = torch.Generator().manual_seed(bench.seed(split, "shuffled"))
+    frames = []
+    for start in range(0, len(drawn), EPISODES_IN_MEMORY):
+        part = drawn[start : start + EPISODES_IN_MEMORY]
+        episodes = sampler.episode(part).to(bench.device, bench.dtype)
+        if condition == "shuffled":
+            episodes = shuffled_support(episodes, labels)
+        scores = evaluation(meta, episodes, advance)
+        n, recorded = scores["query_loss"].shape
+        rows = {
+            "episode": np.repeat(np.arange(start, start + n), recorded),
+            "step": np.tile(np.arange(last + 1 - recorded, last + 1), n),
+            **{name: value.flatten().numpy() for name, value in scores.items()},
+            "null_loss": np.repeat(null_loss(episodes, spec).numpy(), recorded),
+        }
+        frames.append(pd.DataFrame(rows))
+    about = {"split": split.name, "role": split.role, "condition": condition, "ways": spec.ways, "shots": spec.shots}
+    return pd.concat(frames, ignore_index=True).assign(**about)
+
+
+def _digest_of(drawn: Drawn) -> str:
+    """What identifies drawn episodes: changed data or another way of drawing give another digest."""
+    return hashlib.sha256(raw(drawn)).hexdigest()[:10]
+
+
+def _stem(bench: Workbench, split: Split, episodes: str) -> str:
+    """The name of a split's files: readable, and another one for other settings or other episodes."""
+    settings = [split.model_dump(), bench.cell.suite.task.model_dump(), bench.cell.evaluation.model_dump(), episodes]
+    readable = "".join(c if c.isascii() and c.isalnum() else "-" for c in split.name).strip("-").lower()
+    return f"{readable or 'split'}-{digest(settings)}"

@@ -1,0 +1,226 @@
+"""Meta-training of a cell: the outer loop with its curve, validation, checkpoints and resumption."""
+
+from __future__ import annotations
+
+import io
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from metagap import results
+from metagap.algorithms.base import Params
+from metagap.engine.capture import Captured
+from metagap.engine.evaluate import Evaluation
+from metagap.engine.outer import OuterLoop
+from metagap.engine.plan import Plan
+from metagap.runner import randomness
+from metagap.runner.workbench import Report, Workbench, log, seed_of
+from metagap.tasks.sampling import Sampler
+
+CURVE_POINTS = 1000
+
+
+class Trained(NamedTuple):
+    """The end of a meta-training: the selected meta-parameters, what the record says, the curve, and where it ran."""
+
+    meta: Params
+    record: dict[str, Any]
+    curve: pd.DataFrame
+    environment: dict[str, Any]
+
+
+def train(bench: Workbench, folder: Path, report: Report, environment: dict[str, Any]) -> Trained:
+    """Meta-train, or go on where a checkpoint in `folder` ends; a finished one is only read.
+
+    environment: what is recorded of the machine if this is where the training ends. A checkpoint that is damaged is set
+    aside, which is logged, and the training begins again.
+    """
+    path = folder / "checkpoint.pt"
+    state = _load(path, bench)
+    if state is None or not state["finished"]:
+        if bench.algorithm.trains:
+            finished = _Training(bench, path, report, state).run()
+        else:
+            record = {"iterations": 0, "selected_iteration": 0, "selection": "none", "train_seconds": 0.0}
+            finished = {"selected": bench.meta, "record": record, "curve": []}
+        state = {"finished": True, **finished, "environment": environment}
+        _save(path, state, bench)
+    return Trained(state["selected"], state["record"], _curve_frame(state["curve"]), state["environment"])
+
+
+class _Training:
+    """A training in progress. Everything that its next step depends on is in `state`."""
+
+    def __init__(self, bench: Workbench, path: Path, report: Report, state: dict[str, Any] | None):
+        self.bench, self.path, self.report = bench, path, report
+        self.settings = bench.cell.training
+        self.validation = _Validation.of(bench)
+        # The same numbers to the last bit need the same kernels.
+        plan = bench.training_plan if state is None else Plan(*state["plan"])
+        self.outer = OuterLoop(bench.bind(bench.training_spec), bench.meta, self.settings, plan, bench.machine.cores)
+        # Training episodes are drawn on the device; a generator's stream depends on where it runs.
+        seed = seed_of("training", bench.cell.seed)
+        self.sampler = Sampler(bench.training_tasks, bench.training_spec, seed, bench.device)
+        randomness.seed(seed_of("forward passes", bench.cell.seed))
+        self.curve: list[dict[str, float]] = []
+        self.sums: dict[str, torch.Tensor] = {}
+        self.best: dict[str, Any] = {"score": -float("inf"), "iteration": 0, "meta": _copy(bench.meta)}
+        self.started = time.monotonic()
+        if state is not None:
+            self.outer.load_state_dict(state["outer"])
+            for generator, stream in zip(self.sampler.generators, state["sampler"], strict=True):
+                generator.set_state(stream.cpu())
+            if "randomness" in state:
+                randomness.restore(state["randomness"], bench.device)
+            self.curve, self.sums, self.best = state["curve"], state["sums"], state["best"]
+            self.started -= state["seconds"]
+        self.iterate = Captured(self._iterate, self.sampler.generators) if bench.captures else self._iterate
+
+    def run(self) -> dict[str, Any]:
+        """Train to the end; returns the selected meta-parameters, the record and the curve."""
+        bench, total = self.bench, self.settings.iterations
+        validate_every = max(1, total // self.settings.validations)
+        record_every = max(1, total // CURVE_POINTS)
+        saved = time.monotonic()
+        while self.outer.iteration < total:
+            self.outer.schedule()
+            self.iterate()
+            self.outer.iteration = done = self.outer.iteration + 1
+            if done % record_every == 0:
+                self._record({name: float(value) / record_every for name, value in self.sums.items()})
+                for value in self.sums.values():
+                    value.zero_()
+                self.report("training", done, total)
+                if self._is_lost():
+                    break
+            if self.validation is not None and (done % validate_every == 0 or done == total):
+                self._validate()
+            if time.monotonic() - saved > bench.machine.checkpoint_seconds or done == total:
+                saved = time.monotonic()
+                _save(self.path, self._state(), bench)
+        return self._selected()
+
+    def _is_lost(self) -> bool:
+        """Whether a meta-parameter is no longer a number, which no outer step can mend."""
+        if np.isfinite(self.curve[-1]["loss"]):
+            return False
+        return not all(bool(value.isfinite().all()) for value in self.outer.meta.values())
+
+    def _iterate(self) -> None:
+        """What an iteration does on the device: draw a meta-batch, step, and add the metrics up."""
+        bench = self.bench
+        episodes = self.sampler.episodes(self.settings.meta_batch).to(bench.device, bench.dtype)
+        for name, value in self.outer.update(episodes).items():
+            if name not in self.sums:
+                self.sums[name] = torch.zeros_like(value)
+            self.sums[name] += value
+
+    def _record(self, values: dict[str, float]) -> None:
+        """Add values to the point of the curve at this iteration."""
+        iteration = self.outer.iteration
+        if not self.curve or self.curve[-1]["iteration"] != iteration:
+            self.curve.append({"iteration": iteration, "seconds": time.monotonic() - self.started})
+        self.curve[-1].update(values)
+
+    def _validate(self) -> None:
+        assert self.validation is not None
+        score, loss = self.validation.score(self.outer.meta)
+        self._record({"val_score": score, "val_loss": loss})
+        if score > self.best["score"]:
+            self.best = {"score": score, "iteration": self.outer.iteration, "meta": _copy(self.outer.meta)}
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "finished": False,
+            "outer": self.outer.state_dict(),
+            "sampler": [generator.get_state() for generator in self.sampler.generators],
+            "randomness": randomness.state(self.bench.device),
+            "curve": self.curve,
+            "sums": self.sums,
+            "best": self.best,
+            "seconds": time.monotonic() - self.started,
+            "plan": tuple(self.outer.plan),
+        }
+
+    def _selected(self) -> dict[str, Any]:
+        pick_best = self.settings.select == "best" and self.validation is not None
+        last: dict[str, Any] = {"iteration": self.outer.iteration, "meta": self.outer.meta}
+        selected = self.best if pick_best else last
+        diverged = not all(np.isfinite(point["loss"]) for point in self.curve if "loss" in point)
+        if diverged:
+            early = self.outer.iteration < self.settings.iterations
+            end = f"; it was stopped after {self.outer.iteration:,} iterations" if early else ""
+            log.warning("%s: meta-training diverged: its loss is no longer a number%s", self.bench.cell, end)
+        record = {
+            "iterations": self.outer.iteration,
+            "selected_iteration": selected["iteration"],
+            "selection": "best on validation" if pick_best else "last",
+            "train_seconds": time.monotonic() - self.started,
+            "engine": str(self.outer.plan),
+            "diverged": diverged,
+        }
+        return {"selected": _copy(selected["meta"]), "record": record, "curve": self.curve}
+
+
+class _Validation:
+    """The episodes on which checkpoints are compared: the same ones every time."""
+
+    def __init__(self, bench: Workbench, split: Any):
+        sampler, count = bench.sampler(split, "validation"), bench.cell.training.validation_episodes
+        self.episodes = sampler.episodes(count).to(bench.device, bench.dtype)
+        plan = bench.evaluation_plan(count * bench.cell.training.validations)
+        steps, cores = bench.cell.evaluation.steps, bench.machine.cores
+        algorithm = bench.bind(sampler.spec, test=True)
+        self.evaluation = Evaluation(algorithm, sampler.spec, steps, plan, last_only=True, cores=cores)
+
+    @classmethod
+    def of(cls, bench: Workbench) -> _Validation | None:
+        """Those of the suite's split of the role meta-val, if it has one."""
+        split = bench.cell.suite.validation
+        return None if split is None else cls(bench, split)
+
+    def score(self, meta: Params) -> tuple[float, float]:
+        """Mean score and loss after the headline number of inner steps; a score that is not finite is the worst."""
+        scores = self.evaluation(meta, self.episodes)
+        score, loss = float(scores["query_score"].mean()), float(scores["query_loss"].mean())
+        return (score if np.isfinite(score) else -float("inf")), loss
+
+
+def _load(path: Path, bench: Workbench) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        content = results.read_sealed(path)
+        try:
+            state = torch.load(io.BytesIO(content), map_location=bench.device, weights_only=True)
+        except Exception as error:  # as from a torch that writes otherwise
+            raise results.DamagedError(f"'{path}' cannot be read: {error}") from None
+        if state["cell"] != bench.cell.hash:
+            raise results.DamagedError(f"'{path}' is the checkpoint of another cell")
+    except results.DamagedError as error:
+        log.warning(
+            "%s; it is kept as '%s', and %s is trained from the start", error, results.set_aside(path).name, bench.cell
+        )
+        return None
+    return state
+
+
+def _save(path: Path, state: dict[str, Any], bench: Workbench) -> None:
+    content = io.BytesIO()
+    torch.save({"cell": bench.cell.hash, **state}, content)
+    results.write_sealed(path, content.getvalue())
+
+
+def _copy(params: Params) -> Params:
+    return {name: value.detach().clone() for name, value in params.items()}
+
+
+def _curve_frame(points: list[dict[str, float]]) -> pd.DataFrame:
+    """The training curve with all its columns, whatever was recorded."""
+    columns = ["iteration", "seconds", "loss", "score", "val_loss", "val_score"]
+    further = [key for point in points for key in point]
+    return pd.DataFrame(points, columns=list(dict.fromkeys(columns + further))).astype(float)

@@ -1,0 +1,221 @@
+"""What a cell consists of, made from its configuration: network, algorithm, training tasks, meta-parameters."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import nn
+
+from metagap import registry
+from metagap.algorithms.base import Algorithm, Params
+from metagap.engine.choice import choose, convolutional, for_compiling
+from metagap.engine.layers import in_form
+from metagap.engine.memory import within
+from metagap.engine.plan import Plan, parse
+from metagap.models.making import for_test, make_model
+from metagap.runner import randomness
+from metagap.suite import Cell, Split, Suite, Task, Training, make_source
+from metagap.tasks.episode import TaskSpec
+from metagap.tasks.images import ImageBank, pixel_statistics
+from metagap.tasks.sampling import Sampler
+from metagap.tasks.source import Part
+
+log = logging.getLogger("metagap")
+
+COMPILE_FROM = 20_000
+"""Iterations from which on compiling the meta-step is repaid."""
+TRACE_FROM = 200
+"""Iterations, or pieces of an evaluation, from which on tracing is repaid."""
+
+Report = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and how a cell runs. None of this is part of what the cell is."""
+
+    device: torch.device
+    engine: str = "auto"
+    """What the engine's plans have to hold to, see `engine.plan`; the rest is chosen."""
+    compile: bool | None = None
+    """None: where it pays, which is in long training of small networks, and on a GPU."""
+    memory: int | None = None
+    """Bytes that the tasks computed at once may take."""
+    cores: int = 1
+    """On a CPU, tasks computed side by side."""
+    checkpoint_seconds: float = 30
+
+
+@dataclass
+class Learner:
+    """A network and an algorithm in their states of training and of test, and the meta-parameters before training."""
+
+    network: nn.Module
+    network_at_test: nn.Module
+    algorithm: Algorithm
+    algorithm_at_test: Algorithm
+    meta: Params
+    notes: list[str]
+    """In what the network differs from what its author wrote."""
+
+    @classmethod
+    def of(cls, cell: Cell, x_shape: tuple[int, ...], class_count: int) -> Learner:
+        """That of a cell, seeded, on the CPU. Raises UserError where network and algorithm do not go together."""
+        suite = cell.suite
+        randomness.seed(cell.seed)
+        made = make_model(suite.model, x_shape, suite.task.ways)
+        make = registry.load("algorithm", cell.algorithm)
+        algorithm = make(**cell.hyperparameters)
+        bound = algorithm.bind(made.network, training_spec(suite.task, cell.training))
+        bound.check_network()
+        generator = torch.Generator().manual_seed(seed_of("meta-parameters", cell.seed))
+        meta = bound.init(made.network, class_count, generator)
+        frozen = {name for name, value in made.network.named_parameters() if not value.requires_grad}
+        meta = {name: value for name, value in meta.items() if name not in frozen}  # whatever a plugin's init says
+        at_test = make(**cell.hyperparameters | cell.evaluation.settings)
+        return cls(made.network, for_test(made.network), algorithm, at_test, meta, made.notes)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Move everything there, in place."""
+        self.meta = {name: value.to(device, dtype) for name, value in self.meta.items()}
+        for network in (self.network, self.network_at_test):
+            network.to(device)
+            network.double() if dtype == torch.float64 else network.float()  # complex buffers stay complex
+
+
+class Workbench:
+    """A cell's network, algorithm and training tasks, seeded, and its meta-parameters before meta-training."""
+
+    def __init__(self, cell: Cell, machine: Machine):
+        self.cell, self.machine, self.device = cell, machine, machine.device
+        suite, precision = cell.suite, cell.training.precision
+        self.dtype = torch.float64 if precision == "float64" else torch.float32
+        torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+        torch.backends.cudnn.allow_tf32 = precision == "tf32"
+
+        self._normalisation = (0.0, 1.0)
+        self.training_tasks = self.tasks(suite.source, training_part(suite))
+        if suite.source.get("normalise"):
+            self._normalisation = pixel_statistics(self.training_tasks)
+            self.training_tasks = self.training_tasks.normalised(*self._normalisation)
+        self.training_spec = training_spec(suite.task, cell.training)
+
+        self.learner = Learner.of(cell, self.training_tasks.x_shape, self.training_tasks.class_count)
+        self.learner.to(self.device, self.dtype)
+        for note in self.learner.notes:
+            log.warning(note)
+
+    @property
+    def network(self) -> nn.Module:
+        """As it is in meta-training."""
+        return self.learner.network
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """As it is in meta-training, not bound."""
+        return self.learner.algorithm
+
+    @property
+    def meta(self) -> Params:
+        """The meta-parameters."""
+        return self.learner.meta
+
+    @cached_property
+    def plan(self) -> Plan:
+        """How tasks are mapped and layers are formed, in training and in evaluation.
+
+        It is chosen for the tasks of training; where these are pooled and nothing is mapped, for those of the test.
+        """
+        machine = self.machine
+        spec = spec_of(self.cell.suite.task) if self.algorithm.pooled else self.training_spec
+        episodes = Sampler(self.training_tasks, spec, 0, self.device).episodes(self.cell.training.meta_batch)
+        episodes = episodes.to(self.device, self.dtype)
+        algorithm = self.bind(spec)
+        plan = choose(algorithm, self.meta, episodes, engine=machine.engine)
+        if machine.memory is not None and algorithm.mappable:
+            plan = within(machine.memory, in_form(algorithm, plan.form).meta_gradient, self.meta, episodes, plan)
+        return plan
+
+    @property
+    def training_plan(self) -> Plan:
+        """The plan for meta-training: traced or compiled where that is repaid."""
+        iterations, compile = self.cell.training.iterations, self.machine.compile
+        if compile is None:
+            small = self.device.type == "cuda" or not convolutional(self.network)
+            compile = small and iterations >= COMPILE_FROM
+        if compile:
+            plan = for_compiling(self.plan, self.network, self.device)
+        else:
+            plan = self.plan._replace(run="traced" if iterations >= TRACE_FROM else "eager")
+        return parse(self.machine.engine, plan)
+
+    def evaluation_plan(self, episodes: int) -> Plan:
+        """The plan for scoring this many episodes."""
+        pieces = episodes if self.plan.how == "loop" else episodes / self.plan.chunk
+        return parse(self.machine.engine, self.plan._replace(run="traced" if pieces >= TRACE_FROM else "eager"))
+
+    @property
+    def captures(self) -> bool:
+        """Whether an iteration can be one CUDA graph: on a GPU, of pure functions, with the images there."""
+        streamed = isinstance(self.training_tasks, ImageBank) and self.training_tasks.streamed
+        return self.device.type == "cuda" and self.algorithm.mappable and not streamed
+
+    def bind(self, spec: TaskSpec, *, test: bool = False) -> Algorithm:
+        """The algorithm with the network, for tasks of this form; test: with its settings for evaluation."""
+        precision = torch.bfloat16 if self.cell.training.precision == "bfloat16" else None
+        if test:
+            return self.learner.algorithm_at_test.bind(self.learner.network_at_test, spec, precision)
+        return self.algorithm.bind(self.network, spec, precision)
+
+    def tasks(self, source: dict[str, Any], part: Part) -> Any:
+        """The tasks of a part of a source, on the device, with pixels scaled as those of the training images."""
+        tasks = make_source(source).tasks(part, self.device)
+        return tasks.normalised(*self._normalisation) if isinstance(tasks, ImageBank) else tasks
+
+    def spec(self, split: Split) -> TaskSpec:
+        """The form of a split's tasks."""
+        return spec_of(self.cell.suite.split_task(split))
+
+    def sampler(self, split: Split, purpose: str) -> Sampler:
+        """The episodes of a split, drawn on the CPU: the same ones on every device."""
+        tasks = self.tasks(split.source, Part(split.classes, split.images))
+        return Sampler(tasks, self.spec(split), self.seed(split, purpose))
+
+    def seed(self, split: Split, purpose: str) -> int:
+        """What a split's episodes are drawn from. It belongs to the split: all algorithms and seeds get the same."""
+        return seed_of(f"{purpose} {self.cell.suite.task.model_dump_json()}", split.name)
+
+    @property
+    def is_transductive(self) -> bool:
+        """Whether predictions depend on the batch that they are made in: by the algorithm, or by the network."""
+        norms = torch.nn.BatchNorm1d | torch.nn.BatchNorm2d | torch.nn.BatchNorm3d
+        return self.algorithm.transductive or any(
+            isinstance(module, norms) and module.running_mean is None for module in self.network.modules()
+        )
+
+
+def spec_of(task: Task) -> TaskSpec:
+    """The form of a task, for samplers and algorithms."""
+    return TaskSpec(task.kind, task.ways, task.shots, task.queries)
+
+
+def training_spec(task: Task, training: Training) -> TaskSpec:
+    """The form of the tasks in meta-training, which may have shots and queries of their own."""
+    return spec_of(task)._replace(shots=training.shots or task.shots, queries=training.queries or task.queries)
+
+
+def training_part(suite: Suite) -> Part:
+    """The training classes, without their held-out images."""
+    return Part(suite.training_classes, "train" if suite.source.get("held_out_images") else "all")
+
+
+def seed_of(purpose: str, seed: int | str) -> int:
+    """A stream of random numbers of its own for every purpose of a seed."""
+    return int.from_bytes(hashlib.sha256(f"{purpose} {seed}".encode()).digest()[:7], "big")

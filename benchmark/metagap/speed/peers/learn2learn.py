@@ -1,0 +1,100 @@
+"""learn2learn, in the loops of its own examples."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from metagap.speed.peers.base import Peer
+from metagap.speed.timing import Way
+from metagap.speed.workloads import Case, flat
+
+with contextlib.redirect_stderr(io.StringIO()):  # one of its dependencies prints advice when it is imported
+    from learn2learn.algorithms import MAML
+
+
+class Learn2Learn(Peer):
+    """Task by task: clone, adapt, backward (maml_omniglot.py); for Reptile a copy and an optimizer of its own.
+
+    It is spared what the examples do for their log alone: waiting for the device after each task.
+    """
+
+    name = "learn2learn"
+
+    def ways(self, case: Case, cores: int) -> list[Way]:
+        """The same loop on one thread and on all cores."""
+        iteration = stepping(case, copy.deepcopy(case.network))
+        return [Way(f"{n} thread{'s' * (n > 1)}", iteration, n) for n in sorted({1, cores})]
+
+    def answer(self, case: Case) -> Tensor:
+        """The gradient that its optimizer would be given, or the query losses."""
+        network = copy.deepcopy(case.network)
+        if case.workload.evaluates:
+            return _evaluate(case, network)
+        for parameter in network.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        (_reptile if case.algorithm == "reptile" else _maml)(case, network)
+        return flat({name: parameter.grad for name, parameter in network.named_parameters()})
+
+
+def stepping(case: Case, network: nn.Module) -> Callable[[], Any]:
+    """What does one iteration on this network: an outer step that changes its weights, or an evaluation."""
+    if case.workload.evaluates:
+        return lambda: _evaluate(case, network)
+    reptile = case.algorithm == "reptile"
+    optimizer = torch.optim.SGD(network.parameters(), 1.0) if reptile else torch.optim.Adam(network.parameters(), 1e-3)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=False)
+        (_reptile if reptile else _maml)(case, network)
+        optimizer.step()
+
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    return step
+
+
+def _maml(case: Case, network: nn.Module) -> None:
+    """Add the mean meta-gradient to the gradients of the network (examples/vision/maml_omniglot.py)."""
+    maml = MAML(network, lr=case.workload.inner_lr, first_order=case.first_order)
+    for support_x, support_y, query_x, query_y, _ in zip(*case.episodes, strict=True):
+        learner = maml.clone()
+        for _ in range(case.workload.steps):
+            learner.adapt(case.loss(learner(support_x), support_y))
+        case.loss(learner(query_x), query_y).backward()
+    for parameter in network.parameters():
+        parameter.grad.data.mul_(1.0 / len(case.episodes.support_x))
+
+
+def _reptile(case: Case, network: nn.Module) -> None:
+    """Set the gradients to the weights minus the mean adapted ones (examples/vision/reptile_miniimagenet.py)."""
+    for support_x, support_y, query_x, query_y, _ in zip(*case.episodes, strict=True):
+        learner = copy.deepcopy(network)
+        optimizer = torch.optim.SGD(learner.parameters(), lr=case.workload.inner_lr)
+        for _ in range(case.workload.steps):
+            optimizer.zero_grad()
+            case.loss(learner(support_x), support_y).backward()
+            optimizer.step()
+        case.loss(learner(query_x), query_y)
+        for parameter, adapted in zip(network.parameters(), learner.parameters(), strict=True):
+            parameter.grad.data.add_(adapted.data, alpha=-1.0)
+    for parameter in network.parameters():
+        parameter.grad.data.mul_(1.0 / len(case.episodes.support_x)).add_(parameter.data)
+
+
+def _evaluate(case: Case, network: nn.Module) -> Tensor:
+    """The query losses (tasks,) after adaptation; without the graph of second derivatives, which is not needed."""
+    maml, losses = MAML(network, lr=case.workload.inner_lr, first_order=True), []
+    for support_x, support_y, query_x, query_y, _ in zip(*case.episodes, strict=True):
+        learner = maml.clone()
+        for _ in range(case.workload.steps):
+            learner.adapt(case.loss(learner(support_x), support_y))
+        with torch.no_grad():
+            losses.append(case.loss(learner(query_x), query_y))
+    return torch.stack(losses).cpu()

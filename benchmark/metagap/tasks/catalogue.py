@@ -1,0 +1,172 @@
+"""What `metagap data` does with the data sets: list, fetch and check them, and look for what two of them share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from rich.console import Console
+
+from metagap import registry
+from metagap.errors import UserError
+from metagap.progress import progress
+from metagap.tasks.banks import Reading
+from metagap.tasks.folders import data_folder, readable
+from metagap.tasks.leaks import Overlap, compare
+from metagap.tasks.source import ImageSource, Part
+from metagap.tasks.sources.download import md5_of
+from metagap.tasks.sources.path import PARTS, UserImages
+from metagap.tasks.sources.stored import StoredSource
+
+BRIEFLY = ("name", "state", "on disk", "download", "licence")
+"""Of a row of `listing`, what fits on a terminal."""
+
+T = TypeVar("T", bound=ImageSource)
+
+
+def listing() -> list[dict[str, Any]]:
+    """A row for each source that has files: whether they are here, and what is to be known of them."""
+    rows = []
+    for name, source in _stored().items():
+        state, size, remark = _state(source())
+        about = {"download": source.download_size or "none", "licence": source.licence, "citation": source.citation}
+        rows.append({"name": name, "state": state, "on disk": size, "remark": remark, **about})
+    return rows
+
+
+def get(name: str, console: Console) -> None:
+    """Fetch a source into the data folder, unless it is there. Raises UserError where that fails."""
+    source = _one(name, "get")
+    try:
+        source().paths()
+        console.print(f"{name}: already in {data_folder()}")
+        return
+    except UserError:
+        if source.addresses():
+            what = f"fetching {source.download_size} into {data_folder()} ({source.licence})"
+            console.print(f"{name}: {what}", markup=False)
+    try:
+        data_folder().mkdir(parents=True, exist_ok=True)
+        source.download(data_folder())
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"data get {name}: the download failed: {error}; run it again, or put the files there"
+        ) from None
+    console.print(f"{name}: here")
+
+
+def verify(names: list[str]) -> list[dict[str, Any]]:
+    """Read each named source whole, or all that are here; `state` is ok, damaged or missing, `found` says why."""
+    rows = []
+    for name in names:
+        _one(name, "verify")
+    for name in names or _stored():
+        source = _one(name, "verify")()
+        try:
+            paths = source.paths()
+        except UserError as error:
+            if names:
+                rows.append({"name": name, "state": "missing", "found": str(error)})
+            continue
+        try:
+            found = _read_whole(source)
+        except UserError as error:
+            rows.append({"name": name, "state": "damaged", "found": str(error)})
+            continue
+        known = source.checksums()
+        same = [md5_of(path) == known[path.name] for path in paths if path.is_file() and path.name in known]
+        origin = ("files are the publisher's" if all(same) else "repacked files") if same else ""
+        found = "; ".join(filter(None, [found, origin, source.remark()]))
+        rows.append({"name": name, "state": "ok", "found": found})
+    return rows
+
+
+def leaks(first: str, second: str) -> Overlap:
+    """What two sources, or parts of them, have in common. Each is NAME, NAME:PART, path:FILE or path:FILE:PART.
+
+    Images are compared at one size and in one colour mode: the larger of the two sources' own.
+    """
+    sources = [_parse(text) for text in (first, second)]
+    form = {key: max(getattr(source, key) for source, _ in sources) for key in ("image_size", "channels")}
+    banks = [source.model_copy(update=form).tasks(Part(part), "cpu") for source, part in sources]
+    notes = [
+        note for (a, _), (b, _) in (sources, sources[::-1]) if (note := getattr(a, "related", {}).get(_name_of(b), ""))
+    ]
+    return compare(first, banks[0], second, banks[1], list(dict.fromkeys(notes)))
+
+
+def _state(source: StoredSource) -> tuple[str, str, str]:
+    """Whether a source is here, its size on disk, and a remark on what is here."""
+    try:
+        paths = source.paths()
+    except UserError:
+        return "not here", "", ""
+    size = readable(sum(map(_size, paths))) if paths else ""
+    try:
+        return "here" if paths else "ships with scikit-learn", size, source.remark()
+    except UserError as error:
+        return "damaged", size, str(error)
+
+
+def _read_whole(source: StoredSource) -> str:
+    """What there is, after every image was decoded."""
+    reading, count = Reading(*source.read()), 0
+    with progress(f"reading {source.title}", len(reading.labels)) as advance:
+        for _ in reading.images:
+            count += 1
+            advance(1)
+    if count != len(reading.labels):
+        raise UserError(f"{source.title}: {count} images, but {len(reading.labels)} labels")
+    return f"{count:,} images of {len(np.unique(reading.labels)):,} classes"
+
+
+def _parse(text: str) -> tuple[ImageSource, str]:
+    """A source with its default options, and the part that is asked for."""
+    name, _, part = text.rpartition(":")
+    if name in ("", "path") or (text.startswith("path:") and part not in (*PARTS, "all")):
+        name, part = text, "all"
+    if name.startswith("path:"):
+        return UserImages(path=name.removeprefix("path:")), part
+    known = _sources(ImageSource)
+    if name not in known:
+        allowed = registry.suggest(name, [*known])
+        raise UserError(f"data leaks: no source of images '{name}'{allowed}; and path:FILE, each with :PART")
+    return known[name](), part
+
+
+def _name_of(source: Any) -> str:
+    return getattr(source, "title", type(source).__name__).lower()
+
+
+def _one(name: str, command: str) -> type[StoredSource]:
+    """The source of this name, if it has files; what is wrong with a plugin is said when it is asked for."""
+    if name in registry.names("source"):
+        registry.load("source", name)
+    stored = _stored()
+    if name not in stored:
+        raise UserError(f"data {command}: no data set '{name}'{registry.suggest(name, list(stored))}")
+    return stored[name]
+
+
+def _stored() -> dict[str, type[StoredSource]]:
+    """The sources that have files, by name."""
+    return _sources(StoredSource)
+
+
+def _sources(kind: type[T]) -> dict[str, type[T]]:
+    """The sources of this kind that can be made without options, by name; a plugin that is broken is left out."""
+    found = {}
+    for name in registry.names("source"):
+        try:
+            source = registry.load("source", name)
+        except UserError:
+            continue
+        if issubclass(source, kind) and not any(field.is_required() for field in source.model_fields.values()):
+            found[name] = source
+    return found
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    return path.stat().st_size if path.is_file() else sum(p.stat().st_size for p in path.rglob("*") if p.is_file())

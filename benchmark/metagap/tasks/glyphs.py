@@ -1,0 +1,77 @@
+"""Drawn characters: an image source with dials for the domain shift that needs no download."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from metagap.memory import require
+from metagap.tasks import drawing
+from metagap.tasks.drawing import Style, draw_glyphs
+from metagap.tasks.images import ImageBank
+from metagap.tasks.source import ImageSource
+
+BYTES_OF_A_DRAWING = 10_000
+"""What the strokes of one take while they become an image."""
+
+NonNegative = Annotated[float, Ge(0)]
+
+
+class Glyphs(ImageSource):
+    """Characters of invented alphabets, drawn by an unsteady hand, with dials for the shift of the domain.
+
+    The first 60% of the alphabets are for meta-training, the next 20% for validation, the last 20% for meta-testing.
+    The same seed gives the same characters whatever the dials, so a shifted domain can hold the very same ones.
+    """
+
+    alphabets: PositiveInt = Field(30, description="number of alphabets")
+    characters: PositiveInt = Field(20, description="characters in each alphabet")
+    instances: PositiveInt = Field(20, description="drawings of each character")
+    seed: int = Field(0, description="which characters are invented")
+    rotation: float = Field(0.0, description="degrees by which every drawing is turned")
+    slant: float = Field(0.0, description="degrees by which every drawing is sheared")
+    stroke_width: PositiveFloat = Field(1.0, description="factor on the width of the pen")
+    noise: NonNegative = Field(0.0, description="standard deviation of the noise on every pixel, of 1")
+    inversion: float = Field(0.0, ge=0, le=1, description="share of drawings that are dark on light")
+    clutter: NonNegative = Field(0.0, description="mean number of stray strokes per drawing")
+    jitter: NonNegative = Field(1.0, description="factor on the unsteadiness of the hand")
+
+    licence = "made on the fly"
+    citation = "none: drawn by metagap"
+
+    def stamp(self) -> str:
+        """The drawing code: other code draws other characters."""
+        return hashlib.sha256(Path(drawing.__file__).read_bytes()).hexdigest()
+
+    def digest(self, classes: str = "all") -> str:
+        """Nothing is read: all is said by the options and the revision."""
+        return f"revision {self.revision}"
+
+    def looking_like(self, other: ImageSource) -> ImageSource:
+        """The same characters as another drew them: all dials but what characters there are."""
+        if not isinstance(other, Glyphs):
+            return super().looking_like(other)
+        own = {"alphabets", "characters", "seed"}
+        return self.model_copy(update={k: getattr(other, k) for k in type(self).model_fields if k not in own})
+
+    def read(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
+        """Draw all characters; takes a few seconds for tens of thousands of images."""
+        count = self.alphabets * self.characters * self.instances
+        require(count * (self.image_size**2 + BYTES_OF_A_DRAWING), f"glyphs: drawing {count:,} images")
+        style = Style(**{name: getattr(self, name) for name in asdict(Style())})
+        images, names = draw_glyphs(self.alphabets, self.characters, self.instances, self.image_size, style, self.seed)
+        return images.flatten(0, 2).numpy(), np.arange(len(names)).repeat(self.instances), names
+
+    def parts(self, bank: ImageBank) -> dict[str, list[int]]:
+        """Classes by alphabet: 60% train, 20% val, 20% test."""
+        ends = [round(self.alphabets * share) * self.characters for share in (0.6, 0.8, 1.0)]
+        return {
+            part: list(range(start, end))
+            for part, start, end in zip(("train", "val", "test"), [0, *ends[:-1]], ends, strict=True)
+        }

@@ -1,0 +1,180 @@
+"""The contract of a data source: typed options in, task distributions out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+import torch
+from annotated_types import Ge, Le
+from pydantic import BaseModel, ConfigDict, Field
+
+from metagap.errors import UserError
+from metagap.tasks import banks
+from metagap.tasks.banks import Reading
+from metagap.tasks.episode import Tasks, TaskSpec
+from metagap.tasks.folders import content, data_folder
+from metagap.tasks.images import RESIZING, ImageBank
+
+DIGITS = 16
+"""Of a digest of data, hexadecimal."""
+PROBED = 32
+"""Tasks that stand for the content of a source that does not say what that is."""
+
+ImageSize = Annotated[int, Ge(1), Le(4096)]
+"""Pixels a side."""
+
+
+class Part(NamedTuple):
+    """Which classes of a source, and which of their images."""
+
+    classes: str = "all"
+    images: Literal["all", "train", "held-out"] = "all"
+
+
+class Source(BaseModel):
+    """A family of tasks with typed options, which are the keys of its table in a suite file.
+
+    A subclass says what it is (docstring, `licence`, `citation`), declares its options as fields and gives its tasks.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    kind: Literal["classification", "regression"]
+    licence: ClassVar[str]
+    citation: ClassVar[str]
+    revision: ClassVar[int] = 1
+    """Raised by its author when other tasks come of the same options and data."""
+
+    def digest(self, classes: str = "all") -> str:
+        """What identifies the content of these classes, wherever it lies: other content makes other cells.
+
+        Here it is the bytes of all files and folders that options name, and some tasks; a source that reads other files
+        should say it better. Raises UserError where data are missing or unfit.
+        """
+        found = hashlib.sha256(json.dumps([self.revision, *(content(path) for path in _named(self))]).encode())
+        tasks = self.tasks(Part(classes), "cpu")
+        spec = TaskSpec(self.kind, 2 if self.kind == "classification" else 1, 1, 1)
+        with suppress(Exception):  # what is wrong with its tasks is said where they are checked
+            for field in tasks.episode(tasks.draw(PROBED, spec, torch.Generator().manual_seed(0)), spec):
+                found.update(field.cpu().contiguous().numpy())
+        return found.hexdigest()[:DIGITS]
+
+    @abstractmethod
+    def tasks(self, part: Part, device: torch.device | str) -> Tasks:
+        """The distribution of tasks over this part. Raises UserError where the data are missing or unfit."""
+
+    def remark(self) -> str:
+        """What a reader of results must know of the data that are here, such as that they are not all; often empty.
+
+        Raises UserError where data are missing.
+        """
+        return ""
+
+    def check_part(self, part: Part, allowed: list[str]) -> None:
+        """Raise UserError unless the source has these classes."""
+        if part.classes not in allowed:
+            raise UserError(f"no classes '{part.classes}' in {type(self).__name__}; allowed: {', '.join(allowed)}")
+
+
+class ImageSource(Source):
+    """A source of images: a subclass reads them and says which classes each part has."""
+
+    kind: Literal["classification"] = "classification"
+    image_size: ImageSize = Field(28, description="images are resized to this many pixels a side")
+    channels: Literal[1, 3] = Field(1, description="1 for grey, 3 for colour")
+    rotations: bool = Field(False, description="add every class turned by 90, 180 and 270 degrees as new classes")
+    rotations_meet: bool = Field(
+        True, description="whether two rotations of a class may meet in a task; if not, one is drawn for each class"
+    )
+    normalise: bool = Field(
+        False, description="as the suite's source: shift and scale all pixels by the statistics of the training images"
+    )
+    held_out_images: int = Field(0, ge=0, description="last images of every class kept out of training")
+
+    about_parts: ClassVar[frozenset[str]] = frozenset({"rotations", "rotations_meet", "held_out_images", "normalise"})
+    """Options that no pixel depends on; a subclass adds its own."""
+
+    about_looks: ClassVar[frozenset[str]] = frozenset()
+    """Options by which the same images look different."""
+
+    def looking_like(self, other: ImageSource) -> ImageSource:
+        """This source with the looks of another, so that images of both can be compared."""
+        theirs = {key: getattr(other, key) for key in {"image_size", *self.about_looks} & set(type(other).model_fields)}
+        return self.model_copy(update=theirs)
+
+    @abstractmethod
+    def stamp(self) -> Any:
+        """What the images depend on besides the options, as plain values; raises UserError where data are missing."""
+
+    @abstractmethod
+    def read(self) -> Reading:
+        """The images with their classes, handwriting light on dark; a tuple of arrays and names will do.
+
+        Raises UserError where a file is damaged or something is missing in it; damage of a single image may come to
+        light only when that image is decoded.
+        """
+
+    @abstractmethod
+    def parts(self, bank: ImageBank) -> dict[str, list[int]]:
+        """The classes of each part, as indices into `bank`."""
+
+    def digest(self, classes: str = "all") -> str:
+        """Of the images of these classes and of their names, whatever they are packed in."""
+        bank = self.classes(classes)
+        about = [RESIZING, self.revision, bank.names, bank.digests]
+        return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:DIGITS]
+
+    def bank(self, device: torch.device | str = "cpu") -> ImageBank:
+        """All classes at `image_size`; decoded once and kept in the user's cache folder, and by this process."""
+        options = self.model_dump(mode="json", exclude=set(self.about_parts))
+        digest = hashlib.sha256(json.dumps([banks.FORMAT, self.stamp(), options]).encode()).hexdigest()[:16]
+        name = type(self).__name__
+        key = (f"{name.lower()}-{digest}", str(device))
+        if key not in _banks:
+            if str(device) == "cpu":
+                called = getattr(self, "called", name)
+                _banks[key] = banks.bank(key[0], called, self.read, self.image_size, self.channels)
+            else:
+                _banks[key] = self.bank().to(device)
+        return _banks[key]
+
+    def tasks(self, part: Part, device: torch.device | str) -> ImageBank:
+        """The bank of this part on `device`. Parts are views: they share its images."""
+        bank = self.classes(part.classes, device)
+        if part.images != "all" and not self.held_out_images:
+            raise UserError(f"images = '{part.images}' needs held_out_images > 0 in the source")
+        if part.images == "train":
+            bank = bank.without_last(self.held_out_images)
+        elif part.images == "held-out":
+            bank = bank.only_last(self.held_out_images)
+        return bank.rotated(self.rotations_meet) if self.rotations else bank
+
+    def classes(self, classes: str, device: torch.device | str = "cpu") -> ImageBank:
+        """The bank of these classes with all their images, not rotated."""
+        bank = self.bank(device)
+        parts = {**self.parts(bank), "all": list(range(bank.class_count))}
+        self.check_part(Part(classes), list(parts))
+        return bank.subset(parts[classes])
+
+
+def _named(value: Any) -> Iterator[Path]:
+    """The files and folders that options name, wherever they are looked up."""
+    if isinstance(value, str | Path) and str(value):
+        places = (Path(value).expanduser(), data_folder() / value)
+        yield from [place for place in places if place.exists()][:1]
+    elif isinstance(value, BaseModel | Mapping):
+        for _, one in value.items() if isinstance(value, Mapping) else value:
+            yield from _named(one)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for one in value:
+            yield from _named(one)
+
+
+_banks: dict[tuple[str, str], ImageBank] = {}
+"""The banks of this process, by key and device."""

@@ -1,0 +1,30 @@
+"""The handwritten digits that ship with scikit-learn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from metagap.tasks.banks import Reading
+from metagap.tasks.sources.stored import StoredSource
+
+
+class Digits(StoredSource):
+    """The 1,797 handwritten digits that ship with scikit-learn: real images of 8x8 pixels, nothing to download."""
+
+    title = "Digits"
+    licence = "CC BY 4.0"
+    citation = "Alpaydin, Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning Repository"
+
+    def paths(self) -> list[Path]:
+        """None: they come with scikit-learn."""
+        return []
+
+    def read(self) -> Reading:
+        """All images, 0..16 stretched to 0..255."""
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        images = (digits.images * (255 / 16)).round().astype(np.uint8)
+        return Reading(images, digits.target, list("0123456789"))

@@ -1,0 +1,162 @@
+"""Images of the user's own, from a folder, an archive or an .npz file."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, PositiveFloat
+
+from metagap.errors import UserError
+from metagap.tasks.banks import Reading
+from metagap.tasks.folders import data_folder
+from metagap.tasks.images import ImageBank
+from metagap.tasks.source import ImageSize
+from metagap.tasks.sources import labels
+from metagap.tasks.sources.archives import Archive, opened
+from metagap.tasks.sources.arrays import read_npz
+from metagap.tasks.sources.brightness import Background, Rules
+from metagap.tasks.sources.layout import PARTS, Place, by_folder, few, flat
+from metagap.tasks.sources.pictures import Picture, gathered
+from metagap.tasks.sources.stored import StoredSource
+from metagap.tasks.sources.users import SUFFIXES, Decoder
+
+FORMS = re.compile(r"\.(npz|zip|tar|tar\.(gz|bz2|xz)|tgz|tbz2?|txz)$", re.IGNORECASE)
+
+ALLOWED = "a folder of images, an archive of such (.zip, .tar, .tar.gz, .tar.bz2, .tar.xz) or an .npz file"
+
+
+class UserImages(StoredSource):
+    """Your own images, as `path:FOLDER` with a folder per class, `path:ARCHIVE` of such, or `path:FILE.npz`.
+
+    A class is a folder of images, called by its path (`Greek/alpha`); or a table `labels.csv` at the top has columns
+    `file` and `label`. Folders train, val and test at the top, with folders of classes in them, are the parts; without
+    them the classes are shuffled into parts by `shares`. An .npz file holds `images` (n, H, W), (n, H, W, C) or
+    (n, C, H, W) with `labels` (n,), or `images` (classes, n, H, W); `class_names` may stand beside them. A relative
+    path is looked up here, then in the data folder.
+
+    Images are turned upright (EXIF) and squeezed to a square; of several frames the first counts. In images of more
+    than 8 bits 0 is black, and white is the largest number of as many bits (1, 8, 10, 12, 14, 16, 24, 31 or 32) as the
+    whole data set needs; of fractions, 1 or the same; or it is `white_level`. What is transparent becomes white, if
+    that hides the ink of some image in the data set black, if this does too grey; or what `background` says.
+    """
+
+    title = "path:"
+    licence = "yours"
+    citation = "yours"
+    about_parts = StoredSource.about_parts | {"shares", "split_seed"}
+    about_looks = frozenset({"invert", "white_level", "background"})
+
+    path: str = Field(description="folder, archive (zip or tar) or .npz file")
+    image_size: ImageSize = Field(28, description="images are resized to this many pixels a side")
+    channels: Literal[1, 3] = Field(1, description="1 for grey, 3 for colour")
+    invert: bool = Field(False, description="turn dark on light into light on dark")
+    white_level: PositiveFloat | None = Field(
+        None, allow_inf_nan=False, description="the value that is white in images that are not of 8 bits"
+    )
+    background: Background = Field("auto", description="what lies behind transparent pixels")
+    shares: tuple[float, float, float] = Field((0.6, 0.2, 0.2), description="shares of train, val and test classes")
+    split_seed: int = Field(0, description="seed of the shuffle into parts")
+
+    def paths(self) -> list[Path]:
+        """The file or folder."""
+        try:
+            for path in (Path(self.path).expanduser(), data_folder() / self.path):
+                if path.is_dir() or (path.is_file() and FORMS.search(path.name)):
+                    return [path]
+                if path.exists():
+                    raise UserError(f"{self.called}: '{path}' is none of the forms that are read; allowed: {ALLOWED}")
+        except PermissionError as error:
+            raise UserError(f"{self.called}: '{error.filename}' cannot be read: {error.strerror}") from None
+        except (OSError, RuntimeError):  # what can be no path: too long, or of a user who is not known
+            pass
+        raise UserError(
+            f"{self.called}: neither a folder of images nor an .npz file nor an archive, here or in "
+            f"'{data_folder()}' (--data)"
+        )
+
+    @property
+    def called(self) -> str:
+        """As in a suite."""
+        return f"path:{self.path}"
+
+    def read(self) -> Reading:
+        """All images, from the file or the folder."""
+        path = self.paths()[0]
+        rules = Rules(self.white_level, self.background)
+        if path.is_file() and path.suffix.lower() == ".npz":
+            reading = read_npz(path, rules)
+        else:
+            reading = self._from_files(opened(path, self.called), rules)
+        return reading._replace(images=(255 - image for image in reading.images)) if self.invert else reading
+
+    def parts(self, bank: ImageBank) -> dict[str, list[int]]:
+        """As the files say, or the shuffled shares."""
+        if bank.parts:
+            return {part: found for part in PARTS if (found := [i for i, p in enumerate(bank.parts) if p == part])}
+        order = np.random.default_rng(self.split_seed).permutation(bank.class_count).tolist()
+        train, val, _ = (round(share / sum(self.shares) * len(order)) for share in self.shares)
+        return {"train": order[:train], "val": order[train : train + val], "test": order[train + val :]}
+
+    def remark(self) -> str:
+        """How the files were read, where that is not plain."""
+        notes = self.bank().notes
+        return f"{self.called}: {'; '.join(notes)}" if notes else ""
+
+    def _from_files(self, archive: Archive, rules: Rules) -> Reading:
+        names = archive.names
+        images = [name for name in names if _suffix(name) in SUFFIXES]
+        where = self.called if str(archive.path) == self.path else f"{self.called}: '{archive.path}'"
+        if not images:
+            raise UserError(f"{where} has no images: {_by_suffix(names)}; allowed: {', '.join(sorted(SUFFIXES))}")
+        places, notes = self._places(archive, images, where)
+        files = sorted(places, key=lambda file: (places[file].name, file))
+        decoder = Decoder(self.called, archive, files, self.image_size, self.channels, rules, notes)
+        pictures = [Picture(file, places[file].name) for file in files]
+        reading = gathered(self.called, [archive], pictures, decoder)
+        part = {place.name: place.part for place in places.values() if place.part}
+        return reading._replace(
+            names=[_printable(name) for name in reading.names],
+            parts=[part[name] for name in reading.names] if part else [],
+            notes=notes,
+        )
+
+    def _places(self, archive: Archive, images: list[str], where: str) -> tuple[dict[str, Place], list[str]]:
+        """The place of every image by the folders or the tables, and what is to be said of it."""
+        found = labels.candidates(archive.names, images)
+        tables = [labels.read(name, data, where) for name, data in archive.read(found)]
+        own, fit = [table for table in tables if table.own], [table for table in tables if table.rows is not None]
+        parts = flat(images)
+        if own or (tables and parts is not None):
+            places = labels.by_table(own or fit or tables, images, parts or {}, where)
+            left = len(images) - len(places)
+            return places, [f"{left} of {len(images)} images are in no table and were left out"] if left else []
+        places = by_folder(images, where)
+        inside = {PurePosixPath(image).parent for image in images}
+        above = {folder for image in inside for folder in image.parents} - inside
+        other = [n for n in archive.names if _suffix(n) not in SUFFIXES | labels.SIDE_FILES]
+        other = [name for name in other if PurePosixPath(name).parent not in above]
+        what = "one file is" if len(other) == 1 else f"{len(other)} files are"
+        notes = [f"{what} of no kind that is read ({_by_suffix(other)})"] if other else []
+        if fit:
+            notes.append(f"classes are by folder, {few(table.name for table in fit)} was not read")
+        return places, notes
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def _by_suffix(names: list[str]) -> str:
+    """How many files there are of each kind."""
+    counts = Counter(_suffix(name) or "without a suffix" for name in names)
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count} {suffix}" for suffix, count in ranked[:8]) or "it is empty"
+
+
+def _printable(name: str) -> str:
+    """A file's name as text, whatever bytes are in it."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")

@@ -1,0 +1,120 @@
+"""What is common to data sets whose files lie on this machine: where they are found, fetched from, and split."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from metagap.errors import UserError
+from metagap.tasks.folders import data_folder, kept, stamp
+from metagap.tasks.images import ImageBank
+from metagap.tasks.source import ImageSource
+from metagap.tasks.sources.download import Remote, fetch
+
+
+class StoredSource(ImageSource):
+    """An image source whose files must be on this machine."""
+
+    title: ClassVar[str]
+    """In lower-case letters it is the name under which the source is registered."""
+    download_size: ClassVar[str] = ""
+    """For people; empty where there is nothing to download."""
+    remotes: ClassVar[Sequence[Remote]] = ()
+    """The files on the publisher's servers."""
+    by_hand: ClassVar[str] = ""
+    """Where nobody may fetch the files for the user: what to fetch, and where to lay it."""
+    split_file: ClassVar[str] = ""
+    """The file in `splits` with the class names of train, val and test; empty where no split is in general use."""
+    complete: ClassVar[int] = 0
+    """Images of the complete set, where the publisher states their number."""
+    per_class: ClassVar[int] = 0
+    """Images of every class of the complete set, where all have as many."""
+    related: ClassVar[dict[str, str]] = {}
+    """What is known of classes or images that other sources have too, by the name of the other source."""
+
+    @property
+    def called(self) -> str:
+        """What it is called in messages."""
+        return self.title
+
+    @classmethod
+    def addresses(cls) -> Sequence[Remote]:
+        """The files on the publisher's servers; a subclass may ask a library for them."""
+        return cls.remotes
+
+    @classmethod
+    def download(cls, folder: Path) -> None:
+        """Fetch what is not in `folder` yet. Raises UserError where that fails, or where people have to do it."""
+        if not cls.addresses():
+            raise UserError(f"{cls.title}: {cls.by_hand or 'there is nothing to download'}")
+        for remote in cls.addresses():
+            if not (folder / remote.path).exists():
+                fetch(remote, folder, cls.title)
+
+    @abstractmethod
+    def paths(self) -> list[Path]:
+        """The files and folders that are read; raises UserError for the first that is missing."""
+
+    def checksums(self) -> dict[str, str]:
+        """The publisher's md5 of each file, by file name, where it is known."""
+        return {Path(remote.path).name: remote.md5 for remote in self.addresses() if remote.md5}
+
+    def find(self, *candidates: str) -> Path:
+        """The first of these files or folders (or patterns such as `*.zip`) of the data folder that is there."""
+        folder = data_folder()
+        for candidate in candidates:
+            if found := sorted(folder.glob(candidate)):
+                return found[0]
+        hint = self.by_hand or f"fetch it with `metagap data get {self.title.lower()} --data {folder}`"
+        raise UserError(
+            f"{self.title}: no file '{folder / candidates[0]}'; {hint}, or name the folder that holds it with --data"
+        )
+
+    def stamp(self) -> Any:
+        """That of every file and folder."""
+        return [stamp(path) for path in self.paths()]
+
+    def parts(self, bank: ImageBank) -> dict[str, list[int]]:
+        """The pinned split; without one, no parts but `all`."""
+        index = {name: i for i, name in enumerate(bank.names)}
+        return {part: [index[name] for name in names] for part, names in self.pinned().items()}
+
+    def pinned(self) -> dict[str, list[str]]:
+        """The class names of each part in the pinned split."""
+        return pinned(self.split_file) if self.split_file else {}
+
+    def check_classes(self, names: Sequence[str]) -> None:
+        """Raise UserError unless every class of the pinned split is among those that were found."""
+        expected = [name for part in self.pinned().values() for name in part]
+        if missing := sorted(set(expected) - set(names)):
+            few = ", ".join(f"'{name}'" for name in missing[:3]) + (", ..." if len(missing) > 3 else "")
+            raise UserError(
+                f"{self.title}: {len(missing)} of {len(expected)} classes are missing in '{self.paths()[0]}': {few}"
+            )
+
+    def remark(self) -> str:
+        """That what is here is a part of the set, and which part."""
+        if not self.complete and not self.per_class:
+            return ""
+        return kept("remarks", [self.title, self.complete, self.per_class, self.stamp()], self._remark)
+
+    def _remark(self) -> str:
+        reading = self.read()
+        counts = np.bincount(reading.labels, minlength=len(reading.names))
+        if self.per_class and 0 < counts.max() == counts.min() < self.per_class:
+            return f"{self.title} here is a part: {counts.max()} of {self.per_class} images a class"
+        complete = self.complete or self.per_class * len(counts)
+        if counts.sum() < complete:
+            return f"{self.title} here is a part: {counts.sum():,} of {complete:,} images"
+        return ""
+
+
+def pinned(name: str) -> dict[str, Any]:
+    """A file of `splits`: facts about which classes are train, val and test, that no download changes."""
+    return json.loads(resources.files("metagap.tasks").joinpath(f"splits/{name}.json").read_text(encoding="utf-8"))
