@@ -1,0 +1,57 @@
+"""What to run: a suite file, typed and resolved, and the cells (algorithm x seed) that it is expanded into.
+
+`schema` says what a file may hold; `edit` changes its table before it is checked (`--set`); `resolve` reads, checks and
+fills in defaults; `variants` makes suites of another one; `cell` expands; `sources` makes sources of their tables;
+`messages` words what is wrong.
+"""
+
+from metagap.suite.cell import Cell, as_json, digest, expand, written_cell
+from metagap.suite.messages import Faults, validated
+from metagap.suite.resolve import load_suite, resolve, written_suite
+from metagap.suite.schema import (
+    Condition,
+    Entry,
+    Evaluation,
+    OwnEvaluation,
+    Published,
+    Rate,
+    Role,
+    Section,
+    Split,
+    Suite,
+    Task,
+    Training,
+)
+from metagap.suite.sources import make_source
+from metagap.suite.variants import variation, with_algorithms, with_budget, with_iterations, with_seeds
+
+__all__ = [
+    "Cell",
+    "Condition",
+    "Entry",
+    "Evaluation",
+    "Faults",
+    "OwnEvaluation",
+    "Published",
+    "Rate",
+    "Role",
+    "Section",
+    "Split",
+    "Suite",
+    "Task",
+    "Training",
+    "as_json",
+    "digest",
+    "expand",
+    "load_suite",
+    "make_source",
+    "resolve",
+    "validated",
+    "variation",
+    "with_algorithms",
+    "with_budget",
+    "with_iterations",
+    "with_seeds",
+    "written_cell",
+    "written_suite",
+]

@@ -1,0 +1,135 @@
+"""Cells (algorithm x seed): what a suite is expanded into, and what each is known by."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from metagap import registry
+from metagap.suite.resolve import entry_budget, resolve_entry
+from metagap.suite.schema import OwnEvaluation, Suite, Training
+from metagap.suite.sources import content, registered_name
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One algorithm with one seed: what is trained at one go, checkpointed and evaluated."""
+
+    suite: Suite
+    label: str
+    algorithm: str
+    hyperparameters: dict[str, Any]
+    training: Training
+    evaluation: OwnEvaluation
+    seed: int
+    training_data: str | None = None
+    """A digest of what the training classes hold; None: not known, as where data are missing."""
+    split_data: dict[str, str | None] = dataclasses.field(default_factory=dict)
+    """The same for every split, by name."""
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Everything that the trained weights depend on, as plain values."""
+        validation = self.stated["validation"]
+        validated_on = {"validation": self.split_data.get(validation["split"]["name"])} if validation else {}
+        return {**self.stated, "data": {"training": self.training_data, **validated_on}}
+
+    @property
+    def variant(self) -> str:
+        """A digest of what all algorithms of the suite share: results of one variant may stand in one table.
+
+        Of optional splits it knows nothing but their settings: data that come later leave the others where they are.
+        """
+        needed = {split.name: self.split_data.get(split.name) for split in self.suite.splits if not split.optional}
+        return digest(self.suite.shared | {"data": [self.training_data, needed]})
+
+    @cached_property
+    def stated(self) -> dict[str, Any]:
+        """The identity without the data: what a suite file and its defaults say."""
+        validation, settings = self.suite.validation, self.evaluation.settings
+        return {
+            "task": self.suite.task.model_dump(),
+            "model": self.suite.model,
+            "source": self.suite.source,
+            **self.suite.own_training_classes,
+            "algorithm": self.algorithm,
+            "file": registry.fingerprint("algorithm", self.algorithm),
+            "hyperparameters": self.hyperparameters,
+            "training": self.training.model_dump(),
+            "validation": {
+                "split": validation.model_dump(),
+                "steps": self.evaluation.steps,
+                **({"settings": settings} if settings else {}),
+            }
+            if validation is not None and self.training.select == "best"
+            else None,
+            "seed": self.seed,
+            **_plugin_files(self.suite),
+        }
+
+    @property
+    def hash(self) -> str:
+        """The digest of the identity: the same cell is never trained twice, a changed one never mistaken for it."""
+        return digest(self.identity)
+
+    def folder(self, results: Path) -> Path:
+        """Where the records of this cell lie."""
+        return results / self.suite.name / self.label / f"{self.seed}-{self.hash}"
+
+    def __str__(self) -> str:
+        return f"{self.label} seed {self.seed}"
+
+
+def digest(value: Any) -> str:
+    """Ten hexadecimal digits that identify a plain value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def written_cell(suite: Suite, label: str, seed: int) -> Cell:
+    """A cell with what the suite states of it: its identity lacks the data, and defaults that `expand` fills in."""
+    entry = suite.algorithms[label]
+    budget = entry_budget(suite, entry, f"algorithms.{label}")
+    return Cell(suite, label, entry.algorithm, entry.hyperparameters, seed=seed, **budget)
+
+
+def expand(suite: Suite) -> list[Cell]:
+    """The cells of a suite, seed by seed, so that the first seeds of all algorithms are done first.
+
+    Algorithms that are run on request only are left out; see `with_algorithms`. Data that are here are read for their
+    digests, once for all; whether they are all that is needed is for others to look at.
+    """
+    cells = []
+    data = {
+        "training_data": content(suite.source, suite.training_classes),
+        "split_data": {split.name: content(split.source, split.classes) for split in suite.splits},
+    }
+    for seed in suite.seeds:
+        for label, entry in suite.algorithms.items():
+            if entry.on_request:
+                continue
+            fields = resolve_entry(suite, label, entry, f"algorithms.{label}")
+            cells.append(Cell(suite=suite, label=label, algorithm=entry.algorithm, seed=seed, **fields, **data))
+    return cells
+
+
+def as_json(cell: Cell) -> dict[str, Any]:
+    """Everything about a cell as plain values, for its record."""
+    fields = {field.name: getattr(cell, field.name) for field in dataclasses.fields(cell) if field.name != "suite"}
+    plain = {key: value.model_dump() if isinstance(value, BaseModel) else value for key, value in fields.items()}
+    return {**plain, "hash": cell.hash, "variant": cell.variant, "suite": cell.suite.model_dump()}
+
+
+def _plugin_files(suite: Suite) -> dict[str, str]:
+    """Digests of the files of a source and a model that are plugins."""
+    found = {
+        "source_file": registry.fingerprint("source", registered_name(suite.source)),
+        "model_file": registry.fingerprint("model", suite.model["name"]),
+    }
+    return {key: value for key, value in found.items() if value is not None}

@@ -1,0 +1,39 @@
+"""Changes to the table of a suite before it is checked: `--set KEY=VALUE`."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+from metagap import registry
+from metagap.errors import UserError
+
+
+def set_key(table: dict[str, Any], change: str) -> None:
+    """Make one `--set key.key=value` change in a suite's table; a list of named tables is entered by name or number."""
+    keys, equals, text = change.partition("=")
+    if not equals or not keys.strip():
+        raise UserError(f"--set '{change}': write it as key=value, for example training.lr=0.01")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    place: Any = table
+    *parents, last = (key.strip() for key in keys.split("."))
+    for key in parents:
+        if isinstance(place, list):
+            named = {str(item.get("name", i)): item for i, item in enumerate(place)} | dict(
+                zip(map(str, range(len(place))), place, strict=True)
+            )
+            if key not in named:
+                raise UserError(f"--set '{change}': no '{key}' there{registry.suggest(key, list(named))}")
+            place = named[key]
+        else:
+            if isinstance(place.get(key), str):  # a name alone stands for a table with that name
+                place[key] = {"name": place[key]}
+            place = place.setdefault(key, {})
+        if not isinstance(place, dict | list):
+            raise UserError(f"--set '{change}': '{key}' is a value and has no keys")
+    if isinstance(place, list):
+        raise UserError(f"--set '{change}': name the item of the list and a key in it")
+    place[last] = value

@@ -1,0 +1,157 @@
+"""From a suite file to a suite: read, changed, checked, and every default of model and sources filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import create_model
+
+from metagap import registry
+from metagap.errors import UserError
+from metagap.files import SUITES, folder_name
+from metagap.suite.edit import set_key
+from metagap.suite.messages import Faults, validated
+from metagap.suite.schema import Entry, OwnEvaluation, Section, Split, Suite, Training
+from metagap.suite.sources import source_of
+
+
+def load_suite(name_or_path: str, changes: Sequence[str] = ()) -> Suite:
+    """Read a suite by built-in name or by path, with changes `key.key=value` made first.
+
+    Raises UserError with the file, the key, what was found and what is allowed.
+    """
+    path = SUITES.path(name_or_path)
+    table = SUITES.read(path)
+    for change in changes:
+        set_key(table, change)
+    return resolve(table, path)
+
+
+def written_suite(name_or_path: str) -> Suite:
+    """The suite as its file has it, without the defaults of model, source and algorithms: needs no torch."""
+    path = SUITES.path(name_or_path)
+    suite = _checked(SUITES.read(path), path)
+    splits = [split.model_copy(update={"source": split.source or suite.source}) for split in suite.splits]
+    return suite.model_copy(update={"splits": splits})
+
+
+def resolve(table: Mapping[str, Any], path: Path) -> Suite:
+    """The suite of a table read from `path`: checked, and with every default of model and sources filled in."""
+    try:
+        suite = _checked(table, path)
+    except UserError as error:  # the rest is looked at as it is written, so that all faults are told at once
+        raise UserError("\n".join(dict.fromkeys([str(error), *_faults_of_parts(table, path)]))) from None
+    faults = Faults()
+    source: dict[str, Any] = {}
+    splits = []
+    with faults:
+        source = _resolve_source(suite.source, suite.task.kind, f"{path}: source")
+    for split in suite.splits:
+        with faults:
+            place = f"{path}: splits.{split.name}"
+            own = _resolve_source(split.source, suite.task.kind, f"{place}.source") if split.source else source
+            splits.append(split.model_copy(update={"source": own}))
+            _refuse_leak(splits[-1], source, suite, place)
+    model: dict[str, Any] = {}
+    with faults:
+        model = _resolve_model(suite.model, f"{path}: model")
+    for label, entry in suite.algorithms.items():
+        with faults:
+            resolve_entry(suite, label, entry, f"{path}: algorithms.{label}")
+    faults.close()
+    return suite.model_copy(update={"model": model, "source": source, "splits": splits})
+
+
+def _faults_of_parts(table: Mapping[str, Any], path: Path) -> list[str]:
+    """What is wrong with the sources, the model and the algorithms of a table that is not a valid suite."""
+    task, splits, entries = (table.get(key) for key in ("task", "splits", "algorithms"))
+    kind = task.get("kind", "classification") if isinstance(task, dict) else "classification"
+    sources = {"source": table.get("source")}
+    for i, split in enumerate(splits if isinstance(splits, list) else ()):
+        if isinstance(split, dict):
+            sources[f"splits.{split.get('name', i)}.source"] = split.get("source")
+    faults = Faults()
+    for place, part in [*sources.items(), ("model", table.get("model"))]:
+        named = {"name": part} if isinstance(part, str) else part
+        if isinstance(named, dict):
+            with faults:
+                if place == "model":
+                    _resolve_model(named, f"{path}: {place}")
+                else:
+                    _resolve_source(named, kind, f"{path}: {place}")
+    for label, entry in entries.items() if isinstance(entries, dict) else ():
+        if isinstance(entry, dict) and isinstance(name := entry.get("algorithm", label), str):
+            own = {key: value for key, value in entry.items() if key not in Entry.model_fields}
+            with faults:
+                validated(registry.load("algorithm", name), own, f"{path}: algorithms.{label}")
+    return faults.told
+
+
+def _checked(table: Mapping[str, Any], path: Path) -> Suite:
+    """The suite of a table, as it is written."""
+    if "name" in table:
+        raise UserError(f"{path}: unknown key 'name': a suite is called by the name of its file")
+    name = folder_name(path.stem, f"suite file {str(path)!r}: a suite is called by the name of its file")
+    return validated(Suite, {"name": name, **table}, str(path))
+
+
+def resolve_entry(suite: Suite, label: str, entry: Entry, place: str) -> dict[str, Any]:
+    """Hyper-parameters, budget and evaluation of an algorithm of a suite, with every default: fields of a `Cell`."""
+    algorithm = validated(registry.load("algorithm", entry.algorithm), entry.hyperparameters, place)
+    budget = entry_budget(suite, entry, place)
+    own = budget["evaluation"].settings
+    changed = {**entry.hyperparameters, **own}
+    at_test = validated(type(algorithm), changed, f"{place}.evaluation.settings").model_dump()
+    budget["evaluation"] = budget["evaluation"].model_copy(update={"settings": {name: at_test[name] for name in own}})
+    return {"hyperparameters": algorithm.model_dump(), **budget}
+
+
+def entry_budget(suite: Suite, entry: Entry, place: str) -> dict[str, Any]:
+    """Training and evaluation of an algorithm: those of the suite, with the changes of its own."""
+    training = validated(Training, {**suite.training.model_dump(), **entry.training}, f"{place}.training")
+    base = suite.evaluation.model_dump()
+    evaluation = validated(OwnEvaluation, {**base, **entry.evaluation}, f"{place}.evaluation")
+    return {"training": training, "evaluation": evaluation}
+
+
+def _resolve_source(table: dict[str, Any], kind: str, place: str) -> dict[str, Any]:
+    _named_table(table, "source", place)
+    source_class, options = source_of(table)
+    source = validated(source_class, options, place)
+    if source.kind != kind:
+        raise UserError(f"{place}: '{table['name']}' gives {source.kind} tasks, but task.kind is '{kind}'")
+    return {"name": table["name"], **source.model_dump(mode="json", exclude={"kind", "path"})}
+
+
+def _named_table(table: Mapping[str, Any], kind: registry.Kind, place: str) -> None:
+    name, more = table.get("name"), ", path:..." if kind == "source" else ""
+    if not isinstance(name, str):
+        fault = "is missing" if name is None else f"= {name!r} is no text"
+        raise UserError(f"{place}: key 'name' {fault}; allowed: {', '.join(registry.names(kind))}{more}")
+
+
+def _refuse_leak(split: Split, training: dict[str, Any], suite: Suite, place: str) -> None:
+    """Refuse a split whose classes are not what its role says, as far as the training source itself is concerned."""
+    known, trained = split.role in ("meta-train", "recurring-task"), suite.training_classes
+    if suite.task.kind == "regression" or split.role == "cross-domain" or split.source != training:
+        return
+    if known and split.classes != trained:
+        allowed, reason = f"'{trained}'", "is about the training classes"
+    elif not known and trained == "all":
+        allowed, reason = "another source", "must not contain training classes, which are all of this source"
+    elif not known and split.classes in ("train", "all"):
+        allowed, reason = "'val' or 'test'", "must not contain training classes"
+    else:
+        return
+    raise UserError(f"{place}: key 'classes' = '{split.classes}': role {split.role} {reason}; allowed: {allowed}")
+
+
+def _resolve_model(table: dict[str, Any], place: str) -> dict[str, Any]:
+    _named_table(table, "model", place)
+    model = registry.load("model", table["name"])
+    fields: dict[str, Any] = registry.options(model, given=2)  # x_shape and outputs
+    options = create_model(table["name"], __base__=Section, **fields)
+    chosen = validated(options, {key: value for key, value in table.items() if key != "name"}, place)
+    return {"name": table["name"], **chosen.model_dump(mode="json")}

@@ -1,0 +1,331 @@
+"""What a suite file may say: its tables, typed, and what must hold between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from metagap.files import fault_of_name
+
+MOST = 10**9
+"""What anything that is counted may be at most: beyond it lie typing errors."""
+
+
+def _name(value: str) -> str:
+    if fault := fault_of_name(value):
+        raise ValueError(fault)
+    return value
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    if twice := next((value for i, value in enumerate(values) if value in values[:i]), None):
+        raise ValueError(f"{twice!r} is listed twice")
+    return values
+
+
+PositiveInt = Annotated[int, Gt(0), Le(MOST)]
+Count = Annotated[int, Ge(0), Le(MOST)]
+Seed = Annotated[int, Ge(0), Lt(2**63)]
+Rate = Annotated[float, Gt(0)]
+Text = Annotated[str, Field(pattern=r"\S")]
+Name = Annotated[str, AfterValidator(_name)]
+"""Of a split or an algorithm's entry: it stands in tables, and in the names of files."""
+Role = Literal["meta-train", "meta-val", "recurring-task", "in-distribution", "cross-domain"]
+Condition = Literal["standard", "transductive", "inductive", "shuffled", "open"]
+
+
+class Section(BaseModel):
+    """A table of a suite file: no unknown keys, never changed after it was read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Task(Section):
+    """The form of every task."""
+
+    kind: Literal["classification", "regression"] = "classification"
+    ways: PositiveInt = Field(1, description="classes in a task; 1 for regression")
+    shots: PositiveInt = Field(description="support examples per class (regression: per task)")
+    queries: PositiveInt = Field(description="query examples per class (regression: per task)")
+
+    @model_validator(mode="after")
+    def _ways(self) -> Task:
+        if self.kind == "classification" and self.ways < 2:
+            raise ValueError("classification needs ways of 2 or more")
+        if self.kind == "regression" and self.ways != 1:
+            raise ValueError("regression has no ways: leave the key out")
+        return self
+
+
+class Training(Section):
+    """The budget and the outer loop of meta-training."""
+
+    iterations: Count = Field(description="outer steps")
+    meta_batch: PositiveInt = Field(4, description="tasks in each outer step")
+    shots: PositiveInt | None = Field(
+        None, description="support examples per class in meta-training; default: the task's"
+    )
+    queries: PositiveInt | None = Field(
+        None, description="query examples per class in meta-training; default: the task's"
+    )
+    optimizer: Literal["adam", "sgd"] = Field("adam", description="outer optimizer")
+    lr: Rate = Field(0.001, description="step size of the outer optimizer")
+    schedule: Literal["constant", "linear", "cosine", "step"] = Field(
+        "constant",
+        description="how the step size falls: to zero, or by the factor `decay` at every step of the schedule",
+    )
+    schedule_steps: PositiveInt | None = Field(
+        None, description="in how many steps, evenly spread, the schedule falls; default: at every outer step"
+    )
+    decay: Annotated[float, Gt(0), Le(1)] | None = Field(
+        None, description="factor of the step size at each step of schedule = 'step'"
+    )
+    final_lr: Rate | None = Field(None, description="what schedule = 'linear' or 'cosine' falls to; default: zero")
+    eps: Rate | None = Field(None, description="added to the denominator of the outer Adam; default: 1e-8")
+    clip: Rate | None = Field(
+        None, description="outer gradients are clipped to plus and minus this, element by element"
+    )
+    clip_norm: Rate | None = Field(
+        None, description="outer gradients are scaled down to this norm, by part: network, and whatever else is learned"
+    )
+    precision: Literal["float32", "float64", "tf32", "bfloat16"] = Field(
+        "float32", description="bfloat16: the network alone; tf32: the matrix products of a GPU"
+    )
+    validations: PositiveInt = Field(20, description="how often a checkpoint is validated, evenly spread")
+    validation_episodes: PositiveInt = Field(100, description="episodes of each validation")
+    select: Literal["best", "last"] = Field(
+        "best", description="the checkpoint that is tested: best on validation, or last"
+    )
+
+    @model_validator(mode="after")
+    def _schedule(self) -> Training:
+        steps = self.schedule == "step"
+        if steps and None in (self.schedule_steps, self.decay):
+            raise ValueError("schedule = 'step' needs schedule_steps and decay")
+        if not steps and self.decay is not None:
+            raise ValueError(f"decay is for schedule = 'step', not for '{self.schedule}'")
+        if self.schedule_steps is not None and self.schedule == "constant":
+            raise ValueError("schedule_steps is for a schedule that falls: linear, cosine or step")
+        if self.final_lr is not None and self.schedule not in ("linear", "cosine"):
+            raise ValueError(f"final_lr is for schedule = 'linear' or 'cosine', not for '{self.schedule}'")
+        if self.final_lr is not None and self.final_lr > self.lr:
+            raise ValueError(f"final_lr = {self.final_lr} is more than lr = {self.lr}")
+        if self.eps is not None and self.optimizer != "adam":
+            raise ValueError(f"eps is for optimizer = 'adam', not for '{self.optimizer}'")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is not set of the keys that came later, so that digests stay what they were before."""
+        later = ("schedule_steps", "decay", "final_lr", "eps", "clip_norm")
+        return {key: value for key, value in handler(self).items() if value is not None or key not in later}
+
+
+class Evaluation(Section):
+    """How the splits are scored."""
+
+    episodes: PositiveInt = Field(600, description="test episodes of every split")
+    steps: Count = Field(description="inner steps at test: the headline scores")
+    curve_steps: Count | None = Field(None, description="inner steps that the adaptation curves go to; default: steps")
+    batch_norm: Literal["transductive", "inductive"] = Field(
+        "transductive", description="query statistics: of the whole query set, or of the support set and one query"
+    )
+    diagnostics: Annotated[list[Literal["batch-norm", "shuffled", "open"]], AfterValidator(_distinct)] = Field(
+        ["batch-norm", "shuffled", "open"], description="further conditions: for which gap or interval see the README"
+    )
+    diagnostic_episodes: PositiveInt = Field(200, description="at most so many episodes of each further condition")
+
+    @model_validator(mode="after")
+    def _curve(self) -> Evaluation:
+        if self.curve_steps is not None and self.curve_steps < self.steps:
+            raise ValueError(f"curve_steps = {self.curve_steps} is less than steps = {self.steps}")
+        return self
+
+    @property
+    def path_steps(self) -> int:
+        """How many inner steps are taken on each episode."""
+        return self.steps if self.curve_steps is None else self.curve_steps
+
+
+class OwnEvaluation(Evaluation):
+    """How one algorithm is scored."""
+
+    settings: dict[str, Any] = Field({}, description="hyper-parameters that are others than in meta-training")
+
+
+class Split(Section):
+    """A set of evaluation tasks."""
+
+    name: Name
+    role: Role
+    source: dict[str, Any] = Field({}, description="name or table; default: the suite's source")
+    classes: str = Field("all", description="which classes of the source: train, val, test or all")
+    images: Literal["all", "train", "held-out"] = Field("all", description="which images of each class")
+    ways: PositiveInt | None = Field(None, description="default: the task's")
+    shots: PositiveInt | None = Field(None, description="default: the task's")
+    queries: PositiveInt | None = Field(None, description="default: the task's")
+    episodes: PositiveInt | None = Field(None, description="default: the evaluation's")
+    optional: bool = Field(False, description="leave the split out, and say so, where its data are missing")
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class Published(Section):
+    """A published value to compare with."""
+
+    algorithm: str
+    split: str
+    step: Count | None = Field(None, description="inner steps; default: the headline step")
+    value: Annotated[float, Ge(0)] = Field(description="accuracy as a fraction, or mean squared error")
+    interval: Annotated[float, Ge(0)] | None = Field(None, description="half width of the published interval")
+    kind: str | None = Field(None, description="what the published interval is; needed where there is one")
+    source: Text = Field(description="citation")
+    mark: Literal["V", "S", "R"] = Field(description="V read at the source, S quoted elsewhere, R recalled")
+
+    @model_validator(mode="after")
+    def _kind(self) -> Published:
+        if self.interval is not None and not (self.kind or "").strip():
+            raise ValueError("an interval needs a kind, such as '95% CI over episodes', or 'not stated'")
+        return self
+
+
+class Entry(BaseModel):
+    """One algorithm of a suite: hyper-parameters, and its own changes to the budget and the evaluation."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    algorithm: Text
+    on_request: bool = False
+    """Run only where it is named, as with --algorithm."""
+    training: dict[str, Any] = {}
+    evaluation: dict[str, Any] = {}
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """Every other key of the table."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class Suite(Section):
+    """A suite file."""
+
+    name: str
+    title: Text
+    description: str = ""
+    deviations: list[Text] = Field([], description="in what the suite differs from the published protocol")
+    task: Task
+    model: dict[str, Any]
+    source: dict[str, Any]
+    training_classes: Literal["train", "all"] = Field("train", description="which classes of the source are trained on")
+    training: Training
+    evaluation: Evaluation
+    algorithms: dict[Name, Entry] = Field(min_length=1)
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(_distinct)] = [0]
+    splits: list[Split] = Field(min_length=1)
+    published: list[Published] = []
+
+    @field_validator("model", "source", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("algorithms", mode="before")
+    @classmethod
+    def _labelled(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                label: {"algorithm": label, **table} if isinstance(table, dict) else table
+                for label, table in value.items()
+            }
+        return value
+
+    @field_validator("algorithms")
+    @classmethod
+    def _folders_of_their_own(cls, value: dict[str, Entry]) -> dict[str, Entry]:
+        folders: dict[str, str] = {}
+        for label in value:
+            if (other := folders.setdefault(label.casefold(), label)) != label:
+                raise ValueError(f"'{other}' and '{label}' differ in capitals only, which some file systems ignore")
+        return value
+
+    @field_validator("splits")
+    @classmethod
+    def _different(cls, value: list[Split]) -> list[Split]:
+        names = [split.name for split in value]
+        if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+            raise ValueError(f"two splits are called '{twice[0]}'")
+        if "average" in names:
+            raise ValueError("a split is called 'average', which is what tables call the mean over domains")
+        if len([split for split in value if split.role == "meta-val"]) > 1:
+            raise ValueError("more than one split has the role meta-val; allowed: none or one")
+        if all(split.role == "meta-val" for split in value):
+            raise ValueError("none is for the test: every split has the role meta-val")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Suite:
+        if faults := [*self._faults_of_ways(), *self._faults_of_published()]:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _faults_of_ways(self) -> Iterator[str]:
+        for split in self.splits:
+            if split.ways is not None and split.ways > self.task.ways:
+                yield (
+                    f"split '{split.name}' has ways = {split.ways}, but the networks have {self.task.ways} outputs "
+                    f"(task.ways); allowed: 1 to {self.task.ways}"
+                )
+            if split.ways == 1 and self.task.kind == "classification":
+                yield f"split '{split.name}' has ways = 1; allowed: 2 to {self.task.ways}"
+
+    def _faults_of_published(self) -> Iterator[str]:
+        splits = [split.name for split in self.splits]
+        for i, published in enumerate(self.published):
+            if published.split not in splits:
+                yield f"published.{i}: a published value is for split '{published.split}'; allowed: {', '.join(splits)}"
+            if published.algorithm not in self.algorithms:
+                allowed = ", ".join(self.algorithms)
+                yield f"published.{i}: no algorithm '{published.algorithm}' in this suite; allowed: {allowed}"
+            if published.value > 1 and self.task.kind == "classification":
+                yield f"published.{i}: value = {published.value}; an accuracy is a fraction: allowed: 0 to 1"
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """What all algorithms have in common."""
+        shared = self.model_dump(include={"task", "model", "source", "training", "evaluation", "splits"})
+        return shared | self.own_training_classes
+
+    @property
+    def own_training_classes(self) -> dict[str, str]:
+        """The training classes where they are not the usual ones, so that digests stay what they were before."""
+        return {} if self.training_classes == "train" else {"training_classes": self.training_classes}
+
+    @property
+    def validation(self) -> Split | None:
+        """The split on which checkpoints are compared, if there is one."""
+        return next((split for split in self.splits if split.role == "meta-val"), None)
+
+    @property
+    def test_splits(self) -> list[Split]:
+        """The splits that are scored once training is over."""
+        return [split for split in self.splits if split.role != "meta-val"]
+
+    def split_task(self, split: Split) -> Task:
+        """The form of the tasks of a split."""
+        own = {key: value for key in ("ways", "shots", "queries") if (value := getattr(split, key)) is not None}
+        return self.task.model_copy(update=own)
