@@ -473,6 +473,7 @@ def data_list(data: DataFolder = None, json: Json = False) -> None:
     """List the data sets, and which are on this machine."""
     from metagap.listing import print_listing
     from metagap.tasks import catalogue
+    from metagap.tasks.folders import data_folder
 
     _use_data(data)
     rows = catalogue.listing()
@@ -482,7 +483,7 @@ def data_list(data: DataFolder = None, json: Json = False) -> None:
     print_listing([{key: row[key] for key in catalogue.BRIEFLY} for row in rows], _console())
     for remark in (row["remark"] for row in rows if row["remark"]):
         print(f"Note: {remark}.")
-    print(f"Data folder: {catalogue.data_folder()}; who made a data set: metagap show NAME")
+    print(f"Data folder: {data_folder()}; who made a data set: metagap show NAME")
 
 
 @data_app.command()

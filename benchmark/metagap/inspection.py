@@ -38,7 +38,9 @@ def describe(name: str) -> dict[str, Any]:
     if name.endswith(".toml"):
         return _describe_table(name) if "columns" in SUITES.read(Path(name)) else _describe_suite(name)
     if ".py:" in name:
-        fitting = [kind for kind in KINDS.values() if not registry.fault(kind, registry.find(kind, name))]
+        fitting: list[registry.Kind] = [
+            kind for kind in KINDS.values() if not registry.fault(kind, registry.find(kind, name))
+        ]
         return _describe_class(fitting[0] if fitting else "algorithm", name)
     known = {
         "suite": SUITES.names(),

@@ -61,7 +61,10 @@ class Bars(Progress):
 
     def _line(self, task: Task) -> str:
         hidden = (BarColumn, Rate, TimeLeft) if task.fields.get("brief") else BarColumn
-        told = [(column, column(task)) for column in self.columns if not isinstance(column, hidden)]
+        columns = [
+            column for column in self.columns if isinstance(column, ProgressColumn) and not isinstance(column, hidden)
+        ]
+        told = [(column, column(task)) for column in columns]
         texts = [
             f"{text.plain.strip()}{' left' if isinstance(column, TimeLeft) else ''}"
             for column, text in told
