@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from rich.console import Console
 from rich.markup import escape
@@ -220,11 +221,12 @@ def _describe_class(kind: registry.Kind, name: str) -> dict[str, Any]:
         if getattr(found, key, ""):
             description[key] = getattr(found, key)
     title = "Hyper-parameters" if kind == "algorithm" else "Options"
-    rows = _signature(found) if kind == "model" else _fields(found)
+    rows = _signature(found) if kind == "model" else [row for row in fields(found) if row["key"] != "kind"]
     return {**description, "tables": {title: rows} if rows else {}}
 
 
-def _fields(model: Any) -> list[dict[str, Any]]:
+def fields(model: type[BaseModel]) -> list[dict[str, Any]]:
+    """A row for every field of a section, an algorithm or a source: key, default, type, range and meaning."""
     return [
         {
             "key": key,
@@ -233,7 +235,6 @@ def _fields(model: Any) -> list[dict[str, Any]]:
             "meaning": field.description or "",
         }
         for key, field in model.model_fields.items()
-        if key != "kind"
     ]
 
 

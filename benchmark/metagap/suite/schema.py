@@ -143,7 +143,8 @@ class Evaluation(Section):
         "transductive", description="query statistics: of the whole query set, or of the support set and one query"
     )
     diagnostics: Annotated[list[Literal["batch-norm", "shuffled", "open"]], AfterValidator(_distinct)] = Field(
-        ["batch-norm", "shuffled", "open"], description="further conditions: for which gap or interval see the README"
+        ["batch-norm", "shuffled", "open"],
+        description="further conditions: for the transduction gap, memorization, and the interval over new images",
     )
     diagnostic_episodes: PositiveInt = Field(200, description="at most so many episodes of each further condition")
 
@@ -177,7 +178,7 @@ class Split(Section):
     shots: PositiveInt | None = Field(None, description="default: the task's")
     queries: PositiveInt | None = Field(None, description="default: the task's")
     episodes: PositiveInt | None = Field(None, description="default: the evaluation's")
-    optional: bool = Field(False, description="leave the split out, and say so, where its data are missing")
+    optional: bool = Field(False, description="skip the split, with a note, if its data are missing")
 
     @field_validator("source", mode="before")
     @classmethod
@@ -209,11 +210,10 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    algorithm: Text
-    on_request: bool = False
-    """Run only where it is named, as with --algorithm."""
-    training: dict[str, Any] = {}
-    evaluation: dict[str, Any] = {}
+    algorithm: Text = Field(description="a name or path/to/file.py:ClassName; default: the label")
+    on_request: bool = Field(default=False, description="run it only if it is named, as with --algorithm")
+    training: dict[str, Any] = Field(default={}, description="its own keys of [training]")
+    evaluation: dict[str, Any] = Field(default={}, description="its own keys of [evaluation], and `settings`")
 
     @property
     def hyperparameters(self) -> dict[str, Any]:

@@ -1,37 +1,23 @@
-"""The README keeps its word: its suite is valid, its algorithm learns, its commands exist."""
+"""The files in benchmark/examples do what the guides say."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 import torch
-from metagap.cli import app
 from metagap.engine.mapping import TaskMap
 from metagap.engine.plan import Plan
+from metagap.models.making import make_model
 from metagap.models.mlp import MLP
 from metagap.registry import load
-from metagap.suite import expand, load_suite
 from metagap.tasks.episode import Episode, TaskSpec
 from metagap.tasks.source import Part
 from torch.utils.data import TensorDataset
 
-README = Path(__file__).parents[1] / "README.md"
-TEXT = README.read_text(encoding="utf-8")
-
-
-def block(language: str, begins: str = "") -> str:
-    found = [text for text in re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL) if text.startswith(begins)]
-    assert len(found) == 1
-    return found[0]
-
-
-def test_the_suite_is_complete(tmp_path):
-    path = tmp_path / "my-suite.toml"
-    path.write_text(block("toml"), encoding="utf-8")
-    cells = expand(load_suite(str(path)))
-    assert len(cells) == 9
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "benchmark" / "examples"
+LEARN2LEARN = ROOT / "benchmark" / "docs" / "learn2learn.md"
 
 
 def waves() -> tuple[MLP, TaskSpec, Episode]:
@@ -41,11 +27,9 @@ def waves() -> tuple[MLP, TaskSpec, Episode]:
     return MLP((1,), 1, [8]), TaskSpec("regression", 1, 5, 5), episodes
 
 
-def test_the_algorithm_is_complete(tmp_path):
-    path = tmp_path / "mine.py"
-    path.write_text(block("python", '"""mine.py'), encoding="utf-8")
+def test_the_algorithm_takes_steps_of_its_length():
     network, spec, episodes = waves()
-    algorithm = load("algorithm", f"{path}:Mine")(clip=0.5, inner_lr=0.1).bind(network, spec)
+    algorithm = load("algorithm", f"{EXAMPLES / 'algorithm.py'}:Mine")(clip=0.5, inner_lr=0.1).bind(network, spec)
     meta = algorithm.init(network, 0, torch.Generator())
     gradient, _ = TaskMap(algorithm.meta_gradient, Plan(), mean=True)(meta, episodes)
     assert all(value.isfinite().all() and value.any() for value in gradient.values())
@@ -54,10 +38,29 @@ def test_the_algorithm_is_complete(tmp_path):
     torch.testing.assert_close(length, torch.tensor(0.05))
 
 
+@pytest.mark.parametrize("size", [20, 21])
+def test_the_model_is_taken_as_it_is(size):
+    made = make_model({"name": f"{EXAMPLES / 'model.py'}:Net", "filters": 4}, (1, size, size), 5)
+    assert made.notes == []
+    assert made.network(torch.rand(3, 1, size, size)).shape == (3, 5)
+    assert made.network.head.in_features == 100 if size == 20 else 144
+
+
+def test_the_data_set_has_other_classes_in_the_test():
+    source = load("source", f"{EXAMPLES / 'data_set.py'}:Stripes")(instances=3, image_size=12)
+    train, test = (source.tasks(Part(part), "cpu") for part in ("train", "test"))
+    assert train.class_count == test.class_count == 20
+    assert not set(train.names) & set(test.names)
+    spec = TaskSpec("classification", 5, 1, 2)
+    episode = test.episode(test.draw(2, spec, torch.Generator().manual_seed(0)), spec)
+    assert episode.support_x.shape == (2, 5, 1, 12, 12)
+    assert episode.query_x.std() > 0.1
+
+
 def test_what_comes_from_learn2learn_is_complete(tmp_path, monkeypatch):
     l2l = pytest.importorskip("learn2learn")
     path = tmp_path / "theirs.py"
-    path.write_text(block("python", '"""theirs.py'), encoding="utf-8")
+    path.write_text(LEARN2LEARN.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0], encoding="utf-8")
     network, spec, episodes = waves()
     algorithm = load("algorithm", f"{path}:meta_curvature")(lr=0.05).bind(network, spec)
     meta = algorithm.init(network, 0, torch.Generator().manual_seed(0))
@@ -79,17 +82,3 @@ def test_what_comes_from_learn2learn_is_complete(tmp_path, monkeypatch):
     tasks = load("source", f"{path}:mini_imagenet")().tasks(Part("val"), "cpu")
     drawn = tasks.draw(2, TaskSpec("classification", 3, 1, 4), torch.Generator().manual_seed(0))
     assert len(drawn) == 2 and asked[-1] == ("mini-imagenet", 3, 5)
-
-
-def test_commands_and_files_exist():
-    known = {command.callback.__name__.rstrip("_") for command in app.registered_commands}
-    known |= {group.name for group in app.registered_groups}
-    assert set(re.findall(r"(?:`|uv run )metagap (\w+)", TEXT)) <= known
-    for link in re.findall(r"\]\(((?!http|#)[^)]+)\)", TEXT):
-        assert (README.parent / link).exists(), link
-
-
-def test_the_ci_runs_what_the_readme_says():
-    ci = (README.parent / ".ci" / "run").read_text(encoding="utf-8")
-    assert "uv run pytest" in TEXT
-    assert "uv run pytest" in ci

@@ -1,0 +1,303 @@
+"""The README and the guides keep their word: links, commands, code and generated pages hold."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from metagap import cli, registry
+from metagap.errors import UserError
+from metagap.files import SUITES
+from metagap.launch import devices
+from metagap.reproduce import tables
+from metagap.suite import Suite, expand, load_suite, with_algorithms
+
+ROOT = Path(__file__).parents[2]
+GUIDES = ROOT / "benchmark" / "docs"
+EXAMPLES = ROOT / "benchmark" / "examples"
+GENERATED = {"suite-keys.md", "options.md"}
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *GUIDES.glob("*.md"), ROOT / "reports" / "README.md", ROOT / "results" / "README.md"]
+)
+SAVED_AS = {
+    "mine.py": "algorithm.py",
+    "net.py": "model.py",
+    "stripes.py": "data_set.py",
+    "mine/mine.py": "algorithm.py",
+}
+"""What a reader calls the files of the examples."""
+
+
+def text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", text(page), re.DOTALL | re.MULTILINE)
+    return [re.sub(rf"^{indent}", "", block, flags=re.MULTILINE) for indent, block in found]
+
+
+def prose(page: Path) -> str:
+    """Without the fenced blocks."""
+    return re.sub(r"^ *```.*?^ *```", "", text(page), flags=re.DOTALL | re.MULTILINE)
+
+
+def ids(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def commands() -> list[tuple[str, str]]:
+    """(page, command) of every line of every block of shell commands, and of every `metagap ...` within a sentence."""
+    found = []
+    for page in PAGES:
+        if page.name in GENERATED:
+            continue
+        lines = [line for block in blocks(page, "bash") for line in block.splitlines()]
+        lines += re.findall(r"`((?:uv run )?metagap [^`]+)`", prose(page))
+        parts = [part for line in lines for part in line.partition(" #")[0].split(" && ") if part.strip()]
+        found += [(ids(page), " ".join(part.split())) for part in parts]
+    return list(dict.fromkeys(found))
+
+
+@pytest.fixture
+def readers_folder(tmp_path, monkeypatch):
+    """An empty folder with the files that the guides have their reader write."""
+    (tmp_path / "my-suite.toml").write_text(blocks(GUIDES / "suites.md", "toml")[0], encoding="utf-8")
+    (tmp_path / "theirs.py").write_text(blocks(GUIDES / "learn2learn.md", "python")[0], encoding="utf-8")
+    for name, example in SAVED_AS.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text(EXAMPLES / example), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_bytes()) <= 10_240
+
+
+def test_there_are_guides_and_the_index_has_all_of_them():
+    index = text(GUIDES / "README.md")
+    for page in GUIDES.glob("*.md"):
+        assert page.name == "README.md" or f"]({page.name}" in index, page.name
+
+
+def test_every_example_is_in_a_guide():
+    guides = "".join(text(page) for page in GUIDES.glob("*.md"))
+    for example in EXAMPLES.glob("*.py"):
+        assert f"](../examples/{example.name})" in guides, example.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r"\]\(((?!https?:)[^)\s]+)\)", prose(page)):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+def anchors(page: Path) -> list[str]:
+    """The headings of a page as a repository browser links to them."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    slugs = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+    counts: Counter[str] = Counter()
+    for i, slug in enumerate(slugs):
+        slugs[i] = f"{slug}-{counts[slug]}" if counts[slug] else slug
+        counts[slug] += 1
+    return slugs
+
+
+@pytest.mark.parametrize(("page", "line"), commands(), ids=lambda value: value)
+def test_commands_can_be_run(page, line, readers_folder):
+    words = shlex.split(line, comments=True)
+    if words[:2] == ["uv", "run"]:
+        words = words[2:]
+    check = {
+        "metagap": check_metagap, "python": check_python, "pytest": check_pytest, "ruff": check_ruff, "pip": check_pip,
+    }  # fmt: skip
+    assert words[0] in check, f"{page}: a command that no test knows: {line}"
+    check[words[0]](words[1:])
+
+
+def check_metagap(words: list[str]) -> None:
+    """The options exist, and so does what they name; placeholders in capitals stand for anything."""
+    if words in (["--version"], ["--install-completion"]):
+        return
+    words = [word for word in words if word != "..."]
+    command: Any = typer.main.get_command(cli.app)
+    name = ""
+    while hasattr(command, "commands") and words and words[0] != "COMMAND":
+        name, words = words[0], words[1:]
+        assert name in command.commands, name
+        command = command.commands[name]
+    if words in ([], ["COMMAND", "--help"]):  # a command that is only mentioned
+        return
+    given = command.make_context(name, words).params
+    check = CHECKS.get(name)
+    if check is not None:
+        check(given)
+
+
+def placeholder(value: str) -> bool:
+    return value.isupper()
+
+
+def check_suite(given: dict[str, Any]) -> None:
+    if placeholder(given["suite"]):
+        return
+    suite = load_suite(given["suite"], given.get("set_") or [])
+    if given.get("algorithm"):
+        suite = with_algorithms(suite, given["algorithm"])
+    if "device" in given and given["device"] != "cuda":
+        devices(given["device"], given["jobs"])
+
+
+def check_pair(given: dict[str, Any]) -> None:
+    check_suite(given)
+    if not placeholder(given["suite"]):
+        labels = list(SUITES.read(SUITES.path(given["suite"]))["algorithms"])
+        assert {given["a"], given["b"]} <= {*labels, "mine"}
+
+
+def check_table(given: dict[str, Any]) -> None:
+    if not placeholder(given["table"]):
+        table = tables.at_budget(
+            tables.chosen(tables.load_table(given["table"]), given["cells"] or []), given["budget"]
+        )
+        assert table.parts
+        assert given["from_"] is None or (ROOT / given["from_"]).is_dir()
+
+
+def check_name(given: dict[str, Any]) -> None:
+    from metagap.inspection import describe
+
+    assert placeholder(given["name"]) or describe(given["name"])["tables"]
+
+
+def check_sources(given: dict[str, Any]) -> None:
+    for name in given["names"] or []:
+        assert placeholder(name) or registry.load("source", name)
+
+
+def check_algorithm(given: dict[str, Any]) -> None:
+    name = given["algorithm"]
+    assert name is None or placeholder(name) or registry.load("algorithm", name)
+
+
+CHECKS = {
+    "run": check_suite,
+    "report": check_suite,
+    "compare": check_pair,
+    "reproduce": check_table,
+    "show": check_name,
+    "get": check_sources,
+    "verify": check_sources,
+    "check": check_algorithm,
+}
+
+
+def check_python(words: list[str]) -> None:
+    assert (ROOT / words[0]).is_file()
+
+
+def check_pytest(words: list[str]) -> None:
+    for word in words:
+        assert "/" not in word or (ROOT / word).exists()
+
+
+def check_ruff(words: list[str]) -> None:
+    assert words in (["check"], ["format", "--check"])
+
+
+def check_pip(words: list[str]) -> None:
+    assert words[0] == "install"
+    extras = tomllib.loads(text(ROOT / "pyproject.toml"))["project"]["optional-dependencies"]
+    for extra in re.findall(r"\[(\w+)\]", " ".join(words)):
+        assert extra in extras
+
+
+def test_a_wrong_command_is_noticed(readers_folder):
+    with pytest.raises(AssertionError):
+        check_metagap(["runn", "quickstart"])
+    with pytest.raises(UserError, match="did you mean 'quickstart'"):
+        check_metagap(["run", "quickstarts"])
+    with pytest.raises(UserError, match=r"unknown key 'training\.lrr'"):
+        check_metagap(["run", "quickstart", "--set", "training.lrr=1"])
+    with pytest.raises(Exception, match="--nothing"):
+        check_metagap(["run", "quickstart", "--nothing"])
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "toml")], ids=ids)
+def test_suites_and_settings_are_valid(page, readers_folder):
+    for block in blocks(page, "toml"):
+        table = tomllib.loads(block)
+        if "project" in table:
+            groups = {group.removeprefix("metagap.") for group in table["project"]["entry-points"]}
+            assert groups <= {"algorithms", "models", "sources", "metrics", "gaps", "panels", "executors"}
+        elif "title" in table:
+            Path("suite.toml").write_text(block, encoding="utf-8")
+            assert expand(load_suite("suite.toml"))
+        else:
+            assert set(table) <= set(Suite.model_fields)
+            check_part(table)
+
+
+def check_part(table: dict[str, Any]) -> None:
+    """A part of a suite, put into the suite quickstart."""
+    base = SUITES.read(SUITES.path("quickstart"))
+    if "source" in table:
+        table["source"].setdefault("held_out_images", base["source"]["held_out_images"])
+        base["source"] = table.pop("source")
+    lines = tomlify(base | table)
+    Path("part.toml").write_text(lines, encoding="utf-8")
+    load_suite("part.toml")
+
+
+def tomlify(table: dict[str, Any]) -> str:
+    """A table of plain values as TOML."""
+    return "\n".join(f"{key} = {inline(value)}" for key, value in table.items())
+
+
+def inline(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f'"{key}" = {inline(one)}' for key, one in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(inline, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, int | float) else '"' + value.replace("\n", " ").replace('"', "'") + '"'
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=ids)
+def test_python_is_that_of_an_example_or_runs(page, readers_folder):
+    examples = [text(path).partition("\n\n\nif __name__")[0].strip() for path in EXAMPLES.glob("*.py")]
+    for block in blocks(page, "python"):
+        if block.strip() in examples:
+            continue
+        if "learn2learn" in block:
+            pytest.importorskip("learn2learn")
+        exec(compile(block, ids(page), "exec"), {"__name__": "guide"})
+
+
+def test_generated_pages_are_current():
+    spec = importlib.util.spec_from_file_location("generate", GUIDES / "generate.py")
+    assert spec is not None and spec.loader is not None
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    assert set(generate.PAGES) == GENERATED
+    for name, make in generate.PAGES.items():
+        assert text(GUIDES / name) == make(), "run: uv run python benchmark/docs/generate.py"
+
+
+def test_ci_runs_what_the_readme_says():
+    assert "uv run pytest" in text(ROOT / "README.md")
+    assert "uv run pytest" in text(ROOT / ".ci" / "run")
+    assert "uv run pytest" in text(ROOT / ".github" / "workflows" / "tests.yml")
