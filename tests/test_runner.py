@@ -11,7 +11,7 @@ import pytest
 import torch
 from filelock import FileLock
 from metagap import results
-from metagap.engine.plan import Plan
+from metagap.engine.strategy import Strategy
 from metagap.errors import UserError
 from metagap.launch import error_of, run_cells
 from metagap.runner import workbench
@@ -211,11 +211,11 @@ def test_plans_are_chosen_for_tasks_that_are_mapped(cells, monkeypatch, label, s
 
     def choose(algorithm, meta, episodes, **how):
         chosen.append(episodes.support_x.shape[1])
-        return Plan()
+        return Strategy()
 
     monkeypatch.setattr(workbench, "choose", choose)
     text = IMAGES.replace("iterations = 12", "iterations = 12\nshots = 2\nqueries = 1")
-    assert Workbench(cells(text)[label], Machine(torch.device("cpu"))).plan == Plan()
+    assert Workbench(cells(text)[label], Machine(torch.device("cpu"))).strategy == Strategy()
     assert chosen == [3 * shots]
 
 

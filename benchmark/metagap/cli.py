@@ -632,9 +632,9 @@ def _interruptible() -> Iterator[None]:
 def _machine(engine: str, compile: bool | None, memory: str | None, checkpoint_every: float) -> dict[str, Any]:
     """How cells are computed, from the options; raises UserError for words and sizes that there are not."""
     from metagap.engine.memory import parse_bytes
-    from metagap.engine.plan import Plan, parse
+    from metagap.engine.strategy import Strategy, parse
 
-    parse(engine, Plan())
+    parse(engine, Strategy())
     size = None if memory is None else parse_bytes(memory)
     return {"engine": engine, "compile": compile, "memory": size, "checkpoint_seconds": checkpoint_every}
 

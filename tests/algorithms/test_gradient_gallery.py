@@ -17,9 +17,9 @@ from metagap.algorithms.maml_plus_plus import MAMLPlusPlus
 from metagap.algorithms.meta_sgd import MetaSGD
 from metagap.algorithms.proto_maml import ProtoMAML
 from metagap.engine.evaluate import evaluate
-from metagap.engine.layers import in_form
+from metagap.engine.layouts import in_layout
 from metagap.engine.mapping import TaskMap
-from metagap.engine.plan import Plan, parse
+from metagap.engine.strategy import Strategy, parse
 from metagap.errors import UserError
 from metagap.models.conv4 import Conv4
 from metagap.models.mlp import MLP
@@ -28,7 +28,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-LOOP = Plan("loop")
+LOOP = Strategy("loop")
 PLANS = ["vmap", "vmap traced", "loop channels-last traced recompute"]
 GALLERY = {
     "anil": ANIL(inner_lr=0.5, inner_steps=2),
@@ -98,8 +98,8 @@ def first(episodes: Episode) -> Episode:
     return Episode(*(field[0] for field in episodes))
 
 
-def mean_gradient(algorithm, plan=LOOP):
-    return TaskMap(in_form(algorithm, plan.form).meta_gradient, plan, mean=True)
+def mean_gradient(algorithm, strategy=LOOP):
+    return TaskMap(in_layout(algorithm, strategy.layout).meta_gradient, strategy, mean=True)
 
 
 def relative_error(ours, theirs):
@@ -114,30 +114,32 @@ def loss_of(episodes: Episode):
 # What holds for all of them.
 
 
-@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("strategy", PLANS)
 @pytest.mark.parametrize("name", GALLERY)
-def test_all_paths_agree(name, plan):
+def test_all_paths_agree(name, strategy):
     for case in CASES.values() if name in FOR_REGRESSION else [image_case]:
         algorithm, meta, episodes = start(GALLERY[name], case)
-        step = mean_gradient(algorithm, parse(plan, Plan()))
+        step = mean_gradient(algorithm, parse(strategy, Strategy()))
         gradient, metrics = step(meta, episodes)
-        assert step.plan == parse(plan, Plan())  # nothing was given up
+        assert step.strategy == parse(strategy, Strategy())  # nothing was given up
         expected, plain = mean_gradient(algorithm)(meta, episodes)
         assert gradient.keys() == meta.keys()
         assert relative_error(gradient, expected) < 1e-9
         torch.testing.assert_close(metrics, plain, rtol=1e-9, atol=0)
 
 
-@pytest.mark.parametrize("plan", ["vmap", "loop channels-last traced"])
+@pytest.mark.parametrize("strategy", ["vmap", "loop channels-last traced"])
 @pytest.mark.parametrize("name", GALLERY)
-def test_evaluation_with_fewer_ways_and_more_steps(name, plan):
+def test_evaluation_with_fewer_ways_and_more_steps(name, strategy):
     algorithm, meta, episodes = start(GALLERY[name], image_case)
     two_ways = TaskSpec("classification", 2, 2, 2)
     kept = [field[:, torch.tensor([0, 1, 3, 4])] for field in episodes[:4]]
     episodes = Episode(*kept, episodes.classes[:, :2])
     assert episodes.query_y.max() == 1
     algorithm = algorithm.bind(algorithm.network, two_ways)
-    expected, scores = (evaluate(algorithm, meta, episodes, two_ways, 3, p) for p in (LOOP, parse(plan, Plan())))
+    expected, scores = (
+        evaluate(algorithm, meta, episodes, two_ways, 3, p) for p in (LOOP, parse(strategy, Strategy()))
+    )
     for key, value in scores.items():
         assert value.shape == (2, 4)
         assert value.isfinite().all()

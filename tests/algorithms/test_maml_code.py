@@ -12,9 +12,9 @@ import torch
 from metagap import registry
 from metagap.algorithms.base import GradientLearner
 from metagap.algorithms.maml import FOMAML, MAML
-from metagap.engine.layers import in_form
+from metagap.engine.layouts import in_layout
 from metagap.engine.mapping import TaskMap
-from metagap.engine.plan import Plan, parse
+from metagap.engine.strategy import Strategy, parse
 from metagap.models.conv4 import Conv4
 from metagap.models.mlp import MLP
 from metagap.tasks.episode import Episode, TaskSpec
@@ -88,19 +88,19 @@ PLANS = ["loop", "vmap", "loop channels-last", "vmap gemm"]
 
 @pytest.mark.parametrize("first_order", [False, True], ids=["MAML", "FOMAML"])
 @pytest.mark.parametrize(
-    ("kind", "plan"),
-    [*((kind, plan) for kind in ("strided", "max") for plan in PLANS), ("mlp", "vmap"), ("mlp", "vmap traced")],
+    ("kind", "strategy"),
+    [*((kind, strategy) for kind in ("strided", "max") for strategy in PLANS), ("mlp", "vmap"), ("mlp", "vmap traced")],
 )
-def test_gradients_are_those_of_the_authors_formulas(kind, plan, first_order):
+def test_gradients_are_those_of_the_authors_formulas(kind, strategy, first_order):
     network, batch = networks()[kind].double(), episodes()
     settings = {"inner_lr": LR, "inner_steps": 2, "inner_loss": "sum-over-shots", "adapt_norm": False}
     algorithm = (FOMAML if first_order else MAML)(**settings).bind(network, SPEC)
     meta = algorithm.init(network, 0, torch.Generator())
     expected, adapted = authors(kind, network, batch, 2, first_order)
-    plan = parse(plan, Plan())
-    step = TaskMap(in_form(algorithm, plan.form).meta_gradient, plan, mean=True)
+    strategy = parse(strategy, Strategy())
+    step = TaskMap(in_layout(algorithm, strategy.layout).meta_gradient, strategy, mean=True)
     gradient, _ = step(meta, batch)
-    assert step.plan == plan  # nothing was given up
+    assert step.strategy == strategy  # nothing was given up
     assert set(gradient) == set(expected)
     scale = SPEC.ways * SPEC.queries / SPEC.shots  # of their outer loss against our mean
     for name in expected:

@@ -9,10 +9,10 @@ import torch
 from metagap.algorithms.controls import Pretrain, Scratch
 from metagap.algorithms.maml import FOMAML, MAML
 from metagap.algorithms.reptile import Reptile
-from metagap.engine.layers import in_form
+from metagap.engine.layouts import in_layout
 from metagap.engine.mapping import TaskMap
 from metagap.engine.outer import OuterLoop
-from metagap.engine.plan import Plan, parse
+from metagap.engine.strategy import Strategy, parse
 from metagap.models.conv4 import Conv4
 from metagap.models.mlp import MLP
 from metagap.suite import Training
@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 l2l = pytest.importorskip("learn2learn")
 
-VMAP, LOOP = Plan("vmap"), Plan("loop")
+VMAP, LOOP = Strategy("vmap"), Strategy("loop")
 PLANS = [
     "vmap",
     "loop",
@@ -35,12 +35,12 @@ TRACED = ["vmap traced chunk=2", "vmap gemm traced", "loop channels-last traced 
 COMPILED = ["vmap gemm compiled", "loop channels-last compiled recompute"]
 
 
-def plans_and_steps():
+def strategies_and_steps():
     """Long traces of convolutions take a while, and compiling takes longer."""
-    yield from ((plan, steps) for plan in PLANS for steps in (1, 5))
-    yield from ((plan, 1) for plan in TRACED)
-    yield from (pytest.param(plan, 5, marks=pytest.mark.slow) for plan in TRACED)
-    yield from (pytest.param(plan, steps, marks=pytest.mark.slow) for plan in COMPILED for steps in (1, 5))
+    yield from ((strategy, steps) for strategy in PLANS for steps in (1, 5))
+    yield from ((strategy, 1) for strategy in TRACED)
+    yield from (pytest.param(strategy, 5, marks=pytest.mark.slow) for strategy in TRACED)
+    yield from (pytest.param(strategy, steps, marks=pytest.mark.slow) for strategy in COMPILED for steps in (1, 5))
 
 
 IMAGES = TaskSpec("classification", 3, 2, 2)
@@ -76,8 +76,8 @@ def loss_of(spec: TaskSpec):
     return F.cross_entropy if spec.kind == "classification" else F.mse_loss
 
 
-def mean_gradient(algorithm, plan=VMAP):
-    return TaskMap(in_form(algorithm, plan.form).meta_gradient, plan, mean=True)
+def mean_gradient(algorithm, strategy=VMAP):
+    return TaskMap(in_layout(algorithm, strategy.layout).meta_gradient, strategy, mean=True)
 
 
 def learn2learn_gradient(network, episodes, spec, lr, steps, first_order):
@@ -98,16 +98,16 @@ def relative_error(ours, theirs):
     return float(((ours - theirs).norm() / theirs.norm()).detach())
 
 
-@pytest.mark.parametrize(("plan", "steps"), list(plans_and_steps()))
+@pytest.mark.parametrize(("strategy", "steps"), list(strategies_and_steps()))
 @pytest.mark.parametrize("first_order", [False, True], ids=["MAML", "FOMAML"])
 @pytest.mark.parametrize("case", CASES)
-def test_agrees_with_learn2learn(case, first_order, steps, plan):
+def test_agrees_with_learn2learn(case, first_order, steps, strategy):
     network, episodes, spec = CASES[case]()
     algorithm = (FOMAML if first_order else MAML)(inner_lr=0.1, inner_steps=steps).bind(network, spec)
     meta = algorithm.init(network, 0, torch.Generator())
-    step = mean_gradient(algorithm, parse(plan, Plan()))
+    step = mean_gradient(algorithm, parse(strategy, Strategy()))
     gradient, metrics = step(meta, episodes)
-    assert step.plan == parse(plan, Plan())  # nothing was given up
+    assert step.strategy == parse(strategy, Strategy())  # nothing was given up
     theirs, loss = learn2learn_gradient(network, episodes, spec, 0.1, steps, first_order)
     assert relative_error(gradient, theirs) < 1e-9
     torch.testing.assert_close(metrics["loss"], loss, rtol=1e-12, atol=0)

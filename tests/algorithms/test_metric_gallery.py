@@ -13,10 +13,10 @@ from metagap.algorithms.protonet import ProtoNet
 from metagap.algorithms.r2d2 import R2D2
 from metagap.algorithms.relation import RelationNet
 from metagap.engine.evaluate import evaluate
-from metagap.engine.layers import in_form
+from metagap.engine.layouts import in_layout
 from metagap.engine.mapping import TaskMap
 from metagap.engine.outer import OuterLoop
-from metagap.engine.plan import Plan, parse
+from metagap.engine.strategy import Strategy, parse
 from metagap.errors import UserError
 from metagap.models.conv4 import Conv4
 from metagap.models.mlp import MLP
@@ -42,7 +42,7 @@ METRIC = {
 HEADS = {"baseline": Baseline(inner_lr=0.1), "baseline++": BaselinePlusPlus(inner_lr=0.1, scale=3.0)}
 ALL = METRIC | HEADS
 VARIANTS = {"protonet, one batch", "matching of positive cosines", "r2d2 of the paper's equations"}
-"""Of the same operations as others, which is all that a plan can see."""
+"""Of the same operations as others, which is all that a strategy can see."""
 
 
 def episodes(spec: TaskSpec = IMAGES, tasks: int = 3) -> Episode:
@@ -252,7 +252,7 @@ def test_baseline_plus_plus_gives_scaled_cosines():
 def test_pooled_training_is_an_ordinary_step_of_one_classifier(name):
     bound, meta = ready(HEADS[name])
     batch = episodes()
-    gradient, metrics = OuterLoop(bound, meta, Training(iterations=1), Plan("vmap")).gradient(batch)
+    gradient, metrics = OuterLoop(bound, meta, Training(iterations=1), Strategy("vmap")).gradient(batch)
     network = copy.deepcopy(bound.network)
     network.head = nn.Linear(4, CLASSES).double()
     network.load_state_dict(meta)
@@ -285,7 +285,7 @@ def test_query_labels_decide_the_query_scores_alone(name):
     bound, meta = ready(ALL[name])
     batch = episodes()
     first, second = (
-        evaluate(bound, meta, some, IMAGES, 2, Plan("loop"))
+        evaluate(bound, meta, some, IMAGES, 2, Strategy("loop"))
         for some in (batch, batch._replace(query_y=batch.query_y.roll(1, 1)))
     )
     for key in ("support_loss", "support_score"):
@@ -302,17 +302,17 @@ def test_every_plan_computes_the_same(name):
     bound, meta = ready(ALL[name])
     batch = episodes(tasks=2)
 
-    def results(plan):
-        step = TaskMap(in_form(bound, plan.form).meta_gradient, plan, mean=True)
-        found = evaluate(bound, meta, batch, IMAGES, 1, plan)
+    def results(strategy):
+        step = TaskMap(in_layout(bound, strategy.layout).meta_gradient, strategy, mean=True)
+        found = evaluate(bound, meta, batch, IMAGES, 1, strategy)
         if name in METRIC:
             found |= step(meta, batch)[0]
-            assert step.plan == plan  # nothing was given up
+            assert step.strategy == strategy  # nothing was given up
         return found
 
-    expected = results(Plan("vmap"))
-    for plan in ("loop", "vmap traced", "loop channels-last traced recompute"):
-        for key, value in results(parse(plan, Plan())).items():
+    expected = results(Strategy("vmap"))
+    for strategy in ("loop", "vmap traced", "loop channels-last traced recompute"):
+        for key, value in results(parse(strategy, Strategy())).items():
             torch.testing.assert_close(value, expected[key], rtol=1e-9, atol=1e-11)
 
 
@@ -321,7 +321,7 @@ def test_inductive_evaluation_sees_one_query_at_a_time(name):
     bound, meta = ready(ALL[name])
     task = one_task()
     batch = Episode(*(field[None] for field in task))
-    scores = evaluate(bound, meta, batch, IMAGES, 1, Plan("vmap"), inductive=True, last_only=True)
+    scores = evaluate(bound, meta, batch, IMAGES, 1, Strategy("vmap"), inductive=True, last_only=True)
     fast = bound.adapt(meta, task.support, 1)
     before = task.support_x[:0] if bound.joins_support else task.support_x  # which it joins by itself
     output = torch.stack([bound.predict(fast, torch.cat([before, x[None]]))[-1] for x in task.query_x])

@@ -8,7 +8,7 @@ from metagap import registry
 from metagap.engine.evaluate import evaluate
 from metagap.engine.mapping import TaskMap
 from metagap.engine.outer import OuterLoop
-from metagap.engine.plan import Plan
+from metagap.engine.strategy import Strategy
 from metagap.errors import UserError
 from metagap.suite import Training
 from metagap.tasks.episode import Episode, TaskSpec
@@ -69,12 +69,12 @@ def test_frozen_parameters_stay_as_they_are(name):
     algorithm, meta, episodes = case(name, network)
     meta = {key: value for key, value in meta.items() if not key.startswith("features.1.")}  # as a workbench does
     start = {key: value.clone() for key, value in meta.items()}
-    plan = Plan("vmap", run="traced") if name in ("maml", "anil", "protonet") else Plan("loop")
-    outer = OuterLoop(algorithm, meta, Training(iterations=5, meta_batch=2, lr=0.1), plan)
+    strategy = Strategy("vmap", executor="traced") if name in ("maml", "anil", "protonet") else Strategy("loop")
+    outer = OuterLoop(algorithm, meta, Training(iterations=5, meta_batch=2, lr=0.1), strategy)
     if algorithm.trains:
         outer.step(episodes)
         assert any(not torch.equal(value, start[key]) for key, value in meta.items())
-    evaluate(algorithm, meta, episodes, SPEC, 2, Plan("loop"))
+    evaluate(algorithm, meta, episodes, SPEC, 2, Strategy("loop"))
     fast = algorithm.adapt(meta, Episode(*(field[0] for field in episodes)).support, 2)
     own = dict(network.named_parameters())
     assert all(torch.equal(value, before[key]) for key, value in own.items())
@@ -95,7 +95,7 @@ def test_a_frozen_layer_is_one_that_is_held_fast(name):
         layer.register_buffer(key, value)
     other, other_meta, _ = case(name, twin)
     found, expected = (
-        TaskMap(one.meta_gradient, Plan("loop"), mean=True)(weights, episodes)[0]
+        TaskMap(one.meta_gradient, Strategy("loop"), mean=True)(weights, episodes)[0]
         for one, weights in ((algorithm, meta), (other, other_meta))
     )
     assert found.keys() == expected.keys()
@@ -108,16 +108,16 @@ def test_tied_parameters_move_as_one(name):
     algorithm, meta, episodes = case(name, Tied())
     if algorithm.mappable:
         assert "head.weight" not in meta
-    gradient, _ = TaskMap(algorithm.meta_gradient, Plan("loop"), mean=True)(meta, pooled(algorithm, episodes))
+    gradient, _ = TaskMap(algorithm.meta_gradient, Strategy("loop"), mean=True)(meta, pooled(algorithm, episodes))
     assert gradient["features.4.weight"].abs().sum() > 0 or not algorithm.trains
-    evaluate(algorithm, meta, episodes, SPEC, 1, Plan("loop"))
+    evaluate(algorithm, meta, episodes, SPEC, 1, Strategy("loop"))
 
 
 def test_the_gradient_of_a_tied_parameter_is_the_sum_of_both():
     algorithm, meta, episodes = case("maml", Tied().double())
     algorithm = algorithm.model_copy(update={"inner_steps": 0}).bind(algorithm.network, SPEC)
     x, y = episodes.query_x[:1].double(), episodes.query_y[:1]
-    gradient, _ = TaskMap(algorithm.meta_gradient, Plan("loop"), mean=True)(
+    gradient, _ = TaskMap(algorithm.meta_gradient, Strategy("loop"), mean=True)(
         meta, Episode(x[:, :3], y[:, :3], x, y, episodes.classes[:1])
     )
     nn.functional.cross_entropy(algorithm.network(x[0]), y[0]).backward()
@@ -129,9 +129,9 @@ def test_the_gradient_of_a_tied_parameter_is_the_sum_of_both():
 def test_a_head_needs_no_bias(name):
     algorithm, meta, episodes = case(name, Net(bias=False))
     assert "head.bias" not in meta
-    gradient, _ = TaskMap(algorithm.meta_gradient, Plan("loop"), mean=True)(meta, pooled(algorithm, episodes))
+    gradient, _ = TaskMap(algorithm.meta_gradient, Strategy("loop"), mean=True)(meta, pooled(algorithm, episodes))
     assert gradient.keys() == meta.keys()
-    evaluate(algorithm, meta, episodes, SPEC, 2, Plan("loop"))
+    evaluate(algorithm, meta, episodes, SPEC, 2, Strategy("loop"))
 
 
 def with_head(head: nn.Module) -> Net:
@@ -189,4 +189,4 @@ def test_features_are_vectors():
     network.features = nn.Sequential(network.features, nn.Unflatten(1, (5, 1)))
     algorithm, meta, episodes = case("protonet", network)
     with pytest.raises(UserError, match=r"needs features of shape \(examples, width\).*gives \(3, 5, 1\)"):
-        TaskMap(algorithm.meta_gradient, Plan("loop"), mean=True)(meta, episodes)
+        TaskMap(algorithm.meta_gradient, Strategy("loop"), mean=True)(meta, episodes)

@@ -9,7 +9,7 @@ import torch
 from metagap.algorithms.reptile import Reptile, shuffles
 from metagap.engine.mapping import TaskMap
 from metagap.engine.outer import OuterLoop
-from metagap.engine.plan import Plan, parse
+from metagap.engine.strategy import Strategy, parse
 from metagap.models.conv4 import Conv4
 from metagap.suite import Training
 from metagap.tasks.episode import Episode, TaskSpec
@@ -45,7 +45,7 @@ def test_moments_go_on_from_task_to_task_and_into_the_test(tasks, earlier, toler
             moments = {"exp_avg": torch.zeros_like(value), "exp_avg_sq": torch.full_like(value, 1.0)}
             inner.state[value] = {"step": torch.tensor(float(earlier)), **moments}
 
-    outer = OuterLoop(algorithm, meta, Training(iterations=9, optimizer="sgd", lr=0.5), Plan("vmap"))
+    outer = OuterLoop(algorithm, meta, Training(iterations=9, optimizer="sgd", lr=0.5), Strategy("vmap"))
 
     def adapt(task: Episode) -> None:
         for step in range(3):
@@ -95,12 +95,12 @@ def test_every_pass_is_a_random_order_of_the_support_set():
     assert torch.equal(shuffles(images[0], 3), shuffles(images[0].double(), 3))
 
 
-@pytest.mark.parametrize("plan", ["loop", "vmap"])
-def test_batches_of_shuffled_passes(plan):
+@pytest.mark.parametrize("strategy", ["loop", "vmap"])
+def test_batches_of_shuffled_passes(strategy):
     algorithm = Reptile(inner_lr=0.02, inner_steps=5, inner_batch=4, inner_optimizer="sgd", shuffle=True)
     algorithm, batch = algorithm.bind(network(), SPEC), episodes(2, 0)
     meta = algorithm.init(network(), 3, torch.Generator())
-    gradient, _ = TaskMap(algorithm.meta_gradient, parse(plan, Plan()), mean=True)(meta, batch)
+    gradient, _ = TaskMap(algorithm.meta_gradient, parse(strategy, Strategy()), mean=True)(meta, batch)
     expected = {name: torch.zeros_like(value) for name, value in meta.items()}
     for task in range(2):
         copied, x, y = network(), batch.support_x[task], batch.support_y[task]

@@ -18,7 +18,7 @@ from metagap.engine.choice import choose
 from metagap.engine.evaluate import evaluate
 from metagap.engine.mapping import TaskMap
 from metagap.engine.outer import OuterLoop
-from metagap.engine.plan import Plan, parse
+from metagap.engine.strategy import Strategy, parse
 from metagap.errors import UserError
 from metagap.models.mlp import MLP
 from metagap.suite import Training
@@ -26,7 +26,7 @@ from metagap.tasks.episode import Episode, TaskSpec
 from torch import nn
 from torch.nn import functional as F
 
-LOOP = Plan("loop")
+LOOP = Strategy("loop")
 SPEC = TaskSpec("classification", 3, 2, 2)
 MINE = '''"""What a user of learn2learn may have."""
 
@@ -209,8 +209,8 @@ def test_every_plan_gives_way_to_one_task_at_a_time(caplog, mine):
     with caplog.at_level(logging.INFO, "metagap"):
         assert choose(bound, meta, episodes, engine="vmap gemm") == LOOP
     assert "engine: loop plain eager, since MAML is not mappable" in caplog.text
-    outer = OuterLoop(bound, meta, Training(iterations=1), parse("vmap channels-last traced", Plan()))
-    assert outer.plan == LOOP
+    outer = OuterLoop(bound, meta, Training(iterations=1), parse("vmap channels-last traced", Strategy()))
+    assert outer.strategy == LOOP
     expected, _ = gradient_of(bound, meta, episodes)
     assert_agree(outer.gradient(episodes)[0], expected)
 

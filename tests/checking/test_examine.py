@@ -17,7 +17,7 @@ from metagap.checking.cases import KINDS, Subject, case
 from metagap.checking.examine import EXAMINATIONS, examine
 from metagap.checking.findings import Fault, Finding
 from metagap.checking.settings import make
-from metagap.engine.plan import Plan
+from metagap.engine.strategy import Strategy
 from metagap.errors import UserError
 
 
@@ -206,7 +206,7 @@ def test_what_says_what_it_does_is_no_fault(cls, examination, outcome, text):
 
 def test_what_does_not_learn_is_caught(monkeypatch):
     for kind, toy in learning.TOYS.items():
-        few = toy._replace(training=toy.training.model_copy(update={"iterations": 20}), plan=Plan("vmap"))
+        few = toy._replace(training=toy.training.model_copy(update={"iterations": 20}), strategy=Strategy("vmap"))
         monkeypatch.setitem(learning.TOYS, kind, few)
     finding = only(broken.DoesNotLearn, "learning")
     assert finding.outcome == "failed"

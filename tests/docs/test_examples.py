@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from metagap.engine.mapping import TaskMap
-from metagap.engine.plan import Plan
+from metagap.engine.strategy import Strategy
 from metagap.models.making import make_model
 from metagap.models.mlp import MLP
 from metagap.registry import load
@@ -31,7 +31,7 @@ def test_the_algorithm_takes_steps_of_its_length():
     network, spec, episodes = waves()
     algorithm = load("algorithm", f"{EXAMPLES / 'algorithm.py'}:Mine")(clip=0.5, inner_lr=0.1).bind(network, spec)
     meta = algorithm.init(network, 0, torch.Generator())
-    gradient, _ = TaskMap(algorithm.meta_gradient, Plan(), mean=True)(meta, episodes)
+    gradient, _ = TaskMap(algorithm.meta_gradient, Strategy(), mean=True)(meta, episodes)
     assert all(value.isfinite().all() and value.any() for value in gradient.values())
     moved = algorithm.adapt(meta, Episode(*(field[0] for field in episodes)).support, 1)
     length = sum((moved[name] - meta[name]).square().sum() for name in meta).sqrt()
@@ -64,7 +64,7 @@ def test_what_comes_from_learn2learn_is_complete(tmp_path, monkeypatch):
     network, spec, episodes = waves()
     algorithm = load("algorithm", f"{path}:meta_curvature")(lr=0.05).bind(network, spec)
     meta = algorithm.init(network, 0, torch.Generator().manual_seed(0))
-    gradient, _ = TaskMap(algorithm.meta_gradient, Plan("loop"), mean=True)(meta, episodes)
+    gradient, _ = TaskMap(algorithm.meta_gradient, Strategy("loop"), mean=True)(meta, episodes)
     assert len(gradient) > len(dict(network.named_parameters()))
     assert all(value.isfinite().all() for value in gradient.values())
 

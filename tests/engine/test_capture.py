@@ -7,7 +7,7 @@ import torch
 from metagap.engine import capture
 from metagap.engine.capture import WARM_UP, Captured
 from metagap.engine.outer import OuterLoop
-from metagap.engine.plan import parse
+from metagap.engine.strategy import parse
 from metagap.runner.train import _Training
 from metagap.runner.workbench import Machine, Workbench
 from metagap.suite import expand, load_suite, with_algorithms, with_iterations
@@ -67,15 +67,15 @@ def test_what_cannot_be_captured_goes_on_uncaptured(caplog):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("plan", ["vmap traced", "vmap gemm traced"])
-def test_the_gpu_computes_what_the_cpu_computes(plan):
+@pytest.mark.parametrize("strategy", ["vmap traced", "vmap gemm traced"])
+def test_the_gpu_computes_what_the_cpu_computes(strategy):
     bench = Workbench(expand(with_algorithms(load_suite("quickstart"), ["maml"]))[0], Machine(torch.device("cpu")))
     spec = bench.training_spec
     episodes = bench.training_tasks.episode(bench.training_tasks.draw(4, spec, torch.Generator().manual_seed(0)), spec)
     gradients = []
     for device in ("cpu", "cuda"):
         meta = {name: value.double().to(device) for name, value in bench.meta.items()}
-        outer = OuterLoop(bench.bind(spec), meta, bench.cell.training, parse(plan, bench.plan))
+        outer = OuterLoop(bench.bind(spec), meta, bench.cell.training, parse(strategy, bench.strategy))
         gradients.append(
             {k: v.cpu() for k, v in outer.gradient(episodes.to(torch.device(device), torch.float64))[0].items()}
         )

@@ -12,13 +12,13 @@ from metagap.algorithms.baseline import Baseline
 from metagap.algorithms.maml import MAML
 from metagap.algorithms.protonet import ProtoNet
 from metagap.engine.evaluate import evaluate, null_loss, shuffled_support
-from metagap.engine.plan import Plan, parse
+from metagap.engine.strategy import Strategy, parse
 from metagap.models.conv4 import Conv4
 from metagap.tasks.episode import Episode, TaskSpec
 from torch.nn import functional as F
 
 SPEC = TaskSpec("classification", 3, 1, 2)
-VMAP, LOOP = Plan("vmap", chunk=2), Plan("loop")
+VMAP, LOOP = Strategy("vmap", chunk=2), Strategy("loop")
 
 
 @pytest.fixture
@@ -32,10 +32,10 @@ def case():
     return algorithm, algorithm.init(network, 0, torch.Generator()), episodes
 
 
-@pytest.mark.parametrize("plan", [VMAP, LOOP], ids=["vmap", "loop"])
-def test_scores_after_every_step(case, plan):
+@pytest.mark.parametrize("strategy", [VMAP, LOOP], ids=["vmap", "loop"])
+def test_scores_after_every_step(case, strategy):
     algorithm, meta, episodes = case
-    scores = evaluate(algorithm, meta, episodes, SPEC, 2, plan)
+    scores = evaluate(algorithm, meta, episodes, SPEC, 2, strategy)
     for i, task in enumerate(Episode(*fields) for fields in zip(*episodes, strict=True)):
         for step in range(3):
             fast = algorithm.adapt(meta, task.support, step)
@@ -43,7 +43,7 @@ def test_scores_after_every_step(case, plan):
             assert float(scores["query_loss"][i, step]) == pytest.approx(float(F.cross_entropy(logits, task.query_y)))
             right = (logits.argmax(1) == task.query_y).double().mean()
             assert float(scores["query_score"][i, step]) == pytest.approx(float(right))
-    last = evaluate(algorithm, meta, episodes, SPEC, 2, plan, last_only=True)
+    last = evaluate(algorithm, meta, episodes, SPEC, 2, strategy, last_only=True)
     torch.testing.assert_close(last["query_loss"], scores["query_loss"][:, 2:])
 
 
@@ -58,14 +58,14 @@ def test_features_that_a_path_shares_are_computed_once(case, algorithm, times):
 
 
 @pytest.mark.parametrize(
-    "plan",
+    "strategy",
     ["vmap chunk=3", "loop", "vmap gemm", "loop channels-last traced", "vmap traced chunk=2", "vmap channels-last"],
 )
 @pytest.mark.parametrize("inductive", [False, True], ids=["transductive", "inductive"])
-def test_evaluation_is_the_same_on_every_path(case, plan, inductive):
+def test_evaluation_is_the_same_on_every_path(case, strategy, inductive):
     algorithm, meta, episodes = case
     whole = evaluate(algorithm, meta, episodes, SPEC, 2, VMAP, inductive=inductive)
-    other = evaluate(algorithm, meta, episodes, SPEC, 2, parse(plan, Plan()), inductive=inductive, cores=2)
+    other = evaluate(algorithm, meta, episodes, SPEC, 2, parse(strategy, Strategy()), inductive=inductive, cores=2)
     for name in whole:
         torch.testing.assert_close(whole[name], other[name], rtol=1e-10, atol=1e-12)
 

@@ -1,4 +1,4 @@
-"""Mapping over tasks: plans, fallbacks, workers and memory."""
+"""Mapping over tasks: strategies, fallbacks, workers and memory."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from metagap.algorithms.base import GradientLearner
 from metagap.algorithms.maml import FOMAML, MAML
 from metagap.algorithms.reptile import Reptile
 from metagap.engine import mapping
-from metagap.engine.layers import in_form, unknown
+from metagap.engine.layouts import in_layout, unknown
 from metagap.engine.mapping import TaskMap
 from metagap.engine.memory import parse_bytes, peak_bytes, within
 from metagap.engine.outer import OuterLoop
-from metagap.engine.plan import Plan, parse
+from metagap.engine.strategy import Strategy, parse
 from metagap.engine.tracing import trace
 from metagap.engine.workers import Workers
 from metagap.errors import UserError
@@ -38,9 +38,9 @@ def case(network: nn.Module | None = None, algorithm=None, tasks: int = 5):
 
 
 def mean_gradient(algorithm, text: str, cores: int = 1):
-    plan = parse(text, Plan())
-    made = TaskMap(in_form(algorithm, plan.form).meta_gradient, plan, mean=True, cores=cores)
-    made.call_workers()
+    strategy = parse(text, Strategy())
+    made = TaskMap(in_layout(algorithm, strategy.layout).meta_gradient, strategy, mean=True, cores=cores)
+    made.start_workers()
     return made
 
 
@@ -49,12 +49,12 @@ def assert_close(first, second, **how):
         torch.testing.assert_close(first[0][name], second[0][name], **how)
 
 
-@pytest.mark.parametrize("plan", ["loop traced", "vmap traced chunk=2", "loop channels-last traced recompute"])
-def test_workers_do_not_change_a_bit(plan):
+@pytest.mark.parametrize("strategy", ["loop traced", "vmap traced chunk=2", "loop channels-last traced recompute"])
+def test_workers_do_not_change_a_bit(strategy):
     algorithm, meta, episodes = case()
     episodes = episodes._replace(support_y=torch.arange(3).expand(5, 3))  # as samplers give it for one shot
-    one = mean_gradient(algorithm, plan)(meta, episodes)
-    shared, done = mean_gradient(algorithm, plan, cores=3), []
+    one = mean_gradient(algorithm, strategy)(meta, episodes)
+    shared, done = mean_gradient(algorithm, strategy, cores=3), []
     for _ in range(2):
         two = shared(meta, episodes, done.append)
         assert all(torch.equal(one[0][name], two[0][name]) for name in meta)
@@ -66,7 +66,7 @@ def test_a_worker_that_ends_leaves_the_work_to_this_process(caplog, monkeypatch)
     algorithm, meta, episodes = case()
     one, left = mean_gradient(algorithm, "loop traced"), mean_gradient(algorithm, "loop traced", cores=2)
     monkeypatch.setattr(mapping, "workers", cache(Workers))
-    left.call_workers()
+    left.start_workers()
     left(meta, episodes)
     for process in mapping.workers(1)._processes:
         process.kill()
@@ -103,16 +103,16 @@ def test_what_cannot_be_traced_is_computed_all_the_same(caplog):
     def adapted(meta, episode):
         return algorithm.adapt(meta, episode.support, 1)
 
-    step = TaskMap(adapted, Plan("loop", run="traced"), mean=True)
+    step = TaskMap(adapted, Strategy("loop", executor="traced"), mean=True)
     result = step(meta, episodes)
-    assert step.plan.run == "eager"
+    assert step.strategy.executor == "eager"
     assert "cannot be traced" in caplog.text
-    plain = TaskMap(adapted, Plan("loop"), mean=True)(meta, episodes)
+    plain = TaskMap(adapted, Strategy("loop"), mean=True)(meta, episodes)
     assert all(torch.equal(result[name], plain[name]) for name in meta)
 
 
 class Twice(nn.Module):
-    """A layer that no form knows."""
+    """A layer that no layout knows."""
 
     def __init__(self):
         super().__init__()
@@ -128,8 +128,8 @@ def test_unknown_layers_stay_as_they_are():
     assert unknown(network, "channels-last") == ["Twice"]
     assert unknown(network, "gemm") == ["BatchNorm2d", "Twice"]
     plain = mean_gradient(algorithm, "loop")(meta, episodes)
-    for form in ("channels-last", "gemm"):
-        assert_close(mean_gradient(algorithm, f"vmap {form}")(meta, episodes), plain, rtol=1e-9, atol=1e-12)
+    for layout in ("channels-last", "gemm"):
+        assert_close(mean_gradient(algorithm, f"vmap {layout}")(meta, episodes), plain, rtol=1e-9, atol=1e-12)
 
 
 def test_running_out_of_memory_halves_the_tasks_at_once(monkeypatch, caplog):
@@ -147,7 +147,7 @@ def test_running_out_of_memory_halves_the_tasks_at_once(monkeypatch, caplog):
     monkeypatch.setattr(mapping.TaskMap, "piece", small)
     assert_close(step(meta, episodes), expected, rtol=1e-9, atol=1e-12)
     assert sizes[:2] == [5, 2]
-    assert step.plan.chunk == 1
+    assert step.strategy.chunk == 1
     assert "out of memory with 5 tasks at once, going on with 2" in caplog.text
     monkeypatch.setattr(
         mapping.TaskMap, "piece", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory"))
@@ -169,7 +169,7 @@ def test_memory_does_not_grow_with_inner_steps():
             algorithm, meta, episodes = case(Conv4((1, 20, 20), 3, filters=8), MAML(inner_steps=steps))
             x = torch.randn(5, 9, 1, 20, 20, dtype=torch.float64)
             episodes = episodes._replace(support_x=x[:, :3], query_x=x[:, 3:])
-            piece = TaskMap(algorithm.meta_gradient, Plan("loop"), mean=True).piece
+            piece = TaskMap(algorithm.meta_gradient, Strategy("loop"), mean=True).piece
             peaks[steps, share] = peak_bytes(trace(piece, meta, episodes.tasks(0, 1), share=share))
     assert peaks[5, False] < 1.3 * peaks[1, False]
     assert peaks[5, True] > 1.5 * peaks[1, True]
@@ -178,9 +178,9 @@ def test_memory_does_not_grow_with_inner_steps():
 
 def test_strides_that_a_form_gives_to_gradients_do_not_reach_the_optimizer():
     after = []
-    for form in ("plain", "channels-last"):
+    for layout in ("plain", "channels-last"):
         algorithm, meta, episodes = case()
-        outer = OuterLoop(algorithm, meta, Training(iterations=5, meta_batch=5), Plan("loop", form, "traced"))
+        outer = OuterLoop(algorithm, meta, Training(iterations=5, meta_batch=5), Strategy("loop", layout, "traced"))
         for _ in range(3):
             outer.step(episodes)
         after.append(meta)
@@ -202,14 +202,14 @@ def test_the_peak_of_a_trace_is_what_it_holds_at_once():
 def test_a_budget_bounds_the_tasks_at_once():
     algorithm, meta, episodes = case(algorithm=FOMAML())
     one, two = (
-        peak_bytes(trace(TaskMap(algorithm.meta_gradient, Plan(), mean=True).piece, meta, episodes.tasks(0, n)))
+        peak_bytes(trace(TaskMap(algorithm.meta_gradient, Strategy(), mean=True).piece, meta, episodes.tasks(0, n)))
         for n in (1, 2)
     )
-    found = within(one + 3 * (two - one), algorithm.meta_gradient, meta, episodes, Plan())
+    found = within(one + 3 * (two - one), algorithm.meta_gradient, meta, episodes, Strategy())
     assert found.chunk == 4
-    assert within(10 * two, algorithm.meta_gradient, meta, episodes, Plan(chunk=2)).chunk == 2
+    assert within(10 * two, algorithm.meta_gradient, meta, episodes, Strategy(chunk=2)).chunk == 2
     with pytest.raises(UserError, match="one task needs"):
-        within(one - 1, algorithm.meta_gradient, meta, episodes, Plan())
+        within(one - 1, algorithm.meta_gradient, meta, episodes, Strategy())
 
 
 @pytest.mark.parametrize(
@@ -227,17 +227,17 @@ def test_what_is_no_size(text):
 
 def test_plans_are_read_and_written():
     for text in ("vmap plain eager", "loop channels-last traced recompute", "vmap gemm compiled chunk=8"):
-        assert str(parse(text, Plan())) == text
-    assert parse("auto", Plan("loop")) == Plan("loop")
+        assert str(parse(text, Strategy())) == text
+    assert parse("auto", Strategy("loop")) == Strategy("loop")
     with pytest.raises(UserError, match="'vmpa' is not allowed; allowed, one or several: auto, vmap"):
-        parse("vmpa", Plan())
+        parse("vmpa", Strategy())
     with pytest.raises(UserError, match="chunk=0"):
-        parse("chunk=0", Plan())
+        parse("chunk=0", Strategy())
 
 
 @pytest.mark.parametrize("algorithm", [FOMAML(inner_steps=3), Reptile(inner_steps=3)])
-@pytest.mark.parametrize("plan", ["loop channels-last traced recompute", "vmap gemm traced"])
-def test_other_algorithms_take_every_path_too(algorithm, plan):
+@pytest.mark.parametrize("strategy", ["loop channels-last traced recompute", "vmap gemm traced"])
+def test_other_algorithms_take_every_path_too(algorithm, strategy):
     bound, meta, episodes = case(algorithm=algorithm)
     plain = mean_gradient(bound, "loop")(meta, episodes)
-    assert_close(mean_gradient(bound, plan)(meta, episodes), plain, rtol=1e-9, atol=1e-12)
+    assert_close(mean_gradient(bound, strategy)(meta, episodes), plain, rtol=1e-9, atol=1e-12)

@@ -7,7 +7,7 @@ import torch
 from metagap.algorithms.maml import MAML
 from metagap.algorithms.meta_sgd import MetaSGD
 from metagap.engine.outer import OuterLoop
-from metagap.engine.plan import Plan
+from metagap.engine.strategy import Strategy
 from metagap.models.mlp import MLP
 from metagap.suite import Training
 from metagap.tasks.episode import Episode, TaskSpec
@@ -23,7 +23,7 @@ def start(algorithm=None, **training):
     bound = (algorithm or MAML(inner_lr=0.1)).bind(network, TaskSpec("regression", 1, 4, 3))
     meta = {name: value.double() for name, value in bound.init(network, 0, torch.Generator().manual_seed(0)).items()}
     before = {name: value.clone() for name, value in meta.items()}
-    return OuterLoop(bound, meta, Training(**{"iterations": 1, **training}), Plan("loop")), before, episodes
+    return OuterLoop(bound, meta, Training(**{"iterations": 1, **training}), Strategy("loop")), before, episodes
 
 
 @pytest.mark.parametrize("clip", [None, 10.0, 0.05])

@@ -12,10 +12,10 @@ from metagap.algorithms.protonet import ProtoNet
 from metagap.engine import choice
 from metagap.engine.choice import choose
 from metagap.engine.evaluate import evaluate
-from metagap.engine.layers import in_form
+from metagap.engine.layouts import in_layout
 from metagap.engine.mapping import TaskMap
 from metagap.engine.memory import within
-from metagap.engine.plan import Plan
+from metagap.engine.strategy import Strategy
 from metagap.engine.tracing import trace
 from metagap.models.making import fit, for_test
 from metagap.tasks.episode import Episode, TaskSpec
@@ -149,8 +149,8 @@ def by_autograd(network, episodes):
 @pytest.mark.parametrize("run", ["eager", "traced"])
 def test_the_meta_gradient_is_right_whatever_the_network_does(name, run, caplog):
     algorithm, meta, episodes = case((UNMAPPED | MAPPED)[name]())
-    plan = Plan("vmap", run=run)
-    step = TaskMap(algorithm.meta_gradient, plan, mean=True, network=algorithm.network)
+    strategy = Strategy("vmap", executor=run)
+    step = TaskMap(algorithm.meta_gradient, strategy, mean=True, network=algorithm.network)
     if name == "attention":  # torch's kernel has no second derivative
         reference = Net(AttentionByItsFormula()).double()
         reference.load_state_dict(algorithm.network.state_dict())
@@ -162,7 +162,7 @@ def test_the_meta_gradient_is_right_whatever_the_network_does(name, run, caplog)
         gradient, _ = step(meta, episodes)
         for key in expected:
             torch.testing.assert_close(gradient[key], expected[key], rtol=1e-9, atol=1e-12)
-    assert len(said(caplog)) == (step.plan.how == "loop")
+    assert len(said(caplog)) == (step.strategy.batching == "loop")
 
 
 @pytest.mark.parametrize(
@@ -171,13 +171,13 @@ def test_the_meta_gradient_is_right_whatever_the_network_does(name, run, caplog)
 )
 def test_one_sentence_names_the_layer(name, layer, caplog):
     algorithm, meta, episodes = case(UNMAPPED[name]())
-    plan = choose(algorithm, meta, episodes)
-    assert plan.how == "loop"
+    strategy = choose(algorithm, meta, episodes)
+    assert strategy.batching == "loop"
     (record,) = said(caplog)
     assert record.levelno == logging.WARNING
     assert "computes task by task" in record.getMessage()
     assert layer in record.getMessage()
-    TaskMap(algorithm.meta_gradient, plan._replace(run="traced"), mean=True)(meta, episodes)
+    TaskMap(algorithm.meta_gradient, strategy._replace(executor="traced"), mean=True)(meta, episodes)
     assert len(said(caplog)) == 1
 
 
@@ -185,8 +185,8 @@ def test_one_sentence_names_the_layer(name, layer, caplog):
 def test_evaluation_falls_back_too(inductive):
     algorithm, meta, episodes = case(Recurrent(nn.LSTM))
     alone, mapped = (
-        evaluate(algorithm, meta, episodes, SPEC, 2, plan, inductive=inductive)
-        for plan in (Plan("loop"), Plan("vmap", run="traced"))
+        evaluate(algorithm, meta, episodes, SPEC, 2, strategy, inductive=inductive)
+        for strategy in (Strategy("loop"), Strategy("vmap", executor="traced"))
     )
     for key in alone:
         torch.testing.assert_close(alone[key], mapped[key], rtol=1e-9, atol=1e-12)
@@ -196,16 +196,16 @@ def test_a_plan_is_timed_without_what_it_cannot_do(monkeypatch, tmp_path, caplog
     monkeypatch.setattr(choice, "user_cache_path", lambda _: tmp_path)
     convolution = nn.Sequential(nn.Unflatten(1, (1, 4)), nn.Conv2d(1, 1, 1), nn.Flatten(1, 2), Recurrent(nn.GRU))
     algorithm, meta, episodes = case(convolution)
-    assert choose(algorithm, meta, episodes).how == "loop"
+    assert choose(algorithm, meta, episodes).batching == "loop"
     assert not said(caplog)  # nothing had to be given up
-    assert choose(algorithm, meta, episodes, engine="vmap").how == "loop"
+    assert choose(algorithm, meta, episodes, engine="vmap").batching == "loop"
     assert "task by task" in caplog.text
 
 
 def test_a_budget_of_memory_does_not_stop_what_cannot_be_traced(caplog):
     algorithm, meta, episodes = case(UNMAPPED["branch"]())
-    plan = Plan("loop")
-    assert within(10**9, algorithm.meta_gradient, meta, episodes, plan) == plan
+    strategy = Strategy("loop")
+    assert within(10**9, algorithm.meta_gradient, meta, episodes, strategy) == strategy
     assert "cannot be kept to" in caplog.text
 
 
@@ -241,11 +241,11 @@ def test_dropout_is_its_own_in_every_task_and_off_at_test():
     def outputs(meta, episode):
         return algorithm.predict(algorithm.adapt(meta, episode.support, 0), episode.query_x)
 
-    for plan in (Plan("vmap"), Plan("vmap", run="traced"), Plan("loop")):
-        found = TaskMap(outputs, plan)(meta, same)
+    for strategy in (Strategy("vmap"), Strategy("vmap", executor="traced"), Strategy("loop")):
+        found = TaskMap(outputs, strategy)(meta, same)
         assert not torch.equal(found[0], found[1])
     at_test = algorithm.bind(for_test(algorithm.network), SPEC)
-    first, second = (evaluate(at_test, meta, episodes, SPEC, 0, Plan("vmap")) for _ in range(2))
+    first, second = (evaluate(at_test, meta, episodes, SPEC, 0, Strategy("vmap")) for _ in range(2))
     assert torch.equal(first["query_loss"], second["query_loss"])
 
 
@@ -256,5 +256,5 @@ def test_leftovers_of_a_forward_pass_do_not_keep_a_form_from_being_made():
             return z
 
     algorithm, meta, episodes = case(nn.Sequential(nn.Linear(6, 6), Keeps()))
-    TaskMap(algorithm.meta_gradient, Plan("vmap"), mean=True)(meta, episodes)
-    assert in_form(algorithm, "channels-last").network is not algorithm.network
+    TaskMap(algorithm.meta_gradient, Strategy("vmap"), mean=True)(meta, episodes)
+    assert in_layout(algorithm, "channels-last").network is not algorithm.network

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 import torch
 from metagap.algorithms.maml import MAML
-from metagap.engine.layers import FORMS, formed, in_form, unknown
+from metagap.engine.layouts import LAYOUTS, in_layout, laid_out, unknown
 from metagap.engine.mapping import TaskMap
-from metagap.engine.plan import Plan, parse
+from metagap.engine.strategy import Strategy, parse
 from metagap.errors import UserError
 from metagap.models.resnet import ResNet10, ResNet18
 from metagap.models.resnet12 import ResNet12
@@ -145,15 +145,15 @@ def test_a_form_knows_every_layer(name):
     network = SMALL[name]((3, 40, 40), 3)
     assert unknown(network, "channels-last") == []
     x = torch.randn(4, 3, 40, 40)
-    for form in FORMS:
-        torch.testing.assert_close(formed(network, form)(x), network(x), rtol=1e-4, atol=1e-4)
+    for layout in LAYOUTS:
+        torch.testing.assert_close(laid_out(network, layout)(x), network(x), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
-    "plan", ["vmap", "loop channels-last", "vmap gemm", pytest.param("vmap traced", marks=pytest.mark.slow)]
+    "strategy", ["vmap", "loop channels-last", "vmap gemm", pytest.param("vmap traced", marks=pytest.mark.slow)]
 )
 @pytest.mark.parametrize("name", ["resnet10", "resnet12", "wrn"])
-def test_plans_agree_on_the_meta_gradient(name, plan):
+def test_plans_agree_on_the_meta_gradient(name, strategy):
     torch.manual_seed(0)
     network, spec = SMALL[name]((1, 33, 33), 2).double(), TaskSpec("classification", 2, 2, 1)
     x, y = torch.randn(2, 6, 1, 33, 33, dtype=torch.float64), torch.arange(2).repeat(2, 3)
@@ -161,13 +161,13 @@ def test_plans_agree_on_the_meta_gradient(name, plan):
     algorithm = MAML(inner_lr=0.05, inner_steps=1).bind(network, spec)
     meta = algorithm.init(network, 0, torch.Generator())
 
-    def gradient(plan: Plan) -> dict[str, torch.Tensor]:
-        step = TaskMap(in_form(algorithm, plan.form).meta_gradient, plan, mean=True)
+    def gradient(strategy: Strategy) -> dict[str, torch.Tensor]:
+        step = TaskMap(in_layout(algorithm, strategy.layout).meta_gradient, strategy, mean=True)
         found, _ = step(meta, episodes)
-        assert step.plan == plan  # nothing was given up
+        assert step.strategy == strategy  # nothing was given up
         return found
 
-    plain, other = gradient(Plan("loop")), gradient(parse(plan, Plan()))
+    plain, other = gradient(Strategy("loop")), gradient(parse(strategy, Strategy()))
     for key, value in other.items():
         torch.testing.assert_close(value, plain[key], rtol=1e-7, atol=1e-10)
 

@@ -12,7 +12,7 @@ import torch
 from metagap.cli import main
 from metagap.speed import peers, picture, table, timing
 from metagap.speed.compare import Against, Growth, Measured, Row, Settings, growth, measure
-from metagap.speed.ours import Ours, one_task, plan_for
+from metagap.speed.ours import Ours, one_task, strategy_for
 from metagap.speed.timing import Times, Way
 from metagap.speed.workloads import ALGORITHMS, WORKLOADS, Case, Workload
 from metagap.tasks.episode import TaskSpec
@@ -59,7 +59,7 @@ def test_peers_compute_the_same(name, workload, algorithm):
     if algorithm not in peer.algorithms:
         pytest.skip("not among its algorithms")
     case = Case.of(workload, algorithm, CPU, torch.float64)
-    ours = Ours(case, plan_for(case, "traced" if workload.is_small else "eager", "loop plain", None), 1)
+    ours = Ours(case, strategy_for(case, "traced" if workload.is_small else "eager", "loop plain", None), 1)
     assert timing.relative_error(ours.answer(), peer.answer(case)) < 1e-9
 
 
@@ -69,7 +69,7 @@ def test_an_iteration_is_a_whole_outer_step(algorithm, learn2learn):
     from metagap.speed.peers.learn2learn import stepping
 
     case = Case.of(WAVES, algorithm, CPU, torch.float64)
-    ours, network = Ours(case, plan_for(case, "traced", "loop plain", None), 1), copy.deepcopy(case.network)
+    ours, network = Ours(case, strategy_for(case, "traced", "loop plain", None), 1), copy.deepcopy(case.network)
     step = stepping(case, network)
     for _ in range(2):
         ours.iteration()

@@ -15,7 +15,7 @@ from metagap.checking.cases import Case, Subject, alone, distance, nearby
 from metagap.checking.findings import Fault, Note, during
 from metagap.checking.renewal import renewed
 from metagap.engine.mapping import TaskMap
-from metagap.engine.plan import Plan
+from metagap.engine.strategy import Strategy
 from metagap.tasks.episode import Episode
 
 EXACT, CLOSE = 1e-8, 1e-6
@@ -156,7 +156,7 @@ def other_tasks(subject: Subject) -> str:
         if subject.random or not subject.algorithm.mappable:
             continue
         try:
-            together = TaskMap(partial(_results, one), Plan("vmap"))(one.meta, episodes)
+            together = TaskMap(partial(_results, one), Strategy("vmap"))(one.meta, episodes)
         except Exception:
             continue  # the engine paths are another examination
         for i, expected in enumerate(first):

@@ -13,7 +13,7 @@ from metagap.checking.cases import Case, Kind, Subject, case
 from metagap.checking.findings import Fault, during
 from metagap.engine.evaluate import evaluate
 from metagap.engine.outer import OuterLoop
-from metagap.engine.plan import Plan
+from metagap.engine.strategy import Strategy
 from metagap.models.conv4 import Conv4
 from metagap.models.mlp import MLP
 from metagap.suite import Training
@@ -32,7 +32,7 @@ class Toy(NamedTuple):
     name: str
     spec: TaskSpec
     training: Training
-    plan: Plan
+    strategy: Strategy
 
 
 TOYS: dict[Kind, Toy] = {
@@ -40,13 +40,13 @@ TOYS: dict[Kind, Toy] = {
         "sinusoids",
         TaskSpec("regression", 1, 10, 10),
         Training(iterations=400, meta_batch=8, lr=0.003, clip=10.0),
-        Plan("vmap", run="traced"),
+        Strategy("vmap", executor="traced"),
     ),
     "classification": Toy(
         "drawn characters",
         TaskSpec("classification", 5, 1, 5),
         Training(iterations=150, meta_batch=8, lr=0.003, clip=10.0),
-        Plan("vmap", run="traced", chunk=8),
+        Strategy("vmap", executor="traced", chunk=8),
     ),
 }
 
@@ -66,7 +66,7 @@ def learning(subject: Subject) -> str:
 def _learn(usual: Case, toy: Toy) -> tuple[bool, str]:
     one = _problem(usual, toy)
     before = {name: value.clone() for name, value in one.meta.items()}
-    outer, until = OuterLoop(one.algorithm, one.meta, toy.training, toy.plan), float("inf")
+    outer, until = OuterLoop(one.algorithm, one.meta, toy.training, toy.strategy), float("inf")
     with during(f"meta-training on {toy.name}"):
         while outer.iteration < toy.training.iterations and time.monotonic() < until:
             outer.step(one.episodes(toy.training.meta_batch, seed=1 + outer.iteration))
@@ -94,7 +94,7 @@ def _problem(usual: Case, toy: Toy) -> Case:
 def _losses(one: Case, meta: Params, toy: Toy) -> torch.Tensor:
     """The query loss of every episode after adaptation; infinite where it is no number."""
     torch.manual_seed(0)
-    plan = toy.plan._replace(run="eager")
+    strategy = toy.strategy._replace(executor="eager")
     episodes = one.episodes(EPISODES, seed=0)
-    scores = evaluate(one.algorithm, meta, episodes, one.spec, one.unbound.inner_steps, plan, last_only=True)
+    scores = evaluate(one.algorithm, meta, episodes, one.spec, one.unbound.inner_steps, strategy, last_only=True)
     return scores["query_loss"][:, -1].nan_to_num(nan=float("inf"))

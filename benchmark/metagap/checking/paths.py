@@ -12,7 +12,7 @@ from metagap.checking.cases import Case, Subject, distance
 from metagap.checking.findings import Fault, Note, during
 from metagap.engine.evaluate import evaluate
 from metagap.engine.outer import OuterLoop
-from metagap.engine.plan import Plan, parse
+from metagap.engine.strategy import Strategy, parse
 from metagap.suite import Training
 from metagap.tasks.episode import Episode
 
@@ -36,7 +36,7 @@ CLOSE = 1e-8
 
 
 def paths(subject: Subject) -> str:
-    """Whether meta-gradients and scores agree between the engine's plans, and with calling it by hand."""
+    """Whether meta-gradients and scores agree between the engine's strategies, and with calling it by hand."""
     if subject.random:
         raise Note("not comparable: its random numbers differ from call to call")
     untraced = False
@@ -44,15 +44,15 @@ def paths(subject: Subject) -> str:
         short = _with_steps(whole, min(whole.unbound.inner_steps, TRACED_STEPS))
         by_hand, short_by_hand, batch_scores = _by_hand(whole), _by_hand(short), None
         for text in PLANS[whole.spec.kind] if whole.unbound.mappable else ["loop"]:
-            plan = parse(text, Plan())
+            strategy = parse(text, Strategy())
             place = f"the engine path '{text}'"
-            one, expected = (whole, by_hand) if plan.run == "eager" else (short, short_by_hand)
+            one, expected = (whole, by_hand) if strategy.executor == "eager" else (short, short_by_hand)
             if one.unbound.trains:
-                found, made = _gradient(one, plan, place)
-                untraced |= made.run != plan.run
+                found, made = _gradient(one, strategy, place)
+                untraced |= made.executor != strategy.executor
                 _need_equal(found, expected, place, one)
-            if plan.run == "eager":
-                scores = _scores(one, plan, place)
+            if strategy.executor == "eager":
+                scores = _scores(one, strategy, place)
                 _need_equal({key: value for key, value in scores.items() if key in expected}, expected, place, one)
                 batch_scores = batch_scores or scores
                 _need_equal(scores, batch_scores, place, one)
@@ -87,23 +87,23 @@ def _by_hand(one: Case) -> dict[str, Tensor]:
     return {**found, **_as_gradients(mean)}
 
 
-def _gradient(one: Case, plan: Plan, place: str) -> tuple[dict[str, Tensor], Plan]:
+def _gradient(one: Case, strategy: Strategy, place: str) -> tuple[dict[str, Tensor], Strategy]:
     with during(f"meta_gradient by {place} on {one}"):
         meta = {name: value.clone() for name, value in one.meta.items()}
-        outer = OuterLoop(one.algorithm, meta, Training(iterations=1), plan)
+        outer = OuterLoop(one.algorithm, meta, Training(iterations=1), strategy)
         torch.manual_seed(0)
         gradient, _ = outer.gradient(one.episodes(TASKS))
-    return _as_gradients({name: value for name, value in gradient.items() if name in one.meta}), outer.plan
+    return _as_gradients({name: value for name, value in gradient.items() if name in one.meta}), outer.strategy
 
 
-def _scores(one: Case, plan: Plan, place: str) -> dict[str, Tensor]:
+def _scores(one: Case, strategy: Strategy, place: str) -> dict[str, Tensor]:
     """After the inner steps of meta-training; once more with each query by itself where that is another thing."""
     steps, found = one.unbound.inner_steps, {}
     for inductive in (False, True):
         how = "one query at a time" if inductive else "all queries at once"
         options = {"inductive": inductive, "last_only": inductive}
         with during(f"scoring {how} by {place} on {one}"):
-            scores = evaluate(one.algorithm, one.meta, one.episodes(TASKS), one.spec, steps, plan, **options)
+            scores = evaluate(one.algorithm, one.meta, one.episodes(TASKS), one.spec, steps, strategy, **options)
         found |= {f"{key} ({how})" if inductive else key: value[:, -1] for key, value in scores.items()}
     return found
 

@@ -10,7 +10,7 @@ import torch
 from metagap.checking.cases import Case, Subject
 from metagap.checking.findings import Fault, during
 from metagap.engine.outer import OuterLoop
-from metagap.engine.plan import Plan
+from metagap.engine.strategy import Strategy
 from metagap.suite import Training
 
 
@@ -35,7 +35,7 @@ def saving(subject: Subject) -> str:
 
 
 def _outer(one: Case) -> OuterLoop:
-    return OuterLoop(one.algorithm, one.seeded().meta, Training(iterations=4), Plan("loop"))
+    return OuterLoop(one.algorithm, one.seeded().meta, Training(iterations=4), Strategy("loop"))
 
 
 def _step(outer: OuterLoop, one: Case, seed: int) -> None:

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.func import vmap
 
 from metagap.algorithms.base import Algorithm, Params, score
-from metagap.engine.layers import in_form
+from metagap.engine.layouts import in_layout
 from metagap.engine.mapping import TaskMap
-from metagap.engine.plan import Plan, permitted
+from metagap.engine.strategy import Strategy, permitted
 from metagap.tasks.episode import Episode, TaskSpec
 
 log = logging.getLogger("metagap")
@@ -31,22 +31,22 @@ class Evaluation:
         algorithm: Algorithm,
         spec: TaskSpec,
         steps: int,
-        plan: Plan,
+        strategy: Strategy,
         *,
         inductive: bool = False,
         last_only: bool = False,
         cores: int = 1,
     ):
-        """algorithm: bound. The same for whatever plan and cores, but for rounding.
+        """algorithm: bound. The same for whatever strategy and cores, but for rounding.
 
         inductive: each query is predicted in a batch of the support set and that query alone, so that batch statistics
         cannot tell the queries of a task about each other (Nichol et al. 2018, section 6.1). Otherwise a task's queries
         are predicted as one batch.
         """
-        plan = permitted(plan, algorithm)
-        self.algorithm, self.spec, self.steps = in_form(algorithm, plan.form), spec, steps
+        strategy = permitted(strategy, algorithm)
+        self.algorithm, self.spec, self.steps = in_layout(algorithm, strategy.layout), spec, steps
         self.inductive, self.last_only, self._maps_queries = inductive, last_only, algorithm.mappable
-        self.map = TaskMap(self._one_task, plan, cores=cores, network=self.algorithm.network)
+        self.map = TaskMap(self._one_task, strategy, cores=cores, network=self.algorithm.network)
 
     def __call__(self, meta: Params, episodes: Episode, advance: Callable[[int], None] = lambda _: None) -> Scores:
         """The scores of these episodes; advance is told the number of episodes done, for a progress bar."""
@@ -88,10 +88,10 @@ class Evaluation:
 
 
 def evaluate(
-    algorithm: Algorithm, meta: Params, episodes: Episode, spec: TaskSpec, steps: int, plan: Plan, **how: Any
+    algorithm: Algorithm, meta: Params, episodes: Episode, spec: TaskSpec, steps: int, strategy: Strategy, **how: Any
 ) -> Scores:
     """The scores of one batch of episodes; see `Evaluation`."""
-    return Evaluation(algorithm, spec, steps, plan, **how)(meta, episodes)
+    return Evaluation(algorithm, spec, steps, strategy, **how)(meta, episodes)
 
 
 def shuffled_support(episodes: Episode, generator: torch.Generator) -> Episode:

@@ -1,4 +1,4 @@
-"""Mapping a function of one task over a batch of tasks, as a plan says."""
+"""Mapping a function of one task over a batch of tasks, by an execution strategy."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from metagap.algorithms.base import Params
 from metagap.engine.kernels import differentiable
-from metagap.engine.layers import arranged
-from metagap.engine.plan import AS_WRITTEN, Plan
+from metagap.engine.layouts import arranged
+from metagap.engine.strategy import AS_WRITTEN, Strategy
 from metagap.engine.tracing import is_random, trace
 from metagap.engine.workers import Run, WorkerError, workers
 from metagap.errors import UserError
@@ -36,14 +36,14 @@ class TaskMap:
 
     Every result gains a leading task dimension, or is the mean over the tasks. The whole function is mapped, with any
     differentiation inside it: differentiating a mapped function instead would give wrong second derivatives through
-    batch norm. The plan decides how (see `plan`); where it cannot be followed, the next simpler one is, and the log
+    batch norm. Where the strategy cannot be followed, the next simpler one is, and the log
     says so. Sums run over the pieces in their order, so that they do not depend on `cores`.
     """
 
     def __init__(
         self,
         function: TaskFunction,
-        plan: Plan,
+        strategy: Strategy,
         *,
         mean: bool = False,
         cores: int = 1,
@@ -55,8 +55,8 @@ class TaskMap:
         network: what the function computes, so that the log can name the layer that vmap cannot map. falls_back:
         whether tasks are then computed one by one.
         """
-        self.plan, self.cores = plan, cores
-        self._function, self._mean, self._network, self._run = function, mean, network, plan.run
+        self.strategy, self.cores = strategy, cores
+        self._function, self._mean, self._network, self._run = function, mean, network, strategy.executor
         self._falls_back = falls_back
         self._ready: dict[Any, TaskFunction] = {}
         self._runs: dict[Any, Run] = {}
@@ -73,14 +73,14 @@ class TaskMap:
             except Exception as error:
                 if _of_memory(error):
                     self._halve(len(episodes.support_x), error)
-                elif self.plan.how == "vmap" and self._falls_back:
+                elif self.strategy.batching == "vmap" and self._falls_back:
                     self._unmap(meta, episodes, error)
                 else:
                     raise
 
     def _compute(self, meta: Params, episodes: Episode, advance: Callable[[int], None]) -> Any:
         started = time.monotonic()
-        meta = arranged(meta, self.plan.form)  # once for all tasks
+        meta = arranged(meta, self.strategy.layout)  # once for all tasks
         results: list[Any] = []
         for result in self._pieces(meta, episodes, advance):
             results = [tree_map(torch.add, results[0], result)] if self._mean and results else [*results, result]
@@ -91,7 +91,7 @@ class TaskMap:
 
     def _pieces(self, meta: Params, episodes: Episode, advance: Callable[[int], None]) -> Iterator[Any]:
         """The results of the pieces in their order."""
-        total, size = len(episodes.support_x), 1 if self.plan.how == "loop" else self.plan.chunk
+        total, size = len(episodes.support_x), self.strategy.at_once
         cuts = [(start, min(start + size, total)) for start in range(0, total, size)]
         by_workers = self._by_workers(meta, episodes, cuts if total % size == 0 else cuts[:-1], advance)
         yield from by_workers
@@ -109,7 +109,7 @@ class TaskMap:
             return []
         tasks = episodes.tasks(*cuts[0])
         function = self._prepare(meta, tasks)
-        if self.plan.run != "traced" or not isinstance(function, fx.GraphModule) or is_random(function.graph):
+        if self.strategy.executor != "traced" or not isinstance(function, fx.GraphModule) or is_random(function.graph):
             return []
         try:
             if not workers(self.cores - 1).ready():
@@ -125,16 +125,16 @@ class TaskMap:
             self.cores = 1
             return []
 
-    def call_workers(self) -> None:
+    def start_workers(self) -> None:
         """Start the workers and wait until they are there, where they will be wanted: not only after some computing."""
-        if self.cores > 1 and self.plan.run == "traced":
+        if self.cores > 1 and self.strategy.executor == "traced":
             workers(self.cores - 1).ready(None)
             self._spent = ALONE
 
     def piece(self, meta: Params, tasks: Episode) -> Any:
         """The results of one piece: stacked, or their sum."""
         with differentiable():
-            if self.plan.how == "loop":
+            if self.strategy.batching == "loop":
                 result = self._function(meta, Episode(*(field[0] for field in tasks)))
                 return result if self._mean else tree_map(lambda leaf: leaf[None], result)
             mapped = vmap(self._function, in_dims=(None, 0), randomness="different")(meta, tasks)
@@ -142,7 +142,7 @@ class TaskMap:
 
     def _prepare(self, meta: Params, tasks: Episode) -> TaskFunction:
         """`piece` made ready for tensors of these shapes."""
-        if self.plan.run == "eager":
+        if self.strategy.executor == "eager":
             return self.piece
         key = tuple((leaf.shape, leaf.stride(), leaf.dtype, leaf.device) for leaf in tree_leaves((meta, tasks)))
         if key not in self._ready:
@@ -153,14 +153,14 @@ class TaskMap:
 
     def _made_ready(self, meta: Params, tasks: Episode) -> TaskFunction:
         try:
-            traced = trace(self.piece, meta, tasks, share=self.plan.share)
+            traced = trace(self.piece, meta, tasks, share=self.strategy.share)
         except Exception as error:
             if _of_memory(error):
                 raise
             log.info("cannot be traced, going on without (%s: %s)", type(error).__name__, _first_line(error))
-            self.plan = self.plan._replace(run="eager")
+            self.strategy = self.strategy._replace(executor="eager")
             return self.piece
-        if self.plan.run == "traced":
+        if self.strategy.executor == "traced":
             return traced
         try:
             compiled = torch.compile(traced, dynamic=False, fullgraph=True)
@@ -169,17 +169,17 @@ class TaskMap:
             return compiled
         except Exception as error:
             log.warning("compilation failed, going on without it (%s: %s)", type(error).__name__, _first_line(error))
-            self.plan = self.plan._replace(run="traced")
+            self.strategy = self.strategy._replace(executor="traced")
             return traced
 
     def _unmap(self, meta: Params, episodes: Episode, error: Exception) -> None:
         """Go on task by task after `vmap` failed; raises what a single task raises where that fails too."""
         tasks = episodes.tasks(0, 1)
-        alone = TaskMap(self._function, AS_WRITTEN._replace(form=self.plan.form), mean=self._mean)
+        alone = TaskMap(self._function, AS_WRITTEN._replace(layout=self.strategy.layout), mean=self._mean)
         alone(meta, tasks)
         with contextlib.suppress(Exception), last_layer(self._network) as layer, torch.no_grad():
-            self.piece(arranged(meta, self.plan.form), episodes.tasks(0, self.plan.chunk))
-        self.plan = self.plan._replace(how="loop", run=self._run)
+            self.piece(arranged(meta, self.strategy.layout), episodes.tasks(0, self.strategy.chunk))
+        self.strategy = self.strategy._replace(batching="loop", executor=self._run)
         self._ready.clear()
         self._runs.clear()
         log.warning(
@@ -191,10 +191,10 @@ class TaskMap:
 
     def _halve(self, tasks: int, error: BaseException) -> None:
         """Half as many tasks at once, after memory did not suffice."""
-        at_once = 1 if self.plan.how == "loop" else min(self.plan.chunk, tasks)
+        at_once = min(self.strategy.at_once, tasks)
         if at_once == 1:
             raise UserError(f"out of memory with a single task at a time: {_first_line(error)}") from None
-        self.plan = self.plan._replace(chunk=at_once // 2)
+        self.strategy = self.strategy._replace(chunk=at_once // 2)
         self._ready.clear()
         self._runs.clear()
         if torch.cuda.is_available():

@@ -8,7 +8,7 @@ from torch import fx
 
 from metagap.algorithms.base import Params
 from metagap.engine.mapping import TaskFunction, TaskMap
-from metagap.engine.plan import Plan
+from metagap.engine.strategy import Strategy
 from metagap.engine.tracing import peak_bytes, trace
 from metagap.errors import UserError
 from metagap.tasks.episode import Episode
@@ -16,27 +16,27 @@ from metagap.tasks.episode import Episode
 log = logging.getLogger("metagap")
 
 
-def within(budget: int, function: TaskFunction, meta: Params, episodes: Episode, plan: Plan) -> Plan:
-    """`plan` with as many tasks at once as fit into `budget` bytes, by the traces of one and of two tasks.
+def within(budget: int, function: TaskFunction, meta: Params, episodes: Episode, strategy: Strategy) -> Strategy:
+    """`strategy` with as many tasks at once as fit into `budget` bytes, by the traces of one and of two tasks.
 
-    Raises UserError where one task does not fit. Where the function cannot be traced the plan stays as it is.
+    Raises UserError where one task does not fit. Where the function cannot be traced the strategy stays as it is.
     """
     try:
-        one = peak_bytes(_traced(function, meta, episodes.tasks(0, 1), plan))
+        one = peak_bytes(_traced(function, meta, episodes.tasks(0, 1), strategy))
     except Exception as error:
         reason = str(error).partition("\n")[0]
         log.warning("--memory %s cannot be kept to, for what a task needs is not known (%s)", _text(budget), reason)
-        return plan
+        return strategy
     if one > budget:
         raise UserError(f"--memory {_text(budget)} is too little: one task needs {_text(one)}")
-    if plan.how == "loop" or len(episodes.support_x) < 2:
-        return plan
-    two = peak_bytes(_traced(function, meta, episodes.tasks(0, 2), plan))
-    return plan._replace(chunk=min(plan.chunk, 1 + (budget - one) // max(1, two - one)))
+    if strategy.batching == "loop" or len(episodes.support_x) < 2:
+        return strategy
+    two = peak_bytes(_traced(function, meta, episodes.tasks(0, 2), strategy))
+    return strategy._replace(chunk=min(strategy.chunk, 1 + (budget - one) // max(1, two - one)))
 
 
-def _traced(function: TaskFunction, meta: Params, tasks: Episode, plan: Plan) -> fx.GraphModule:
-    return trace(TaskMap(function, plan, mean=True).piece, meta, tasks, share=plan.share)
+def _traced(function: TaskFunction, meta: Params, tasks: Episode, strategy: Strategy) -> fx.GraphModule:
+    return trace(TaskMap(function, strategy, mean=True).piece, meta, tasks, share=strategy.share)
 
 
 def parse_bytes(text: str) -> int:

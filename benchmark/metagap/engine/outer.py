@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from metagap.algorithms.base import CARRIED, PROGRESS, Algorithm, Params
-from metagap.engine.layers import in_form
+from metagap.engine.layouts import in_layout
 from metagap.engine.mapping import TaskMap
-from metagap.engine.plan import Plan, permitted
+from metagap.engine.strategy import Strategy, permitted
 from metagap.suite import Training
 from metagap.tasks.episode import Episode
 
@@ -20,17 +20,17 @@ from metagap.tasks.episode import Episode
 class OuterLoop:
     """Meta-parameters and the optimizer that moves them; its state is all there is to save and restore."""
 
-    def __init__(self, algorithm: Algorithm, meta: Params, training: Training, plan: Plan, cores: int = 1):
+    def __init__(self, algorithm: Algorithm, meta: Params, training: Training, strategy: Strategy, cores: int = 1):
         """algorithm: bound. meta: the meta-parameters, updated in place. cores: for the tasks, on a CPU."""
         self.meta = meta
         self.training = training
         self.iteration = 0
         self._pooled = algorithm.pooled
         if algorithm.pooled:  # all there is in one piece
-            plan = plan._replace(how="loop")
-        plan = permitted(plan, algorithm)
-        formed = in_form(algorithm, plan.form)
-        self.map = TaskMap(formed.meta_gradient, plan, mean=True, cores=cores, network=formed.network)
+            strategy = strategy._replace(batching="loop")
+        strategy = permitted(strategy, algorithm)
+        laid_out = in_layout(algorithm, strategy.layout)
+        self.map = TaskMap(laid_out.meta_gradient, strategy, mean=True, cores=cores, network=laid_out.network)
         self._carried = {name: value for name, value in meta.items() if name.startswith(CARRIED)}
         self._learned = {name: value for name, value in meta.items() if name not in (PROGRESS, *self._carried)}
         parameters = list(self._learned.values())
@@ -47,9 +47,9 @@ class OuterLoop:
             self._optimizer = torch.optim.SGD(parameters, lr=self._lr, fused=True)
 
     @property
-    def plan(self) -> Plan:
-        """How the meta-gradient is computed: the plan that was given, or what it was changed to."""
-        return self.map.plan
+    def strategy(self) -> Strategy:
+        """How the meta-gradient is computed: the strategy that was given, or what it was changed to."""
+        return self.map.strategy
 
     def step(self, episodes: Episode) -> dict[str, Tensor]:
         """One outer step on a meta-batch; returns its mean metrics without waiting for the device."""
@@ -72,7 +72,7 @@ class OuterLoop:
         """What a step does on the device: all of it can be captured in a CUDA graph."""
         gradient, metrics = self.gradient(episodes)
         for name, parameter in self._learned.items():
-            # A fused optimizer reads memory in order, whatever the strides are, and a form may have others.
+            # A fused optimizer reads memory in order, whatever the strides are, and a layout may have others.
             parameter.grad = gradient[name].to(parameter.dtype).contiguous()
         if self.training.clip is not None:
             torch.nn.utils.clip_grad_value_(self._learned.values(), self.training.clip)

@@ -12,7 +12,7 @@ import torch
 
 from metagap.engine.capture import WARM_UP, Captured
 from metagap.engine.outer import OuterLoop
-from metagap.engine.plan import Plan
+from metagap.engine.strategy import Strategy
 from metagap.runner.score import EPISODES_IN_MEMORY, Evaluations, conditions, missing
 from metagap.runner.workbench import Machine, Workbench, seed_of
 from metagap.suite import Cell, Split
@@ -61,25 +61,25 @@ def pace(cell: Cell, machine: Machine) -> Pace:
 
 def _iteration(bench: Workbench) -> float:
     """Seconds of an outer step; on a CPU from as many tasks as are computed at once, for the others take as long."""
-    settings, device, plan = bench.cell.training, bench.device, bench.training_plan
-    outer = OuterLoop(bench.bind(bench.training_spec), bench.meta, settings, plan, bench.machine.cores)
+    settings, device, strategy = bench.cell.training, bench.device, bench.training_strategy
+    outer = OuterLoop(bench.bind(bench.training_spec), bench.meta, settings, strategy, bench.machine.cores)
     sampler = Sampler(bench.training_tasks, bench.training_spec, seed_of("timing", 0), device)
     whole = device.type != "cpu" or bench.algorithm.pooled
-    tasks = settings.meta_batch if whole else min(settings.meta_batch, _at_once(bench, plan))
+    tasks = settings.meta_batch if whole else min(settings.meta_batch, _at_once(bench, strategy))
 
     def iterate() -> None:
         outer.update(sampler.episodes(tasks).to(device, bench.dtype))
 
     outer.schedule()
-    outer.map.call_workers()
+    outer.map.start_workers()
     timed = _timed(Captured(iterate, sampler.generators) if bench.captures else iterate, device)
     return timed * settings.meta_batch / tasks
 
 
-def _at_once(bench: Workbench, plan: Plan) -> int:
+def _at_once(bench: Workbench, strategy: Strategy) -> int:
     """The tasks that are computed side by side: in one operation, and on every core of a CPU."""
     cores = bench.machine.cores if bench.device.type == "cpu" else 1
-    return cores * (1 if plan.how == "loop" else plan.chunk)
+    return cores * strategy.at_once
 
 
 def _evaluation(bench: Workbench) -> tuple[float, int]:
@@ -101,9 +101,9 @@ def _evaluation(bench: Workbench) -> tuple[float, int]:
 def _episode(evaluations: Evaluations, split: Split) -> float:
     """Seconds of an episode among as many others as are computed side by side."""
     bench, evaluation = evaluations.bench, evaluations.of(split, "standard")
-    at_once = min(_at_once(bench, evaluation.map.plan), EPISODES_IN_MEMORY)
+    at_once = min(_at_once(bench, evaluation.map.strategy), EPISODES_IN_MEMORY)
     drawn = bench.sampler(split, "timing").episodes(at_once).to(bench.device, bench.dtype)
-    evaluation.map.call_workers()
+    evaluation.map.start_workers()
     return _timed(lambda: evaluation(bench.meta, drawn), bench.device) / at_once
 
 

@@ -14,7 +14,7 @@ from metagap.algorithms.base import PROGRESS
 from metagap.engine.evaluate import Evaluation
 from metagap.engine.kernels import differentiable
 from metagap.engine.mapping import TaskMap
-from metagap.engine.plan import AS_WRITTEN
+from metagap.engine.strategy import AS_WRITTEN
 from metagap.errors import UserError
 from metagap.models.layers_in_use import last_layer
 from metagap.models.making import told

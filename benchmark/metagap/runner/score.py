@@ -110,7 +110,7 @@ class Evaluations:
                 bench.bind(way.spec, test=True),
                 way.spec,
                 settings.steps if way.last_only else settings.path_steps,
-                bench.evaluation_plan(self._episodes[way]),
+                bench.evaluation_strategy(self._episodes[way]),
                 inductive=way.inductive,
                 last_only=way.last_only,
                 cores=bench.machine.cores,

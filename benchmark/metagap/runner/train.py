@@ -16,7 +16,7 @@ from metagap.algorithms.base import Params
 from metagap.engine.capture import Captured
 from metagap.engine.evaluate import Evaluation
 from metagap.engine.outer import OuterLoop
-from metagap.engine.plan import Plan
+from metagap.engine.strategy import Strategy
 from metagap.runner import randomness
 from metagap.runner.workbench import Report, Workbench, log, seed_of
 from metagap.tasks.sampling import Sampler
@@ -60,8 +60,10 @@ class _Training:
         self.settings = bench.cell.training
         self.validation = _Validation.of(bench)
         # The same numbers to the last bit need the same kernels.
-        plan = bench.training_plan if state is None else Plan(*state["plan"])
-        self.outer = OuterLoop(bench.bind(bench.training_spec), bench.meta, self.settings, plan, bench.machine.cores)
+        strategy = bench.training_strategy if state is None else Strategy(*state["plan"])
+        self.outer = OuterLoop(
+            bench.bind(bench.training_spec), bench.meta, self.settings, strategy, bench.machine.cores
+        )
         # Training episodes are drawn on the device; a generator's stream depends on where it runs.
         seed = seed_of("training", bench.cell.seed)
         self.sampler = Sampler(bench.training_tasks, bench.training_spec, seed, bench.device)
@@ -143,7 +145,7 @@ class _Training:
             "sums": self.sums,
             "best": self.best,
             "seconds": time.monotonic() - self.started,
-            "plan": tuple(self.outer.plan),
+            "plan": tuple(self.outer.strategy),
         }
 
     def _selected(self) -> dict[str, Any]:
@@ -160,7 +162,7 @@ class _Training:
             "selected_iteration": selected["iteration"],
             "selection": "best on validation" if pick_best else "last",
             "train_seconds": time.monotonic() - self.started,
-            "engine": str(self.outer.plan),
+            "engine": str(self.outer.strategy),
             "diverged": diverged,
         }
         return {"selected": _copy(selected["meta"]), "record": record, "curve": self.curve}
@@ -172,10 +174,10 @@ class _Validation:
     def __init__(self, bench: Workbench, split: Any):
         sampler, count = bench.sampler(split, "validation"), bench.cell.training.validation_episodes
         self.episodes = sampler.episodes(count).to(bench.device, bench.dtype)
-        plan = bench.evaluation_plan(count * bench.cell.training.validations)
+        strategy = bench.evaluation_strategy(count * bench.cell.training.validations)
         steps, cores = bench.cell.evaluation.steps, bench.machine.cores
         algorithm = bench.bind(sampler.spec, test=True)
-        self.evaluation = Evaluation(algorithm, sampler.spec, steps, plan, last_only=True, cores=cores)
+        self.evaluation = Evaluation(algorithm, sampler.spec, steps, strategy, last_only=True, cores=cores)
 
     @classmethod
     def of(cls, bench: Workbench) -> _Validation | None:

@@ -15,9 +15,9 @@ from torch import nn
 from metagap import registry
 from metagap.algorithms.base import Algorithm, Params
 from metagap.engine.choice import choose, convolutional, for_compiling
-from metagap.engine.layers import in_form
+from metagap.engine.layouts import in_layout
 from metagap.engine.memory import within
-from metagap.engine.plan import Plan, parse
+from metagap.engine.strategy import Strategy, parse
 from metagap.models.making import for_test, make_model
 from metagap.runner import randomness
 from metagap.suite import Cell, Split, Suite, Task, Training, make_source
@@ -43,7 +43,7 @@ class Machine:
 
     device: torch.device
     engine: str = "auto"
-    """What the engine's plans have to hold to, see `engine.plan`; the rest is chosen."""
+    """What the engine's strategies have to hold to, see `engine.strategy`; the rest is chosen."""
     compile: bool | None = None
     """None: where it pays, which is in long training of small networks, and on a GPU."""
     memory: int | None = None
@@ -128,8 +128,8 @@ class Workbench:
         return self.learner.meta
 
     @cached_property
-    def plan(self) -> Plan:
-        """How tasks are mapped and layers are formed, in training and in evaluation.
+    def strategy(self) -> Strategy:
+        """How tasks are mapped and layers are laid out, in training and in evaluation.
 
         It is chosen for the tasks of training; where these are pooled and nothing is mapped, for those of the test.
         """
@@ -138,28 +138,32 @@ class Workbench:
         episodes = Sampler(self.training_tasks, spec, 0, self.device).episodes(self.cell.training.meta_batch)
         episodes = episodes.to(self.device, self.dtype)
         algorithm = self.bind(spec)
-        plan = choose(algorithm, self.meta, episodes, engine=machine.engine)
+        strategy = choose(algorithm, self.meta, episodes, engine=machine.engine)
         if machine.memory is not None and algorithm.mappable:
-            plan = within(machine.memory, in_form(algorithm, plan.form).meta_gradient, self.meta, episodes, plan)
-        return plan
+            strategy = within(
+                machine.memory, in_layout(algorithm, strategy.layout).meta_gradient, self.meta, episodes, strategy
+            )
+        return strategy
 
     @property
-    def training_plan(self) -> Plan:
-        """The plan for meta-training: traced or compiled where that is repaid."""
+    def training_strategy(self) -> Strategy:
+        """The strategy for meta-training: traced or compiled where that is repaid."""
         iterations, compile = self.cell.training.iterations, self.machine.compile
         if compile is None:
             small = self.device.type == "cuda" or not convolutional(self.network)
             compile = small and iterations >= COMPILE_FROM
         if compile:
-            plan = for_compiling(self.plan, self.network, self.device)
+            strategy = for_compiling(self.strategy, self.network, self.device)
         else:
-            plan = self.plan._replace(run="traced" if iterations >= TRACE_FROM else "eager")
-        return parse(self.machine.engine, plan)
+            strategy = self.strategy._replace(executor="traced" if iterations >= TRACE_FROM else "eager")
+        return parse(self.machine.engine, strategy)
 
-    def evaluation_plan(self, episodes: int) -> Plan:
-        """The plan for scoring this many episodes."""
-        pieces = episodes if self.plan.how == "loop" else episodes / self.plan.chunk
-        return parse(self.machine.engine, self.plan._replace(run="traced" if pieces >= TRACE_FROM else "eager"))
+    def evaluation_strategy(self, episodes: int) -> Strategy:
+        """The strategy for scoring this many episodes."""
+        pieces = episodes / self.strategy.at_once
+        return parse(
+            self.machine.engine, self.strategy._replace(executor="traced" if pieces >= TRACE_FROM else "eager")
+        )
 
     @property
     def captures(self) -> bool:

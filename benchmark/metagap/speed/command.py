@@ -11,7 +11,7 @@ from rich.console import Console
 
 from metagap import registry
 from metagap.engine.memory import parse_bytes
-from metagap.engine.plan import Plan, parse
+from metagap.engine.strategy import Strategy, parse
 from metagap.errors import UserError
 from metagap.files import check_writable
 from metagap.launch import cores, devices
@@ -40,7 +40,7 @@ def settings(
     for peer in against:
         peers.check(peer)
     _known("--precision", [precision], list(PRECISIONS))
-    parse(engine, Plan())
+    parse(engine, Strategy())
     return Settings(
         workloads=[WORKLOADS[name] for name in names],
         algorithms=_known("--algorithm", algorithms, list(ALGORITHMS)),

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import torch
 
-from metagap.engine.plan import Run
+from metagap.engine.strategy import ExecutorName
 from metagap.runner.cell import environment
 from metagap.speed import peers, timing
-from metagap.speed.ours import Ours, one_task, plan_for
+from metagap.speed.ours import Ours, one_task, strategy_for
 from metagap.speed.peers.base import Peer
 from metagap.speed.timing import Times, Way
 from metagap.speed.workloads import WORKLOADS, Case, Workload
@@ -32,7 +32,7 @@ PROMISING = 1.5
 """A peer's way that takes so many times as long as its best one in a trial is not timed."""
 FEW, CHECKED = 8, 3
 """Tasks of a trial, and tasks of which the answers are compared."""
-RUNS: tuple[Run, ...] = ("traced", "compiled")
+RUNS: tuple[ExecutorName, ...] = ("traced", "compiled")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Against:
 
 @dataclass(frozen=True)
 class Row:
-    """A workload for an algorithm by one plan of the engine."""
+    """A workload for an algorithm by one strategy of the engine."""
 
     workload: str
     algorithm: str
@@ -87,7 +87,7 @@ class Row:
     steps: int
     milliseconds: Times
     start_up_seconds: float
-    """Choosing the plan, tracing, compiling or capturing, and the first iterations."""
+    """Choosing the strategy, tracing, compiling or capturing, and the first iterations."""
     tasks_per_second: float
     memory_bytes: int
     operations: int
@@ -188,12 +188,12 @@ def growth(
         deeper = replace(workload, tasks=1, steps=count)
         ours = _ours(Case.of(deeper, "maml", settings.device), "traced", settings)
         peak = _memory(ours)
-        found.append(Growth(count, str(ours.plan), peak, peak / (found[0].bytes if found else peak)))
+        found.append(Growth(count, str(ours.strategy), peak, peak / (found[0].bytes if found else peak)))
     return found
 
 
-def _ours(case: Case, run: Run, settings: Settings) -> Ours:
-    return Ours(case, plan_for(case, run, settings.engine, settings.memory), settings.cores)
+def _ours(case: Case, run: ExecutorName, settings: Settings) -> Ours:
+    return Ours(case, strategy_for(case, run, settings.engine, settings.memory), settings.cores)
 
 
 def _memory(ours: Ours) -> int:
@@ -223,7 +223,7 @@ class _Cell:
         self.others = [peer for peer in others if algorithm in peer.algorithms]
 
     def rows(self, report: Report) -> list[Row]:
-        """One row for each plan."""
+        """One row for each strategy."""
         ours: list[tuple[Ours, _Ready]] = []
         for run in RUNS[: 1 + self._compiles()]:
             report("compiling" if run == "compiled" else "choosing the engine", 0.2 * len(ours))
@@ -242,7 +242,7 @@ class _Cell:
             beside.append((peer, best, times[best.way], peer.answer(exact), self._peer_memory(peer)))
         found = []
         for made, mine in ours:
-            answer = Ours(exact, made.plan, 1).answer() if beside else None
+            answer = Ours(exact, made.strategy, 1).answer() if beside else None
             ms = times[mine.way]
             against = {
                 peer.name: Against(
@@ -260,7 +260,7 @@ class _Cell:
             return self.algorithm == "maml" and self.workload.is_small and not self.workload.evaluates
         return self.settings.compile
 
-    def _prepared(self, run: Run) -> tuple[Ours, _Ready]:
+    def _prepared(self, run: ExecutorName) -> tuple[Ours, _Ready]:
         """Ours, ready to be timed."""
         torch.set_num_threads(1)
         started = time.perf_counter()
@@ -300,8 +300,8 @@ class _Cell:
         return Row(
             workload=workload.name,
             algorithm=self.algorithm,
-            engine=str(made.plan),
-            compiled=made.plan.run == "compiled",
+            engine=str(made.strategy),
+            compiled=made.strategy.executor == "compiled",
             tasks=workload.tasks,
             timed_tasks=workload.timed(self.device),
             steps=workload.steps,

@@ -12,50 +12,52 @@ from metagap.algorithms.base import Algorithm, Params
 from metagap.engine.capture import WARM_UP, Captured
 from metagap.engine.choice import choose, for_compiling
 from metagap.engine.evaluate import Evaluation
-from metagap.engine.layers import in_form
+from metagap.engine.layouts import in_layout
 from metagap.engine.memory import within
 from metagap.engine.outer import OuterLoop
-from metagap.engine.plan import Plan, Run, parse
+from metagap.engine.strategy import ExecutorName, Strategy, parse
 from metagap.speed.workloads import Case, flat
 from metagap.suite import Training
 from metagap.tasks.episode import Episode
 
 
-def plan_for(case: Case, run: Run, engine: str, memory: int | None) -> Plan:
+def strategy_for(case: Case, run: ExecutorName, engine: str, memory: int | None) -> Strategy:
     """What the engine chooses for a case. run: unless `engine` says otherwise. memory: bytes, as for `metagap run`."""
     algorithm, meta = case.bound(), _meta(case)
-    plan = choose(algorithm, meta, case.episodes, engine=engine)
+    strategy = choose(algorithm, meta, case.episodes, engine=engine)
     if memory is not None:
-        plan = within(memory, in_form(algorithm, plan.form).meta_gradient, meta, case.episodes, plan)
-    plan = for_compiling(plan, case.network, case.device) if run == "compiled" else plan._replace(run=run)
-    return parse(engine, plan)
+        strategy = within(memory, in_layout(algorithm, strategy.layout).meta_gradient, meta, case.episodes, strategy)
+    strategy = (
+        for_compiling(strategy, case.network, case.device) if run == "compiled" else strategy._replace(executor=run)
+    )
+    return parse(engine, strategy)
 
 
 class Ours:
-    """A case by a plan of the engine."""
+    """A case by a strategy of the engine."""
 
-    def __init__(self, case: Case, plan: Plan, cores: int):
+    def __init__(self, case: Case, strategy: Strategy, cores: int):
         """cores: for tasks side by side, on a CPU."""
-        pieces = -(-len(case.episodes.support_x) // (1 if plan.how == "loop" else plan.chunk))
+        pieces = -(-len(case.episodes.support_x) // strategy.at_once)
         self.case, self.cores = case, min(cores, pieces) if case.device.type == "cpu" else 1
         self.weights = _meta(case)
         algorithm, spec, steps = case.bound(), case.workload.spec, case.workload.steps
         if case.workload.evaluates:
-            self._evaluation = Evaluation(algorithm, spec, steps, plan, last_only=True, cores=self.cores)
+            self._evaluation = Evaluation(algorithm, spec, steps, strategy, last_only=True, cores=self.cores)
             self._map = self._evaluation.map
-            self._map.call_workers()
+            self._map.start_workers()
             return
-        self._outer = OuterLoop(algorithm, self.weights, _training(case), plan, self.cores)
+        self._outer = OuterLoop(algorithm, self.weights, _training(case), strategy, self.cores)
         self._map = self._outer.map
-        self._map.call_workers()
+        self._map.start_workers()
         self._update: Callable[[], Any] = lambda: self._outer.update(case.episodes)
         if case.device.type == "cuda":
             self._update = Captured(self._update, [])
 
     @property
-    def plan(self) -> Plan:
-        """The plan that is followed, which after an iteration may be a simpler one than was asked for."""
-        return self._map.plan
+    def strategy(self) -> Strategy:
+        """The strategy that is followed, which after an iteration may be a simpler one than was asked for."""
+        return self._map.strategy
 
     @property
     def warm_up(self) -> int:
@@ -71,7 +73,7 @@ class Ours:
 
     def alone(self) -> Any:
         """The piece of an iteration that is computed at once, on this thread: so that its memory can be seen."""
-        piece = self.case.episodes.tasks(0, 1 if self.plan.how == "loop" else self.plan.chunk)
+        piece = self.case.episodes.tasks(0, self.strategy.at_once)
         self._map.cores = 1
         try:
             if self.case.workload.evaluates:

@@ -14,7 +14,7 @@ WIDTH = 120
 
 
 def print_measured(measured: Measured, console: Console) -> None:
-    """The machine, a row for each workload, algorithm and plan, and how memory grows."""
+    """The machine, a row for each workload, algorithm and strategy, and how memory grows."""
     if not console.is_terminal:
         console.width = WIDTH
     torch = measured.environment["torch"]

@@ -1,7 +1,7 @@
-"""Forms of a network's layers: the same functions with the same weights, arranged for speed.
+"""Layouts of a network: the same layers with the same weights, arranged for speed.
 
-A form changes how a layer is computed and nothing else. Which form is fast depends on the device and on the shapes, so
-the engine chooses one by timing (see `plan`). Layers that a form does not know stay as they are.
+A layout changes how a layer is computed and nothing else. Which one is fast depends on the device and on the shapes, so
+the engine chooses it by timing (see `choice`). Layers that a layout does not know stay as they are.
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ from metagap.engine.norm import BatchNorm
 from metagap.models.making import copied
 from metagap.models.parts import ShiftNorm2d
 
-Form = Literal["plain", "channels-last", "gemm"]
+Layout = Literal["plain", "channels-last", "gemm"]
 """plain: as the model is written. channels-last: images in memory as (n, H, W, C), as the convolution, norm and pooling
 kernels of a CPU want them. gemm: convolutions as matrix products of image patches, which batch over tasks with weights
 of their own (a grouped convolution does so badly on a GPU), and fuse when compiled."""
 
-FORMS: tuple[Form, ...] = get_args(Form)
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
 
-def in_form(algorithm: Algorithm, form: Form) -> Algorithm:
-    """A bound algorithm with its network in this form."""
-    return algorithm.bind(formed(algorithm.network, form), algorithm.spec, algorithm.precision)
+def in_layout(algorithm: Algorithm, layout: Layout) -> Algorithm:
+    """A bound algorithm with its network in this layout."""
+    return algorithm.bind(laid_out(algorithm.network, layout), algorithm.spec, algorithm.precision)
 
 
-def formed(network: nn.Module, form: Form) -> nn.Module:
-    """A copy of `network` in this form; its parameters keep their names and shapes."""
-    if form == "plain":
+def laid_out(network: nn.Module, layout: Layout) -> nn.Module:
+    """A copy of `network` in this layout; its parameters keep their names and shapes."""
+    if layout == "plain":
         return network
     network = copied(network)
     for module in network.modules():
-        for known, replacement in _REPLACEMENTS[form].items():
+        for known, replacement in _REPLACEMENTS[layout].items():
             if type(module) is known and replacement.knows(module):
                 module.__class__ = replacement
     return network
 
 
-def unknown(network: nn.Module, form: Form) -> list[str]:
-    """The kinds of layers with weights that this form leaves as they are."""
-    known = {*_REPLACEMENTS.get(form, {}), nn.Linear}
+def unknown(network: nn.Module, layout: Layout) -> list[str]:
+    """The kinds of layers with weights that this layout leaves as they are."""
+    known = {*_REPLACEMENTS.get(layout, {}), nn.Linear}
     leaves = (module for module in network.modules() if next(module.parameters(recurse=False), None) is not None)
     return sorted({type(module).__name__ for module in leaves if type(module) not in known})
 
 
-def arranged(meta: Params, form: Form) -> Params:
-    """The same meta-parameters with the weights of convolutions in memory as the form wants them."""
-    if form != "channels-last":
+def arranged(meta: Params, layout: Layout) -> Params:
+    """The same meta-parameters with the weights of convolutions in memory as the layout wants them."""
+    if layout != "channels-last":
         return meta
     last = torch.channels_last
     return {name: v.contiguous(memory_format=last) if v.ndim == 4 else v for name, v in meta.items()}
@@ -70,7 +70,7 @@ class MeanPool(nn.AdaptiveAvgPool2d):
         return input.mean((-2, -1), keepdim=True)
 
 
-_REPLACEMENTS: dict[Form, dict[type, Any]] = {
+_REPLACEMENTS: dict[Layout, dict[type, Any]] = {
     "channels-last": {
         nn.Conv2d: ChannelsLastConv,
         nn.BatchNorm2d: BatchNorm,
