@@ -168,7 +168,7 @@ def run(
 ) -> None:
     """Meta-train and evaluate what is missing of a suite, then print scores and gaps and write the report."""
     from metagap.launch import check, devices, run_cells
-    from metagap.results import differences, read, write_own
+    from metagap.results import differences, read, survey, write_own
     from metagap.runner.cell import is_done
     from metagap.suite import expand, variation
 
@@ -184,6 +184,12 @@ def run(
     page = out / chosen.name / "variants" / changed if changed else out / chosen.name
     _check_room(results / chosen.name, page)
     if pending := [cell for cell in cells if not is_done(cell, results)]:
+        if earlier := survey(results / chosen.name).earlier:
+            console.print(
+                f"Note: {len(earlier)} cells of this suite are of an earlier version of metagap, which did not know "
+                "revisions of the code. They are kept (metagap results list), and their like is run anew.",
+                markup=False,
+            )
         for note in check(pending):
             console.print(f"Note: {note}", markup=False)
     with _interruptible():

@@ -197,7 +197,7 @@ def test_older_formats_are_read_and_unknown_ones_ignored_and_both_are_said(store
     results.write_json(marker, {key: value for key, value in old.items() if key not in ("sha256", "finished")})
     found = results.read(folder, "tiny")
     pd.testing.assert_frame_equal(rows(found), expected)
-    assert any("1 cell(s) were written by an older version" in note for note in found.notes)
+    assert any("1 cell(s) were written without digests" in note for note in found.notes)
     assert not is_done(cell, folder)
 
     results.write_json(marker, old | {"format": 0})

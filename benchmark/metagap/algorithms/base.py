@@ -43,6 +43,9 @@ class Algorithm(BaseModel):
 
     paper: ClassVar[str] = ""
     """Citation of the source."""
+    revision: ClassVar[int] = 1
+    """Raised by its author when the same settings give other weights, as after a correction: cells of before are other
+    cells. A model may have one too."""
     trains: ClassVar[bool] = True
     """False for a control that is evaluated as it was initialised."""
     pooled: ClassVar[bool] = False

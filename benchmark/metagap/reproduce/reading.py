@@ -14,6 +14,7 @@ from metagap.errors import UserError
 from metagap.report.reproduction import Reproduction
 from metagap.reproduce.tables import PaperTable, Part
 from metagap.results import (
+    FORMAT,
     MEND,
     DamagedError,
     assemble,
@@ -60,6 +61,8 @@ class Found(NamedTuple):
     """Seeds of records whose settings are not what the suite states."""
     damaged: list[str]
     """What is wrong with records that are damaged."""
+    earlier: set[int]
+    """Seeds of records that agree but are of an earlier version of metagap, and so are not what is asked for."""
 
 
 def find(store: Path, part: Part, label: str, seeds: Sequence[int], hashes: Hashes | None = None) -> Found:
@@ -72,7 +75,7 @@ def find(store: Path, part: Part, label: str, seeds: Sequence[int], hashes: Hash
     cell = written_cell(part.suite, label, seed=0)
     splits = {split.name: split for split in part.suite.splits if split.name in part.splits(label)}
     records: dict[int, Record] = {}
-    elsewhere, others, damaged = set(), set(), []
+    elsewhere, others, earlier, damaged = set(), set(), set(), []
     for path in sorted((store / part.suite.name / label).glob("*/done-*.json")):
         try:
             marker = read_marker(path)
@@ -100,12 +103,16 @@ def find(store: Path, part: Part, label: str, seeds: Sequence[int], hashes: Hash
             elsewhere.add(marker["training"]["iterations"])
             continue
         if hashes is not None and marker["hash"] not in hashes:
+            if marker["format"] != FORMAT:
+                earlier.add(marker["seed"])
             continue
         record, other = Record(path.parent, marker, files), records.get(marker["seed"])
         if damage := damage_of(record.folder, record.done):
             damaged.append(damage)
             continue
-        if other is not None:
+        if other is not None and _revisions(other.marker) != _revisions(marker):
+            record = max(other, record, key=lambda one: _revisions(one.marker))
+        elif other is not None:
             agree = all(other.files.get(name, stem) == stem for name, stem in files.items())
             if other.folder != record.folder or not agree:
                 raise UserError(
@@ -114,7 +121,13 @@ def find(store: Path, part: Part, label: str, seeds: Sequence[int], hashes: Hash
                 )
             record = Record(path.parent, _both(other.marker, marker), other.files | files)
         records[marker["seed"]] = record
-    return Found(records, sorted(elsewhere), others, damaged)
+    return Found(records, sorted(elsewhere), others, damaged, earlier)
+
+
+def _revisions(marker: Mapping[str, Any]) -> list[int]:
+    """The greater, the more corrected is the code that trained a record."""
+    known = marker.get("revisions", {})
+    return [marker["format"], *(known[key] for key in sorted(known))]
 
 
 def _both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
@@ -179,6 +192,11 @@ def _read_part(
             for failed in failures(store / part.suite.name)
             if failed.label == label and failed.seed in missing
         ]
+        if earlier := one.earlier.intersection(missing):
+            notes.append(
+                f"{part.rows[label]} with seed {', '.join(map(str, sorted(earlier)))} has records of an earlier "
+                f"version of metagap, which are not shown; `metagap reproduce {table.name} --from DIR` reads them."
+            )
         if unlike := one.others.intersection(missing):
             notes.append(
                 f"{part.rows[label]} with seed {', '.join(map(str, sorted(unlike)))} has records with other settings "
@@ -214,7 +232,8 @@ def _trained_so(cell: Cell, config: Mapping[str, Any]) -> bool:
     """Whether a record was trained as the cell states, whatever its seed, its iterations and its data."""
 
     def what_counts(identity: Mapping[str, Any]) -> dict[str, Any]:
-        return _without(identity, {"seed", "data"}) | {"training": _without(identity["training"], {"iterations"})}
+        about = {"training_classes": "train", **_without(identity, {"seed", "data", "revisions"})}
+        return about | {"training": _without(identity["training"], {"iterations"})}
 
     return _agrees(what_counts(cell.stated), what_counts(config))
 

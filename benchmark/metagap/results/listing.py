@@ -46,20 +46,21 @@ def _brief(value: Any) -> str:
 def _suite(folder: Path, out: Path) -> Iterator[dict[str, Any]]:
     seen, own, failed = survey(folder), read_own(folder), failures(folder)
     variants: dict[str, list[Marked]] = {}
-    for one in seen.found:
-        variants.setdefault(one.marker["variant"], []).append(one)
+    for one in reversed(seen.found):  # so that the variant that was finished last comes first, as in `read`
+        variants.setdefault(one.marker["variant"], []).insert(0, one)
     if not variants:
         return
-    usual = variants.get(own.variant if own else "") or list(variants.values())[-1]
+    usual = variants.get(own.variant if own else "") or next(iter(variants.values()))
     for variant, cells in variants.items():
+        earlier = "an earlier version" if all(one.is_earlier for one in cells) else ""
+        changes = "; ".join(differences(usual[-1].marker["suite"], cells[-1].marker["suite"]))
         page = report_folder(out, folder.name, variant, own) / "index.html"
         folders = {one.path.parent for one in cells}
         markers = sum(path.name == f"done-{variant}.json" for path in seen.damaged)
         yield {
             "suite": folder.name,
             "variant": variant,
-            "differs": "; ".join(differences(usual[-1].marker["suite"], cells[-1].marker["suite"]))
-            or ("" if cells is usual else "other data"),
+            "differs": "; ".join(filter(None, [changes, earlier])) or ("" if cells is usual else "other data"),
             "done": len(cells),
             "failed": sum(one.variant == variant for one in failed),
             "damaged": markers + sum(bool(damage_of(one.path.parent, one.marker)) for one in cells),

@@ -15,11 +15,11 @@ from metagap.results.files import (
     write_signed,
 )
 
-FORMAT = 2
+FORMAT = 3
 """Of the markers that are written."""
-READABLE = (1, FORMAT)
-"""Formats that reports show. Markers of format 1 have no digests, so that damage may go unseen in their cells; a run
-counts these as not done."""
+READABLE = (1, 2, FORMAT)
+"""Formats that reports show. Those of format 2 do not say which revisions of the code trained the cell, and those of
+format 1 have no digests either, so that damage may go unseen; a run counts both as not done."""
 KEYS = {"label", "algorithm", "hyperparameters", "training", "evaluation", "seed", "hash", "variant", "suite", "files"}
 KEYS |= {"episodes", "notes", "record"}
 
@@ -37,7 +37,7 @@ def read_marker(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     marker = read_json(path)
-    if "digest" in marker or marker.get("format") == FORMAT:
+    if "digest" in marker or marker.get("format") in (2, FORMAT):
         marker = read_signed(path)
     if marker.get("format") not in READABLE:
         return None

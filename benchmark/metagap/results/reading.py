@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,8 +53,22 @@ class Marked(NamedTuple):
 
     @property
     def finished(self) -> str:
-        """When it was finished, UTC."""
-        return self.marker.get("finished") or pd.Timestamp(self.path.stat().st_mtime, unit="s").isoformat()
+        """When it was finished, UTC; by the time of the file only where an earlier version did not write it down."""
+        return self.marker.get("finished") or datetime.fromtimestamp(self.path.stat().st_mtime, UTC).isoformat()
+
+    @property
+    def is_earlier(self) -> bool:
+        """Whether an earlier version of metagap wrote it, which did not know revisions."""
+        return self.marker["format"] != FORMAT
+
+    @property
+    def settings(self) -> str:
+        """What the cell is, but for its seed; empty where its configuration is damaged."""
+        try:
+            config = read_config(self.path.parent, self.marker)
+        except DamagedError:
+            return ""
+        return json.dumps({key: value for key, value in config.items() if key != "seed"}, sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,11 @@ class Survey:
     found: list[Marked] = field(default_factory=list)
     damaged: dict[Path, DamagedError] = field(default_factory=dict)
     ignored: list[Path] = field(default_factory=list)
+
+    @property
+    def earlier(self) -> list[Marked]:
+        """Those that an earlier version of metagap wrote."""
+        return [one for one in self.found if one.is_earlier]
 
 
 def survey(folder: Path) -> Survey:
@@ -101,21 +122,11 @@ def read(results: Path, suite: str, variant: str | None = None, hashes: Collecti
     if len(variants) > 1 and variant is None:
         notes.append(
             f"{len(variants) - 1} other configuration(s) of this suite are in the store and not shown "
-            f"({', '.join(v for v in variants if v != chosen)}; `metagap results list` tells them apart); this one is "
-            f"{chosen}."
+            f"({', '.join(_name(v, seen) for v in variants if v != chosen)}; `metagap results list` tells them apart); "
+            f"this one is {chosen}."
         )
     meant = {*hashes} or (own.hashes if own and own.variant == chosen else frozenset())
-    latest: dict[tuple[str, int], Marked] = {}
-    for one in sorted(
-        (one for one in seen.found if one.marker["variant"] == chosen), key=lambda one: one.hash in meant
-    ):
-        key = (one.marker["label"], one.marker["seed"])
-        if key in latest:
-            shown = "that of the suite" if one.hash in meant else "the last one"
-            notes.append(f"{key[0]} seed {key[1]} was run with several settings; {shown} is shown.")
-        latest[key] = one
-    if old := [one for one in latest.values() if one.marker["format"] != FORMAT]:
-        notes.append(f"{len(old)} cell(s) were written by an older version, without digests: damage may go unseen.")
+    latest = _of_same_settings([one for one in seen.found if one.marker["variant"] == chosen], meant, notes)
     notes += _remarks(seen)
     for one in failures(results / suite):
         done = latest.get((one.label, one.seed))
@@ -123,6 +134,46 @@ def read(results: Path, suite: str, variant: str | None = None, hashes: Collecti
             notes.append(f"{one.label} seed {one.seed} failed on {minute(one.when)}: {one}.")
     cells = {key: (one.path.parent, one.marker) for key, one in latest.items()}
     return replace(assemble(cells, list(dict.fromkeys(notes))), variant=chosen)
+
+
+def _of_same_settings(
+    cells: Sequence[Marked], meant: Collection[str], notes: list[str]
+) -> dict[tuple[str, int], Marked]:
+    """The cells of each algorithm that agree with the one that is meant, or else with the last, whatever the seed.
+
+    cells: in the order in which they were finished. meant: hashes. Sentences on what is left out are added to `notes`.
+    """
+    chosen: dict[tuple[str, int], Marked] = {}
+    by_label: dict[str, list[Marked]] = {}
+    for one in cells:
+        by_label.setdefault(one.marker["label"], []).append(one)
+    for label, ones in by_label.items():
+        settings = [(one, one.settings) for one in ones]
+        last, of_last = max(settings, key=lambda pair: (bool(pair[1]), pair[0].hash in meant, ones.index(pair[0])))
+        chosen |= {(label, one.marker["seed"]): one for one, known in settings if not known}  # whose damage is told
+        chosen |= {(label, one.marker["seed"]): one for one, known in settings if known == of_last}
+        if left := sorted({one.marker["seed"] for one, known in settings if known not in ("", of_last)}):
+            which = "those of the suite" if last.hash in meant else "the last ones"
+            seeds = ", ".join(map(str, left))
+            notes.append(f"{label} was run with several settings; {which} are shown, others (seed {seeds}) are not.")
+    return chosen
+
+
+def _name(variant: str, seen: Survey) -> str:
+    """A variant, and whether it is of an earlier version."""
+    earlier = all(one.is_earlier for one in seen.found if one.marker["variant"] == variant)
+    return f"{variant} of an earlier version" if earlier else variant
+
+
+def _versions(markers: Collection[Mapping[str, Any]]) -> Iterator[str]:
+    """Sentences on cells that an earlier version of metagap wrote."""
+    if earlier := sum(marker["format"] != FORMAT for marker in markers):
+        yield (
+            f"{earlier} cell(s) are of an earlier version of metagap, which recorded no revisions of the code: later "
+            "corrections are not in their numbers."
+        )
+    if undigested := sum(marker["format"] == 1 for marker in markers):
+        yield f"{undigested} cell(s) were written without digests: damage may go unseen."
 
 
 def _remarks(seen: Survey) -> Iterator[str]:
@@ -151,7 +202,7 @@ def assemble(cells: Mapping[tuple[str, int], tuple[Path, dict[str, Any]]], notes
             damage.append(f"{error}. {key[0]} seed {key[1]} is left out; {MEND}.")
     if not records:
         raise UserError("\n".join(["no result can be read", *damage]))
-    notes = [*notes, *damage]
+    notes = [*notes, *_versions([one.marker for one in records.values()]), *damage]
     rows, episodes, curves = [], [], []
     samples: dict[str, dict[str, np.ndarray]] = {}
     suite = dict(list(records.values())[-1].marker["suite"])

@@ -17,6 +17,10 @@ from metagap.suite.resolve import entry_budget, resolve_entry
 from metagap.suite.schema import OwnEvaluation, Suite, Training
 from metagap.suite.sources import content, registered_name
 
+TRAINING_REVISION = 1
+"""Raised when meta-training itself is corrected, so that every cell has other weights. Algorithms, models and sources
+have revisions of their own."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -33,13 +37,16 @@ class Cell:
     """A digest of what the training classes hold; None: not known, as where data are missing."""
     split_data: dict[str, str | None] = dataclasses.field(default_factory=dict)
     """The same for every split, by name."""
+    revisions: dict[str, int] = dataclasses.field(default_factory=dict)
+    """Of the code: `training`, `model`, `algorithm`. Those of sources are in the digests of the data."""
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Everything that the trained weights depend on, as plain values."""
         validation = self.stated["validation"]
         validated_on = {"validation": self.split_data.get(validation["split"]["name"])} if validation else {}
-        return {**self.stated, "data": {"training": self.training_data, **validated_on}}
+        data = {"training": self.training_data, **validated_on}
+        return {**self.stated, "data": data, "revisions": self.revisions}
 
     @property
     def variant(self) -> str:
@@ -48,17 +55,18 @@ class Cell:
         Of optional splits it knows nothing but their settings: data that come later leave the others where they are.
         """
         needed = {split.name: self.split_data.get(split.name) for split in self.suite.splits if not split.optional}
-        return digest(self.suite.shared | {"data": [self.training_data, needed]})
+        code = {key: number for key, number in self.revisions.items() if key != "algorithm"}
+        return digest(self.suite.shared | {"data": [self.training_data, needed], "revisions": code})
 
     @cached_property
     def stated(self) -> dict[str, Any]:
-        """The identity without the data: what a suite file and its defaults say."""
-        validation, settings = self.suite.validation, self.evaluation.settings
+        """The identity without data and revisions: what a suite file and its defaults say."""
+        validation = self.suite.validation
         return {
             "task": self.suite.task.model_dump(),
             "model": self.suite.model,
             "source": self.suite.source,
-            **self.suite.own_training_classes,
+            "training_classes": self.suite.training_classes,
             "algorithm": self.algorithm,
             "file": registry.fingerprint("algorithm", self.algorithm),
             "hyperparameters": self.hyperparameters,
@@ -66,12 +74,13 @@ class Cell:
             "validation": {
                 "split": validation.model_dump(),
                 "steps": self.evaluation.steps,
-                **({"settings": settings} if settings else {}),
+                "settings": self.evaluation.settings,
             }
             if validation is not None and self.training.select == "best"
             else None,
             "seed": self.seed,
-            **_plugin_files(self.suite),
+            "source_file": registry.fingerprint("source", registered_name(self.suite.source)),
+            "model_file": registry.fingerprint("model", self.suite.model["name"]),
         }
 
     @property
@@ -110,12 +119,15 @@ def expand(suite: Suite) -> list[Cell]:
         "training_data": content(suite.source, suite.training_classes),
         "split_data": {split.name: content(split.source, split.classes) for split in suite.splits},
     }
+    code = {"training": TRAINING_REVISION, "model": registry.revision("model", suite.model["name"])}
     for seed in suite.seeds:
         for label, entry in suite.algorithms.items():
             if entry.on_request:
                 continue
             fields = resolve_entry(suite, label, entry, f"algorithms.{label}")
-            cells.append(Cell(suite=suite, label=label, algorithm=entry.algorithm, seed=seed, **fields, **data))
+            revisions = {**code, "algorithm": registry.revision("algorithm", entry.algorithm)}
+            about = {"algorithm": entry.algorithm, "seed": seed, "revisions": revisions}
+            cells.append(Cell(suite=suite, label=label, **about, **fields, **data))
     return cells
 
 
@@ -124,12 +136,3 @@ def as_json(cell: Cell) -> dict[str, Any]:
     fields = {field.name: getattr(cell, field.name) for field in dataclasses.fields(cell) if field.name != "suite"}
     plain = {key: value.model_dump() if isinstance(value, BaseModel) else value for key, value in fields.items()}
     return {**plain, "hash": cell.hash, "variant": cell.variant, "suite": cell.suite.model_dump()}
-
-
-def _plugin_files(suite: Suite) -> dict[str, str]:
-    """Digests of the files of a source and a model that are plugins."""
-    found = {
-        "source_file": registry.fingerprint("source", registered_name(suite.source)),
-        "model_file": registry.fingerprint("model", suite.model["name"]),
-    }
-    return {key: value for key, value in found.items() if value is not None}

@@ -11,9 +11,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
@@ -126,12 +124,6 @@ class Training(Section):
             raise ValueError(f"eps is for optimizer = 'adam', not for '{self.optimizer}'")
         return self
 
-    @model_serializer(mode="wrap")
-    def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without what is not set of the keys that came later, so that digests stay what they were before."""
-        later = ("schedule_steps", "decay", "final_lr", "eps", "clip_norm")
-        return {key: value for key, value in handler(self).items() if value is not None or key not in later}
-
 
 class Evaluation(Section):
     """How the splits are scored."""
@@ -221,6 +213,10 @@ class Entry(BaseModel):
         return dict(self.__pydantic_extra__ or {})
 
 
+SHARED = ("task", "model", "source", "training_classes", "training", "evaluation", "splits")
+"""The keys of a suite that all its algorithms have in common."""
+
+
 class Suite(Section):
     """A suite file."""
 
@@ -307,13 +303,7 @@ class Suite(Section):
     @property
     def shared(self) -> dict[str, Any]:
         """What all algorithms have in common."""
-        shared = self.model_dump(include={"task", "model", "source", "training", "evaluation", "splits"})
-        return shared | self.own_training_classes
-
-    @property
-    def own_training_classes(self) -> dict[str, str]:
-        """The training classes where they are not the usual ones, so that digests stay what they were before."""
-        return {} if self.training_classes == "train" else {"training_classes": self.training_classes}
+        return self.model_dump(include=set(SHARED))
 
     @property
     def validation(self) -> Split | None:
