@@ -16,16 +16,27 @@ import signal
 import sys
 import threading
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 from metagap.errors import UserError
 
 Kind = Literal["algorithm", "model", "source"]
+
+
+class Named(Protocol):
+    """Anything with a name."""
+
+    @property
+    def name(self) -> str:
+        """By which it is found."""
+
+
+T = TypeVar("T", bound=Named)
 
 OURS = "metagap"
 """The distribution whose names nobody else can take."""
@@ -98,6 +109,32 @@ def clashes(kind: Kind) -> list[str]:
         for entry in claims
         if _owner(entry) != OURS and any(_owner(other) == OURS for other in claims)
     ]
+
+
+def objects(kind: str, of: type[T], ours: Iterable[T]) -> tuple[list[T], list[str]]:
+    """Ours in their order and then those of plugins: objects with a `name`, for kinds that are objects, not classes.
+
+    Their entry points are in the group `metagap.KINDs`. Returns them, and a sentence for each plugin that is not used.
+    """
+    found, faults = {one.name: one for one in ours}, []
+    for name, claims in _claims(kind).items():
+        for entry in claims:
+            what = f"{kind} '{name}' of {_origin(entry)}"
+            try:
+                with _limited(what):
+                    one = entry.load()
+            except UserError as error:
+                faults.append(f"{error}")
+            except (Exception, SystemExit) as error:
+                faults.append(f"{what} cannot be imported: {_told(error)}")
+            else:
+                if not isinstance(one, of):
+                    faults.append(f"{what} is not a {of.__name__} but {type(one).__name__}: {one!r:.80}")
+                elif one.name in found:
+                    faults.append(f"{what} is not used, for there is one called '{one.name}'; it needs another name")
+                else:
+                    found[one.name] = one
+    return list(found.values()), faults
 
 
 def fingerprint(kind: Kind, name: str) -> str | None:
@@ -186,7 +223,7 @@ def _bridged(kind: Kind, found: Any) -> Any:
 
 
 @cache
-def _claims(kind: Kind) -> dict[str, list[EntryPoint]]:
+def _claims(kind: str) -> dict[str, list[EntryPoint]]:
     """The entry points of every name: more than one where packages clash."""
     claims: dict[str, list[EntryPoint]] = {}
     for entry in sorted(entry_points(group=f"metagap.{kind}s"), key=lambda entry: (entry.name, _origin(entry))):

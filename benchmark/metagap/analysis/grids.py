@@ -22,6 +22,7 @@ class Grids:
     """The grids of one suite's results, looked up by algorithm, split, condition and inner step.
 
     Attributes:
+        suite: resolved.
         kind: "classification" or "regression".
         statistics: the statistics worth showing: the mean for accuracies; mean, median and iqm for heavy-tailed errors.
         algorithms: names that have episodes, in the order of the suite.
@@ -32,6 +33,7 @@ class Grids:
 
     def __init__(self, results: Results):
         suite, episodes = results.suite, results.episodes
+        self.suite = suite
         self.kind: str = suite["task"]["kind"]
         self.statistics = ("mean", "median", "iqm") if self.kind == "regression" else ("mean",)
         self.algorithms = _in_suite_order(suite["algorithms"], episodes["algorithm"])
@@ -49,6 +51,11 @@ class Grids:
     def home(self, role: str) -> list[str]:
         """The splits of a role with the ways and shots of the suite's own task."""
         return list(self.splits.index[self.splits["home"] & (self.splits["role"] == role)])
+
+    @property
+    def plain(self) -> list[str]:
+        """The splits with the ways and shots of the suite's own task."""
+        return list(self.splits.index[self.splits["home"]])
 
     @property
     def domains(self) -> list[str]:

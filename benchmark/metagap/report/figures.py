@@ -23,8 +23,6 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from metagap.report.frames import Frames
 from metagap.report.theme import BAND, INK, MUTED, PALETTE, PAPER, Style, drawing, styles
 
-# In another unit than the other gaps, or a score: in the table only.
-NOT_DRAWN = ("domain gap (chance-normalised)", "zero-step score")
 HEADLINE = ("meta-train", "in-distribution", "cross-domain")
 SAMPLE_CLASSES = 5
 WIDTH = 9.2  # inches, of 96 pixels on the page
@@ -239,8 +237,7 @@ def adaptation(frames: Frames, narrow: bool = False) -> Figure | None:
 @panel
 def gaps(frames: Frames, within: bool = False, narrow: bool = False) -> Figure | None:
     """Every gap of every algorithm with its interval; the zero line means that nothing is lost."""
-    table = frames.headline_gaps(within)
-    table = table[~table["gap"].isin(NOT_DRAWN)]
+    table = frames.headline_gaps(within, "figure")
     if within:  # the roles that gaps are about; the table has the others
         table = table[table["split"].isin([n for r, names in frames.split_groups() if r in HEADLINE for n in names])]
     if table.empty:

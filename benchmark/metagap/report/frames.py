@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from metagap.analysis import comparisons, gaps, leaders, reproduction, scores
+from metagap.analysis import comparisons, leaders, reproduction, scores
+from metagap.analysis.gaps import GapKind, gap_kinds, gap_table
+from metagap.analysis.gaps.kind import Place
 from metagap.analysis.grids import AVERAGE
 from metagap.report.measure import Measure
 
 ROLE_ORDER = ("meta-train", "recurring-task", "meta-val", "in-distribution", "cross-domain")
 STATISTICS = {"mean": "mean", "median": "median", "iqm": "interquartile mean"}
-WITHIN = ("within-task gap", "adaptation gain", "transduction gap", "memorization", "zero-step score")
 SHIFT_GROUP = "other ways or shots"
 
 
@@ -31,6 +32,7 @@ class Frames:
     scores: pd.DataFrame
     runs: pd.DataFrame
     steps: pd.DataFrame
+    gap_kinds: dict[str, GapKind]
     gaps: pd.DataFrame
     pairs: pd.DataFrame
     leaders: pd.DataFrame
@@ -40,16 +42,18 @@ class Frames:
     def of(cls, results: Any) -> Frames:
         """Analyse a `metagap.results.Results`."""
         pairs = comparisons.all_pairs(results)
+        kinds, faults = gap_kinds()
         return cls(
             suite=results.suite,
             cells=results.cells,
             curves=results.curves,
             samples=results.samples,
-            notes=list(results.notes),
+            gap_kinds={kind.name: kind for kind in kinds},
+            gaps=gap_table(results, kinds, failed=faults.append),
+            notes=[*results.notes, *faults],
             scores=scores.score_table(results),
             runs=scores.run_table(results),
             steps=scores.step_table(results),
-            gaps=gaps.gap_table(results),
             pairs=pairs,
             leaders=leaders.leader_table(results, pairs),
             published=reproduction.published_table(results),
@@ -167,16 +171,16 @@ class Frames:
         """One row per algorithm, split and inner step in the headline statistic."""
         return self.steps[self.steps["statistic"] == self.measure.statistic]
 
-    def headline_gaps(self, within: bool = False) -> pd.DataFrame:
-        """One row per algorithm, gap and split in the headline statistic, with the rows of a gap together.
+    def headline_gaps(self, within: bool = False, place: Place = "table") -> pd.DataFrame:
+        """One row per gap, algorithm and split in the headline statistic, with the rows of a gap together.
 
-        Either the gaps between two splits, or (`within`) those between two readings of the same split.
+        Either the gaps between two splits, or (`within`) those between two readings of the same split; of these, the
+        ones that are shown in this place.
         """
-        table = self.gaps[
-            (self.gaps["statistic"] == self.measure.statistic) & (self.gaps["gap"].isin(WITHIN) == within)
+        shown = [
+            name for name, kind in self.gap_kinds.items() if kind.is_within == within and place in kind.shown_where
         ]
-        names = list(table["gap"].unique())
-        return table.sort_values("gap", key=lambda column: column.map(names.index), kind="stable")
+        return self.gaps[(self.gaps["statistic"] == self.measure.statistic) & self.gaps["gap"].isin(shown)]
 
     def headline_pairs(self) -> pd.DataFrame:
         """One row per pair of algorithms and split in the headline statistic."""

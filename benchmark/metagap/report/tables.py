@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 
 from metagap.analysis.equivalence import MARGINS
+from metagap.analysis.gaps import DOMAIN_GAP, what_positive_means
 from metagap.report import published as beside
 from metagap.report.frames import STATISTICS, Frames
 from metagap.report.measure import MISSING, probability, share, uncertain
 
 SCORE = "score"
-ZERO_STEP = "zero-step score"
 WORD = 18  # characters of a word that may be broken beyond
 HEAD = 11  # characters of a line in the headings on paper
 WRAP = 16  # characters of a line in the headings of a LaTeX table
@@ -171,7 +171,7 @@ def leaders(frames: Frames) -> Table | None:
         return None
     away = "mean cross-domain" if len(domains) > 1 else "cross-domain"
     columns = {"in-distribution": ("home", measure.score), away: ("away", measure.score)}
-    columns["domain gap"] = ("gap", measure.gap)
+    columns[DOMAIN_GAP.name] = ("gap", measure.gap)
     rows = [
         {"algorithm": row["algorithm"]}
         | {
@@ -185,7 +185,7 @@ def leaders(frames: Frames) -> Table | None:
     key = away if domains else "in-distribution"
     statistic = f", {frames.statistic_name} over the episodes," if measure.log else ","
     caption = f"{measure.heading}{statistic} with the {frames.interval}"
-    caption += f"; domain gap in {measure.gap_unit}. " if home and domains else ". "
+    caption += f"; {DOMAIN_GAP.name} in {measure.gap_unit}. " if home and domains else ". "
     caption += f"In-distribution: {frames.split_label(home[0])}. " if home else ""
     caption += f"Cross-domain: {_listed([frames.split_label(name) for name in domains])}. " if domains else ""
     if len(rows) > 1:
@@ -237,18 +237,15 @@ def gaps(frames: Frames, within: bool = False) -> Table | None:
     rows = []
     for gap, split in dict.fromkeys(zip(table["gap"], table["split"], strict=True)):
         row = {"gap": gap, "split": frames.gap_row(split)}
-        text = frames.measure.score if gap == ZERO_STEP else frames.measure.gap
+        text = frames.measure.score if frames.gap_kinds[gap].sign == "score" else frames.measure.gap
         for algorithm in frames.algorithms:
             key = (gap, split, algorithm)
             row[algorithm] = text(*cells.loc[key, ["value", "low", "high"]]) if key in cells.index else MISSING
         rows.append(row)
-    if within:
-        sign = "Adaptation gain, transduction gap and memorization are positive where the named thing helps"
-    else:
-        sign = "Positive: generalization costs something"
+    sign = what_positive_means([frames.gap_kinds[gap] for gap in dict.fromkeys(table["gap"])])
     return Table(
         name="gaps-within" if within else "gaps",
-        caption=f"In {frames.measure.gap_unit}. {sign}. Each gap is computed seed by seed; 95% interval over "
+        caption=f"In {frames.measure.gap_unit}. {sign} Each gap is computed seed by seed; 95% interval over "
         + " or ".join(dict.fromkeys(table["interval"]))
         + (f". {frames.statistic_name.capitalize()} over the episodes." if frames.measure.log else "."),
         frame=pd.DataFrame(rows, columns=["gap", "split", *frames.algorithms]),

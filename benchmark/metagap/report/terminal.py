@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 LABEL = 32  # columns that a split's name may take
 NARROW = 16  # and as few as this where it lets all algorithms stand side by side
-SHOWN = ("task gap", "recurring-task gap", "domain gap", "total gap", "shot and way shift")
 
 
 def print_scores(frames: Frames, console: Console) -> None:
@@ -46,11 +45,9 @@ def print_scores(frames: Frames, console: Console) -> None:
 
 def print_gaps(frames: Frames, console: Console) -> None:
     """The gaps between splits, by algorithm, each with its interval."""
-    measure, table = frames.measure, frames.gaps
-    table = table[(table["statistic"] == measure.statistic) & table["gap"].isin(SHOWN)]
+    measure, table = frames.measure, frames.headline_gaps(place="terminal")
     if table.empty:
         return
-    table = table.sort_values("gap", key=lambda column: column.map(SHOWN.index), kind="stable")
     text = {
         (f"{row['gap']}/{row['split']}", row["algorithm"]): measure.gap(row["value"], row["low"], row["high"])
         for row in table.to_dict("records")

@@ -6,6 +6,8 @@ import math
 
 import pandas as pd
 
+from metagap.analysis.gaps import DOMAIN_GAP
+from metagap.analysis.grids import AVERAGE
 from metagap.report.frames import Frames
 
 Phrase = tuple[str, bool]  # text, and whether it is set in bold
@@ -68,19 +70,19 @@ def _cross_domain(frames: Frames) -> list[Phrase]:
 def _domain_gap(frames: Frames, names: list[str]) -> list[Phrase]:
     """The domain gap of the algorithm that is best in distribution, from where the gap is measured."""
     gaps = frames.headline_gaps().set_index(["gap", "split", "algorithm"])
-    gaps = gaps[gaps.index.get_level_values("gap") == "domain gap"]
+    gaps = gaps[gaps.index.get_level_values("gap") == DOMAIN_GAP.name]
     phrases: list[Phrase] = []
     home = [_best(frames, split) for split in frames.role("in-distribution")[:1]]
     for name in [row["algorithm"] for row in home if row is not None] or names[:1]:
         rows = gaps[gaps.index.get_level_values("algorithm") == name]
-        average = [key for key in rows.index if key[1] == "average"] or list(rows.index)
+        average = [key for key in rows.index if key[1] == AVERAGE] or list(rows.index)
         if not average:
             return []
         row = rows.loc[average[0]]
         value = frames.measure.gap(row["value"], row["low"], row["high"]).removeprefix("+")
         unit = "percentage points" if frames.measure.unit else "in MSE"
         mean = ", averaged over the domains," if len(frames.role("cross-domain")) > 1 else ""
-        phrases += [(f"The domain gap of {name}{mean} is ", False), (f"{value} {unit}", True)]
+        phrases += [(f"The {DOMAIN_GAP.name} of {name}{mean} is ", False), (f"{value} {unit}", True)]
         phrases.append((f" (95% interval over {row['interval']}).", False))
     return phrases
 
