@@ -23,7 +23,7 @@ class ANIL(GradientLearner):
 
     takes_apart: ClassVar[bool] = True
 
-    inner_steps: NonNegativeInt = Field(5, description="inner steps on each task during meta-training")
+    inner_steps: NonNegativeInt = Field(default=5, description="inner steps on each task during meta-training")
 
     def check_network(self) -> None:
         """Raises UserError where there is no head to adapt alone."""

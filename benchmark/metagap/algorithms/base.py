@@ -65,7 +65,7 @@ class Algorithm(BaseModel):
     takes_apart: ClassVar[bool] = False
     """True: it relies on forward(x) of the network being head(features(x))."""
 
-    inner_steps: NonNegativeInt = Field(1, description="inner steps on each task during meta-training")
+    inner_steps: NonNegativeInt = Field(default=1, description="inner steps on each task during meta-training")
 
     network: ClassVar[nn.Module]
     """The network of a bound algorithm: a form without state, its weights always come from outside."""
@@ -80,7 +80,7 @@ class Algorithm(BaseModel):
         """This algorithm for a network and a form of task."""
         bound = self.model_copy()
         # Not fields, and not private attributes either: pydantic's look-up of those cannot be compiled by torch.
-        bound.__dict__.update(network=network, spec=spec, precision=precision, ties=_ties(network))
+        vars(bound).update(network=network, spec=spec, precision=precision, ties=_ties(network))
         return bound
 
     def check_network(self) -> None:
@@ -236,14 +236,15 @@ class Algorithm(BaseModel):
 class GradientLearner(Algorithm):
     """An algorithm whose inner loop is gradient descent on the support loss, a step at a time."""
 
-    inner_lr: PositiveFloat = Field(0.01, description="step size of the inner loop")
+    inner_lr: PositiveFloat = Field(default=0.01, description="step size of the inner loop")
     inner_loss: Literal["mean", "sum-over-shots"] = Field(
-        "mean",
+        default="mean",
         description="cross-entropy of the inner loop: the mean over the support set, or its sum divided by the shots, "
         "which is as many times the mean as there are ways; squared errors are averaged",
     )
     adapt_norm: bool = Field(
-        True, description="whether the inner loop adapts scale and shift of normalisation; if not, the outer loop does"
+        default=True,
+        description="whether the inner loop adapts scale and shift of normalisation; if not, the outer loop does",
     )
 
     def support_loss(self, params: Params, support: Support) -> Tensor:
@@ -295,7 +296,7 @@ class GradientLearner(Algorithm):
 
         gradient, (loss, output) = grad_and_value(objective, has_aux=True)(path.pop())
         for step in reversed(range(self.inner_steps)):
-            _, pull_back = vjp(lambda fast, step=step: self.inner_step(fast, episode.support, step), path.pop())
+            _, pull_back = vjp(lambda fast, step=step: self.inner_step(fast, episode.support, step), path.pop())[:2]
             (gradient,) = pull_back(gradient)
         return gradient, {"loss": loss, "score": score(output, episode.query_y)}
 

@@ -29,10 +29,16 @@ class Baseline(Classifier, Pretrain):
 
     takes_apart: ClassVar[bool] = True
 
-    inner_steps: NonNegativeInt = Field(100, description="steps of a new head; at test `evaluation.steps` counts them")
-    momentum: float = Field(0.9, ge=0, lt=1, description="share of the last step's direction in the next one")
-    dampening: float = Field(0.9, ge=0, le=1, description="1 minus the share of the gradient in a step's direction")
-    weight_decay: NonNegativeFloat = Field(0.001, description="times the head's weights is added to their gradient")
+    inner_steps: NonNegativeInt = Field(
+        default=100, description="steps of a new head; at test `evaluation.steps` counts them"
+    )
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="share of the last step's direction in the next one")
+    dampening: float = Field(
+        default=0.9, ge=0, le=1, description="1 minus the share of the gradient in a step's direction"
+    )
+    weight_decay: NonNegativeFloat = Field(
+        default=0.001, description="times the head's weights is added to their gradient"
+    )
 
     def check_network(self) -> None:
         """Raises UserError where the network is not in two parts with a linear head."""
@@ -86,7 +92,9 @@ class BaselinePlusPlus(Baseline):
     a task all start from the mean of its support features, where no class is preferred.
     """
 
-    scale: float = Field(2.0, gt=0, description="factor of the cosines; the authors' code has 10 from 200 classes on")
+    scale: float = Field(
+        default=2.0, gt=0, description="factor of the cosines; the authors' code has 10 from 200 classes on"
+    )
 
     def classify(self, head: Params, z: Tensor) -> Tensor:
         """Scaled cosines (n, classes) of features z (n, width)."""

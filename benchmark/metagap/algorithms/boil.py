@@ -18,7 +18,7 @@ class BOIL(GradientLearner):
 
     paper: ClassVar[str] = "Oh, Yoo, Kim, Yun (2021), BOIL: Towards Representation Change for Few-shot Learning, ICLR"
 
-    inner_lr: PositiveFloat = Field(0.5, description="step size of the inner loop")
+    inner_lr: PositiveFloat = Field(default=0.5, description="step size of the inner loop")
 
     def check_network(self) -> None:
         """Raises UserError where there is no body to adapt alone."""

@@ -31,11 +31,16 @@ class CAVIA(GradientLearner):
 
     paper: ClassVar[str] = "Zintgraf, Shiarlis, Kurin, Hofmann, Whiteson (2019), Fast Context Adaptation, ICML"
 
-    inner_lr: PositiveFloat = Field(1.0, description="step size of the inner loop")
-    inner_steps: NonNegativeInt = Field(2, description="inner steps in meta-training; the paper takes 1 in regression")
-    context_size: PositiveInt | None = Field(None, description="default: 100 in classification, 5 in regression")
+    inner_lr: PositiveFloat = Field(default=1.0, description="step size of the inner loop")
+    inner_steps: NonNegativeInt = Field(
+        default=2, description="inner steps in meta-training; the paper takes 1 in regression"
+    )
+    context_size: PositiveInt | None = Field(
+        default=None, description="default: 100 in classification, 5 in regression"
+    )
     film: Literal["residual", "plain"] = Field(
-        "residual", description="residual: channels are scaled by 1 + gamma; plain: by gamma, and the map has a bias"
+        default="residual",
+        description="residual: channels are scaled by 1 + gamma; plain: by gamma, and the map has a bias",
     )
 
     def check_network(self) -> None:

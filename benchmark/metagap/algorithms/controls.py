@@ -25,7 +25,7 @@ class Scratch(GradientLearner):
     paper: ClassVar[str] = "none: a control, to tell what was learned from what adaptation alone is worth"
     trains: ClassVar[bool] = False
 
-    inner_steps: NonNegativeInt = Field(1, description=AT_TEST)
+    inner_steps: NonNegativeInt = Field(default=1, description=AT_TEST)
 
 
 class Pretrain(GradientLearner):
@@ -39,7 +39,7 @@ class Pretrain(GradientLearner):
     paper: ClassVar[str] = "Finn, Abbeel, Levine (2017), section 5.1, baseline 'pretrained on all tasks'"
     pooled: ClassVar[bool] = True
 
-    inner_steps: NonNegativeInt = Field(1, description=AT_TEST)
+    inner_steps: NonNegativeInt = Field(default=1, description=AT_TEST)
 
     def check_network(self) -> None:
         """Raises UserError where classification finds no linear head to put another in its place."""

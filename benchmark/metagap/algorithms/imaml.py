@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import ClassVar, Literal
 
 import torch
@@ -29,14 +30,16 @@ class IMAML(GradientLearner):
     paper: ClassVar[str] = "Rajeswaran, Finn, Kakade, Levine (2019), Meta-Learning with Implicit Gradients, NeurIPS"
     derivative: ClassVar[Literal["exact", "first-order", "other"]] = "other"
 
-    inner_lr: PositiveFloat = Field(0.1, description="step size of the inner loop")
-    inner_steps: NonNegativeInt = Field(16, description="inner steps on each task during meta-training")
-    proximity: PositiveFloat = Field(2.0, description="lambda, the pull back to the meta-parameters")
-    cg_steps: PositiveInt = Field(5, description="steps of conjugate gradient")
-    damping: NonNegativeFloat = Field(22.0, description="added to lambda in the implicit gradient; 0: the exact one")
-    cg_damping: NonNegativeFloat = Field(0.0, description="added to the identity in the implicit gradient")
+    inner_lr: PositiveFloat = Field(default=0.1, description="step size of the inner loop")
+    inner_steps: NonNegativeInt = Field(default=16, description="inner steps on each task during meta-training")
+    proximity: PositiveFloat = Field(default=2.0, description="lambda, the pull back to the meta-parameters")
+    cg_steps: PositiveInt = Field(default=5, description="steps of conjugate gradient")
+    damping: NonNegativeFloat = Field(
+        default=22.0, description="added to lambda in the implicit gradient; 0: the exact one"
+    )
+    cg_damping: NonNegativeFloat = Field(default=0.0, description="added to the identity in the implicit gradient")
     pull: Literal["every-step", "once"] = Field(
-        "every-step",
+        default="every-step",
         description="when the inner loop is pulled back: in every step, as in the paper, or after the last",
     )
 
@@ -63,7 +66,7 @@ class IMAML(GradientLearner):
 
         fast = self.adapt(meta, episode.support, self.inner_steps)
         gradient, (loss, output) = grad_and_value(objective, has_aux=True)(fast)
-        _, times_hessian = vjp(lambda fast: self.support_gradient(fast, episode.support), fast)
+        _, times_hessian = vjp(lambda fast: self.support_gradient(fast, episode.support), fast)[:2]
 
         fixed, zeros = self.fixed(), {name: torch.zeros_like(value) for name, value in gradient.items()}
 
@@ -99,7 +102,7 @@ def conjugate_gradient(product: Callable[[Params], Params], target: Params, step
 
 
 def _dot(a: Params, b: Params) -> Tensor:
-    return sum((a[name] * b[name]).sum() for name in a)
+    return reduce(torch.add, [(a[name] * b[name]).sum() for name in a])
 
 
 def _ratio(a: Tensor, b: Tensor) -> Tensor:

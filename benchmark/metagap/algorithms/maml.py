@@ -20,7 +20,7 @@ class MAML(GradientLearner):
 
     paper: ClassVar[str] = "Finn, Abbeel, Levine (2017), Model-Agnostic Meta-Learning for Fast Adaptation, ICML"
 
-    first_order: bool = Field(False, description="take the inner gradients as constants of the outer loop")
+    first_order: bool = Field(default=False, description="take the inner gradients as constants of the outer loop")
 
     def inner_step(self, fast: Params, support: Support, step: int) -> Params:
         """One step of gradient descent on the support loss."""
@@ -42,4 +42,4 @@ class FOMAML(MAML):
     Finn et al. 2017, section 5.2, "first-order approximation".
     """
 
-    first_order: bool = Field(True, description="take the inner gradients as constants of the outer loop")
+    first_order: bool = Field(default=True, description="take the inner gradients as constants of the outer loop")

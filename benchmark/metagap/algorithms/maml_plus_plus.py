@@ -27,18 +27,23 @@ class MAMLPlusPlus(GradientLearner):
     paper: ClassVar[str] = "Antoniou, Edwards, Storkey (2019), How to train your MAML, ICLR"
     derivative: ClassVar[Literal["exact", "first-order", "other"]] = "other"
 
-    inner_lr: float = Field(0.01, gt=0, description="what the step sizes start from")
-    inner_steps: PositiveInt = Field(5, description="inner steps on each task during meta-training")
-    multi_step_share: float = Field(0.15, ge=0, le=1, description="share of meta-training with losses after every step")
-    multi_step_floor: float = Field(
-        0.0, ge=0, le=1, description="least weight of an inner step in that share, times the number of steps"
+    inner_lr: float = Field(default=0.01, gt=0, description="what the step sizes start from")
+    inner_steps: PositiveInt = Field(default=5, description="inner steps on each task during meta-training")
+    multi_step_share: float = Field(
+        default=0.15, ge=0, le=1, description="share of meta-training with losses after every step"
     )
-    first_order_share: float = Field(1 / 3, ge=0, le=1, description="share of meta-training without second derivatives")
+    multi_step_floor: float = Field(
+        default=0.0, ge=0, le=1, description="least weight of an inner step in that share, times the number of steps"
+    )
+    first_order_share: float = Field(
+        default=1 / 3, ge=0, le=1, description="share of meta-training without second derivatives"
+    )
     epochs: PositiveInt | None = Field(
-        None, description="in how many steps, evenly spread, both shares pass; default: at every outer step"
+        default=None, description="in how many steps, evenly spread, both shares pass; default: at every outer step"
     )
     per_step_norm: bool = Field(
-        False, description="whether every inner step has a scale and shift of normalisation of its own, not adapted"
+        default=False,
+        description="whether every inner step has a scale and shift of normalisation of its own, not adapted",
     )
 
     def fixed(self) -> set[str]:

@@ -23,9 +23,9 @@ class MatchingNet(MetricLearner):
     paper: ClassVar[str] = "Vinyals, Blundell, Lillicrap, Kavukcuoglu, Wierstra (2016), Matching Networks, NeurIPS"
 
     scale: PositiveFloat = Field(
-        1.0, description="factor of the cosines: the paper has none, the code of Chen et al. (2019) has 100"
+        default=1.0, description="factor of the cosines: the paper has none, the code of Chen et al. (2019) has 100"
     )
-    rectify: bool = Field(False, description="whether negative cosines count as zero, as in that code")
+    rectify: bool = Field(default=False, description="whether negative cosines count as zero, as in that code")
 
     def embed(self, meta: Params, z: Tensor, y: Tensor) -> Params:
         """The support examples as directions (K, width), and whose they are (K, ways)."""

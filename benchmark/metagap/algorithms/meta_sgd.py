@@ -22,7 +22,10 @@ class MetaSGD(GradientLearner):
 
     paper: ClassVar[str] = "Li, Zhou, Chen, Li (2017), Meta-SGD: Learning to Learn Quickly for Few-Shot Learning"
 
-    inner_lr: tuple[float, float] = Field((0.005, 0.1), description="step sizes start as random numbers between these")
+    # `inner_step` is its own, and so is what this means.
+    inner_lr: tuple[float, float] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        default=(0.005, 0.1), description="step sizes start as random numbers between these"
+    )
 
     def init(self, network: nn.Module, class_count: int, generator: Generator) -> Params:
         """The weights of the network and their step sizes."""

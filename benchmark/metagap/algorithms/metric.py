@@ -34,9 +34,10 @@ class MetricLearner(Classifier):
     all of them together. The network's head is not used, and its gradient is zero.
     """
 
-    inner_steps: NonNegativeInt = Field(0, description="of no effect: there are no inner steps")
+    inner_steps: NonNegativeInt = Field(default=0, description="of no effect: there are no inner steps")
     joint_batch: bool = Field(
-        False, description="whether batch norm takes support set and queries as one batch, as much of the field's code"
+        default=False,
+        description="whether batch norm takes support set and queries as one batch, as much of the field's code",
     )
 
     def check_network(self) -> None:

@@ -27,9 +27,9 @@ class ProtoMAML(MAML):
 
     takes_apart: ClassVar[bool] = True
 
-    first_order: bool = Field(True, description="take the inner gradients as constants of the outer loop")
-    inner_lr: PositiveFloat = Field(0.0054, description="step size of the inner loop")
-    inner_steps: NonNegativeInt = Field(6, description="inner steps on each task during meta-training")
+    first_order: bool = Field(default=True, description="take the inner gradients as constants of the outer loop")
+    inner_lr: PositiveFloat = Field(default=0.0054, description="step size of the inner loop")
+    inner_steps: NonNegativeInt = Field(default=6, description="inner steps on each task during meta-training")
 
     def bind(self, network: nn.Module, spec: TaskSpec, precision: torch.dtype | None = None) -> Self:
         """This algorithm for a network and a form of task; raises UserError for regression."""

@@ -30,12 +30,14 @@ class R2D2(MetricLearner):
         "Bertinetto, Henriques, Torr, Vedaldi (2019), Meta-learning with Differentiable Closed-form Solvers, ICLR"
     )
 
-    ridge: PositiveFloat = Field(50.0, description="lambda, or what it is before meta-training")
-    learn_ridge: bool = Field(False, description="whether lambda is meta-learned, by its logarithm")
-    per_example: bool = Field(True, description="whether lambda counts once for every support example, or once in all")
-    intercept: bool = Field(True, description="whether features have a column of ones")
+    ridge: PositiveFloat = Field(default=50.0, description="lambda, or what it is before meta-training")
+    learn_ridge: bool = Field(default=False, description="whether lambda is meta-learned, by its logarithm")
+    per_example: bool = Field(
+        default=True, description="whether lambda counts once for every support example, or once in all"
+    )
+    intercept: bool = Field(default=True, description="whether features have a column of ones")
     scale: PositiveFloat = Field(
-        10.0, description="scale before meta-training; the authors' has 0.0001 on mini-ImageNet"
+        default=10.0, description="scale before meta-training; the authors' has 0.0001 on mini-ImageNet"
     )
 
     def init(self, network: nn.Module, class_count: int, generator: Generator) -> Params:

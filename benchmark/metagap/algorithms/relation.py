@@ -28,10 +28,10 @@ class RelationNet(MetricLearner):
 
     paper: ClassVar[str] = "Sung, Yang, Zhang, Xiang, Torr, Hospedales (2018), Learning to Compare, CVPR"
 
-    hidden: list[PositiveInt] = Field([64, 64, 8], description="widths of the relation module's hidden layers")
-    pooling: Literal["sum", "mean"] = Field("sum", description="of a class's embedded support examples")
+    hidden: list[PositiveInt] = Field(default=[64, 64, 8], description="widths of the relation module's hidden layers")
+    pooling: Literal["sum", "mean"] = Field(default="sum", description="of a class's embedded support examples")
     objective: Literal["mse", "cross-entropy"] = Field(
-        "mse", description="mse: squared error of the scores; cross-entropy: of the logits"
+        default="mse", description="mse: squared error of the scores; cross-entropy: of the logits"
     )
 
     def check_network(self) -> None:

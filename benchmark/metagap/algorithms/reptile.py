@@ -25,17 +25,21 @@ class Reptile(GradientLearner):
     paper: ClassVar[str] = "Nichol, Achiam, Schulman (2018), On First-Order Meta-Learning Algorithms"
     derivative: ClassVar[Literal["exact", "first-order", "other"]] = "other"
 
-    inner_lr: float = Field(0.001, gt=0, description="step size of the inner loop")
-    inner_steps: NonNegativeInt = Field(5, description="inner steps on each task during meta-training")
-    inner_optimizer: Literal["adam", "sgd"] = Field("adam", description="adam is Adam with beta1 = 0, as in the paper")
-    inner_batch: NonNegativeInt = Field(10, description="support examples in each inner step, in turn; 0: all of them")
+    inner_lr: float = Field(default=0.001, gt=0, description="step size of the inner loop")
+    inner_steps: NonNegativeInt = Field(default=5, description="inner steps on each task during meta-training")
+    inner_optimizer: Literal["adam", "sgd"] = Field(
+        default="adam", description="adam is Adam with beta1 = 0, as in the paper"
+    )
+    inner_batch: NonNegativeInt = Field(
+        default=10, description="support examples in each inner step, in turn; 0: all of them"
+    )
     shuffle: bool = Field(
-        False,
+        default=False,
         description="whether the support set is shuffled for every pass over it, as in the authors' code; otherwise "
         "batches are as balanced over classes as they can be",
     )
     carry_moments: bool = Field(
-        False,
+        default=False,
         description="whether Adam's second moments go on from task to task and into the test, as in the authors' code; "
         "otherwise they start from zero on each task",
     )
@@ -52,17 +56,18 @@ class Reptile(GradientLearner):
         """Every point of the inner loop."""
         weights = {name: value for name, value in meta.items() if not name.startswith(CARRIED)}
         square = {name: meta.get(f"{SQUARE}{name}", torch.zeros_like(value)) for name, value in weights.items()}
-        before = meta.get(STEPS, 0)
+        before = meta.get(STEPS)
         path = [meta]
         for step, batch in enumerate(self._batches(support, steps)):
             gradient = self.support_gradient(weights, batch)
+            taken = step + 1 if before is None else before + step + 1
             if self.inner_optimizer == "adam":
                 square = {name: 0.999 * square[name] + 0.001 * gradient[name] ** 2 for name in square}
-                correction = 1 - 0.999 ** (before + step + 1)
+                correction = 1 - 0.999**taken
                 gradient = {name: gradient[name] / ((square[name] / correction).sqrt() + 1e-8) for name in gradient}
             weights = {name: value - self.inner_lr * gradient[name] for name, value in weights.items()}
-            carried = {f"{SQUARE}{name}": value for name, value in square.items()} | {STEPS: before + step + 1}
-            path.append({**weights, **carried} if STEPS in meta else weights)
+            carried = {f"{SQUARE}{name}": value for name, value in square.items()}
+            path.append({**weights, **carried, STEPS: taken} if isinstance(taken, Tensor) else weights)
         return path
 
     def meta_gradient(self, meta: Params, episode: Episode) -> tuple[Params, dict[str, Tensor]]:

@@ -8,9 +8,9 @@ import importlib.util
 import inspect
 import io
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat, TypeAdapter, create_model
@@ -22,6 +22,26 @@ from metagap.algorithms.base import Algorithm, Params, score
 from metagap.bridges.seeding import seeded
 from metagap.errors import UserError
 from metagap.tasks.episode import Episode, Support, TaskSpec
+
+
+class Adaptable(Protocol):
+    """What learn2learn's learners are: modules that are cloned for a task, and whose clone adapts to its loss."""
+
+    def __call__(self, x: Tensor, /) -> Tensor:
+        """What it says at inputs (n, ...)."""
+        ...
+
+    def clone(self) -> Self:
+        """A copy that autograd follows back to this one."""
+        ...
+
+    def adapt(self, loss: Tensor, /) -> Any:
+        """One inner step."""
+        ...
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """As of any module."""
+        ...
 
 
 class Learner(Algorithm):
@@ -36,7 +56,7 @@ class Learner(Algorithm):
 
     mappable: ClassVar[bool] = False
 
-    inner_steps: NonNegativeInt = Field(1, description="inner steps on each task during meta-training")
+    inner_steps: NonNegativeInt = Field(default=1, description="inner steps on each task during meta-training")
 
     made: ClassVar[nn.Module]
     """The learner of a bound algorithm: a form without state, like the network."""
@@ -58,7 +78,7 @@ class Learner(Algorithm):
         bound = super().bind(network, spec, precision)
         made, names = self._around(network, seed=0)
         claims = {True: "first-order", False: "exact", None: "other"}[getattr(made, "first_order", None)]
-        bound.__dict__.update(made=made, names=names, derivative=claims)
+        vars(bound).update(made=made, names=names, derivative=claims)
         return bound
 
     def init(self, network: nn.Module, class_count: int, generator: Generator) -> Params:
@@ -73,7 +93,8 @@ class Learner(Algorithm):
     def adapt_path(self, meta: Params, support: Support, steps: int) -> list[Params]:
         """Those of one clone after 0, 1, ..., `steps` times."""
         with torch.enable_grad():
-            clone = self._with(meta).clone()
+            learner: Adaptable = self._with(meta)
+            clone = learner.clone()
             path = [self._state(clone)]
             for _ in range(steps):
                 clone.adapt(self.loss(clone(support.x), support.y))
@@ -87,17 +108,19 @@ class Learner(Algorithm):
     def meta_gradient(self, meta: Params, episode: Episode) -> tuple[Params, dict[str, Tensor]]:
         """The derivative of the clone's query loss; zero for parameters that it does not depend on."""
         with torch.enable_grad():
-            learner = self._with(meta)
+            learner: Adaptable = self._with(meta)
             clone = learner.clone()
             for _ in range(self.inner_steps):
                 clone.adapt(self.loss(clone(episode.support_x), episode.support_y))
             output = clone(episode.query_x)
             loss = self.loss(output, episode.query_y)
-            gradient = dict.fromkeys(meta, None)
+            gradient: dict[str, Tensor | None] = dict.fromkeys(meta, None)
             leaves = {self.names[name]: leaf for name, leaf in learner.named_parameters() if leaf.requires_grad}
-            gradient.update(zip(leaves, torch.autograd.grad(loss, leaves.values(), allow_unused=True), strict=True))
-        found = {name: torch.zeros_like(meta[name]) if value is None else value for name, value in gradient.items()}
-        return found, {"loss": loss.detach(), "score": score(output.detach(), episode.query_y)}
+            gradient.update(
+                zip(leaves, torch.autograd.grad(loss, list(leaves.values()), allow_unused=True), strict=True)
+            )
+        whole = {name: torch.zeros_like(meta[name]) if value is None else value for name, value in gradient.items()}
+        return whole, {"loss": loss.detach(), "score": score(output.detach(), episode.query_y)}
 
     def _around(self, network: nn.Module, seed: int) -> tuple[nn.Module, dict[str, str]]:
         """A learner around a copy of the network, seeded, and the names of its parameters and buffers."""
@@ -112,7 +135,7 @@ class Learner(Algorithm):
         own = {id(value): name for name, value in _tensors(network).items()}
         return learner, {name: own.get(id(value), name) for name, value in _tensors(learner).items()}
 
-    def _with(self, values: Params) -> nn.Module:
+    def _with(self, values: Params) -> Any:
         """A copy of the learner with these parameters, as leaves of autograd, and these buffers."""
         like = next(value for value in values.values() if value.is_floating_point())
         learner = copy.deepcopy(self.made).to(like.device, like.dtype)
@@ -122,7 +145,7 @@ class Learner(Algorithm):
                     value.copy_(values[self.names[theirs]])
         return learner
 
-    def _state(self, clone: nn.Module) -> Params:
+    def _state(self, clone: Any) -> Params:
         """The parameters and buffers of a clone as they are now."""
         found = _tensors(clone)
         if unknown := sorted(set(found) - set(self.names)):
@@ -136,8 +159,8 @@ class Learner(Algorithm):
 class Theirs(Learner):
     """A learner that learn2learn has itself. Raises UserError where learn2learn is not installed."""
 
-    inner_lr: PositiveFloat = Field(0.01, description="step size of the inner loop")
-    first_order: bool = Field(False, description="take the inner gradients as constants of the outer loop")
+    inner_lr: PositiveFloat = Field(default=0.01, description="step size of the inner loop")
+    first_order: bool = Field(default=False, description="take the inner gradients as constants of the outer loop")
 
     def model_post_init(self, _: Any) -> None:
         """Say at once what is missing."""
@@ -171,7 +194,7 @@ class MetaSGD(Theirs):
 
     paper: ClassVar[str] = "Li, Zhou, Chen, Li (2017), Meta-SGD: Learning to Learn Quickly for Few-Shot Learning"
 
-    inner_lr: PositiveFloat = Field(0.05, description="what the step sizes start from")
+    inner_lr: PositiveFloat = Field(default=0.05, description="what the step sizes start from")
 
     def check_network(self) -> None:
         """Raises UserError where parameters are frozen, which learn2learn's Meta-SGD cannot follow."""
@@ -200,8 +223,12 @@ class GBML(Theirs):
         "Park, Oliva (2019), Meta-Curvature, NeurIPS"
     )
 
-    transform: Literal["kronecker", "meta-curvature"] = Field("kronecker", description="what gradients go through")
-    adapt_transform: bool = Field(False, description="adapt the transform to each task too, by gradient descent")
+    transform: Literal["kronecker", "meta-curvature"] = Field(
+        default="kronecker", description="what gradients go through"
+    )
+    adapt_transform: bool = Field(
+        default=False, description="adapt the transform to each task too, by gradient descent"
+    )
 
     def learner(self, network: nn.Module) -> nn.Module:
         """learn2learn.algorithms.GBML."""
@@ -231,12 +258,12 @@ def learn2learn() -> Any:
 class Brought(Learner):
     """A learner that a user brings; its keyword arguments are the hyper-parameters."""
 
-    maker: ClassVar[Callable[..., nn.Module]]
+    maker: ClassVar[Callable[..., Any]]
     arguments: ClassVar[tuple[str, ...]]
 
     def learner(self, network: nn.Module) -> nn.Module:
         """What the user's class or function makes of the network."""
-        return self.maker(network, **{name: getattr(self, name) for name in self.arguments})
+        return type(self).maker(network, **{name: getattr(self, name) for name in self.arguments})
 
 
 PLAIN = (type(None), bool, int, float, str, list, tuple, dict)
@@ -257,10 +284,10 @@ def bridged(found: Any) -> Any:
             continue
         if hasattr(Learner, name) or name in {*Learner.model_fields, *Learner.__class_vars__}:
             raise UserError(f"'{found.__name__}' has an argument '{name}', which means something else for an algorithm")
-        fields[name] = (_allowed(annotation), Field(default, description=f"argument of {found.__name__}"))
+        fields[name] = (_allowed(annotation), Field(default=default, description=f"argument of {found.__name__}"))
     made = create_model(found.__name__, __base__=Brought, __module__=found.__module__, **fields)
     made.__doc__ = inspect.getdoc(found)
-    made.maker, made.arguments = staticmethod(found), tuple(fields)
+    made.maker, made.arguments = found, tuple(fields)
     return made
 
 

@@ -33,7 +33,7 @@ PARTS = ("train", "val", "test")
 class Brought(Source):
     """A source of the tasksets that a user's function gives; its arguments are the options."""
 
-    kind: Literal["classification"] = "classification"
+    kind: Literal["classification"] = "classification"  # pyright: ignore[reportIncompatibleVariableOverride]  # nobody assigns to it
     licence: ClassVar[str] = ""
     citation: ClassVar[str] = ""
 
@@ -79,14 +79,18 @@ class TasksetTasks:
         self._source, self._part, self._device = source, part, device
         self._proven: set[TaskSpec] = set()
 
-    @cached_property
+    @property
     def x_shape(self) -> tuple[int, ...]:
         """The shape of one example."""
+        return self._x_shape
+
+    @cached_property
+    def _x_shape(self) -> tuple[int, ...]:
         taskset = self._source.tasksets(2, 2)[self._part]
         with seeded(0):
             return tuple(taskset.get_task(taskset.sample_task_description()[:1])[0].shape[1:])
 
-    @cached_property
+    @property
     def class_count(self) -> int:
         """The number of classes in the part's data set."""
         return len(self._source.tasksets(2, 2)[self._part].dataset.labels)
@@ -199,12 +203,12 @@ def bridged(found: Any) -> Any:
     if not inspect.isfunction(found):
         return found
     fields: dict[str, Any] = {
-        name: (annotation, Field(default, description=f"argument of {found.__name__}"))
+        name: (annotation, Field(default=default, description=f"argument of {found.__name__}"))
         for name, (annotation, default) in registry.options(found, given=2).items()
     }
     made = create_model(found.__name__, __base__=Brought, __module__=found.__module__, **fields)
     made.__doc__ = inspect.getdoc(found)
-    made.maker = staticmethod(found)
+    made.maker = found
     return made
 
 

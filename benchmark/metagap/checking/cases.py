@@ -132,7 +132,7 @@ class Subject:
     def cases(self, dtype: torch.dtype = torch.float64) -> Iterator[Case]:
         """A case of every kind of tasks that it can do; raises Note where there is none."""
         self.need_instance()
-        kinds = [kind for kind in KINDS if kind not in self.unfit]
+        kinds: list[Kind] = [kind for kind in KINDS if kind not in self.unfit]
         if not kinds:
             raise Note("not examined, for there are no tasks that it works on")
         return (case(self.algorithm, kind, dtype).seeded() for kind in kinds)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 
 from metagap.algorithms.base import Params
 from metagap.checking.cases import Case, Subject, alone, distance, nearby
@@ -95,7 +96,7 @@ def _first_prediction(one: Case, task: Episode) -> dict[str, tuple[Params, Tenso
         return call
 
     methods = {"predict": 0, "predict_path": 0, "_call": 1}
-    bound.__dict__.update({method: watched(method, given) for method, given in methods.items()})
+    vars(bound).update({method: watched(method, given) for method, given in methods.items()})
     torch.manual_seed(0)
     with torch.no_grad(), during(f"meta_gradient on {one}"):
         bound.meta_gradient(one.meta, task)
@@ -104,8 +105,8 @@ def _first_prediction(one: Case, task: Episode) -> dict[str, tuple[Params, Tenso
 
 def _bare(value: Tensor) -> Tensor:
     """The tensor beneath what function transforms wrap around it."""
-    while torch._C._functorch.is_functorch_wrapped_tensor(value):
-        value = torch._C._functorch.get_unwrapped(value)
+    while is_functorch_wrapped_tensor(value):
+        value = get_unwrapped(value)
     return value.detach()
 
 

@@ -83,7 +83,7 @@ def _by_hand(one: Case) -> dict[str, Tensor]:
         return found
     training = [one.training_task(count=TASKS)] if one.unbound.pooled else tasks
     gradients = [one.gradient(one.meta, task)[0] for task in training]
-    mean = {name: sum(g[name] for g in gradients) / len(gradients) for name in one.meta if name in gradients[0]}
+    mean = {name: torch.stack([g[name] for g in gradients]).mean(0) for name in one.meta if name in gradients[0]}
     return {**found, **_as_gradients(mean)}
 
 

@@ -47,7 +47,9 @@ def _copies(values: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _need_untouched(method: str, call: Callable[[], Any], given: dict[str, Any], one: Case) -> None:
-    before = {what: _copies(value) if isinstance(value, dict) else value.clone() for what, value in given.items()}
+    before: dict[str, Any] = {
+        what: _copies(value) if isinstance(value, dict) else value.clone() for what, value in given.items()
+    }
     call()
     for what, value in given.items():
         if not isinstance(value, dict):

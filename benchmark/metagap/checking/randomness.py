@@ -54,8 +54,8 @@ def _examine_seeds(one: Case) -> None:
         torch.manual_seed(seed)
         fresh = copy.deepcopy(one.network)
         for module in fresh.modules():
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()
+            if callable(reset := getattr(module, "reset_parameters", None)):
+                reset()
         networks.append(dict(fresh.named_parameters()))
         with _Foreign(seed) as watch:
             metas.append(replace(one, network=fresh).seeded(seed).meta)

@@ -16,7 +16,7 @@ def renewed(algorithm: Algorithm) -> Any:
     module = sys.modules.get(cls.__module__)
     file = inspect.getsourcefile(cls) if module is not None else None
     spec = importlib.util.spec_from_file_location(cls.__module__, file) if file else None
-    if spec is None or spec.loader is None or cls.__qualname__ != cls.__name__:
+    if module is None or spec is None or spec.loader is None or cls.__qualname__ != cls.__name__:
         return None
     copy = importlib.util.module_from_spec(spec)
     sys.modules[cls.__module__] = copy  # where pydantic looks for the types of fields

@@ -73,13 +73,13 @@ def _cases(algorithm: Algorithm, kind: Kind) -> Iterator[Case]:
 
 def _examine(unseeded: Case) -> None:
     steps = (0, 1, unseeded.unbound.inner_steps + 2)
-    for form in TRAINING[unseeded.spec.kind]:
-        one = unseeded.like(**form).seeded()
+    trained = [unseeded.like(**form).seeded() for form in TRAINING[unseeded.spec.kind]]
+    for one in trained:
         _adaptation(one, (0, unseeded.unbound.inner_steps))
         if one.unbound.trains:
             _training(one)
     for form in TESTS[unseeded.spec.kind]:
-        _adaptation(one.like(**form), steps)
+        _adaptation(trained[-1].like(**form), steps)
 
 
 def _adaptation(one: Case, numbers: tuple[int, ...]) -> None:

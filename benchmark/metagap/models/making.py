@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.parameter import UninitializedTensorMixin
+from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.nn.utils.spectral_norm import SpectralNorm
 
@@ -30,6 +31,7 @@ EXAMPLES = 4
 
 
 PACKAGE = Path(__file__).parents[1]
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 LONGEST = 200
 """Characters of somebody else's error message."""
 
@@ -67,7 +69,7 @@ def fit(network: nn.Module, name: str, x_shape: tuple[int, ...], outputs: int) -
     """A network that a user brings, made a pure function. Raises UserError where it cannot be."""
     x = torch.rand(EXAMPLES, *x_shape, generator=torch.Generator().manual_seed(0))
     _refuse(network, name)
-    if any(isinstance(value, UninitializedTensorMixin) for value in [*network.parameters(), *network.buffers()]):
+    if any(is_lazy(value) for value in [*network.parameters(), *network.buffers()]):
         _first_pass(network, name, x, outputs)  # gives them their shapes
     notes = [*_in_one_type(network), *_without_running_statistics(network)]
     _settle(network)
@@ -167,18 +169,17 @@ def _in_one_type(network: nn.Module) -> Iterator[str]:
 
 def _without_running_statistics(network: nn.Module) -> Iterator[str]:
     """Batch and instance norm with the statistics of what they are given, always: tasks share nothing."""
-    found = [
-        key
+    found = {
+        key: module
         for key, module in network.named_modules()
         if isinstance(module, _NormBase) and module.track_running_stats and module.training
-    ]
-    for key in found:
-        module = network.get_submodule(key)
+    }
+    for module in found.values():
         module.track_running_stats = False
         module.running_mean = module.running_var = module.num_batches_tracked = None
     if found:
         yield (
-            f"normalisation with running statistics ({_listed(found)}) uses the statistics of its batch instead, in "
+            f"normalisation with running statistics ({_listed([*found])}) uses the statistics of its batch instead, in "
             "training and at test, as with track_running_stats=False"
         )
 
@@ -190,7 +191,7 @@ def _settle(network: nn.Module) -> None:
             if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
                 delattr(module, key)
                 module.register_buffer(key, value.detach(), persistent=False)
-        if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d) and module.weight is None:
+        if isinstance(module, _BatchNorm) and type(module) in BATCH_NORMS and module.weight is None:
             del module.weight  # torch has no second derivative of batch norm without one
             module.register_buffer("weight", torch.ones(module.num_features), persistent=False)
         for norm in _spectral_norms(module):
@@ -207,7 +208,7 @@ class _WithoutCudnn:
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         with torch.backends.cudnn.flags(enabled=False):
-            return super().forward(*args, **kwargs)  # type: ignore[misc]
+            return super().forward(*args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]  # of nn.RNNBase, the class beside it
 
 
 def _spectral_norms(module: nn.Module) -> Iterator[Any]:
@@ -218,7 +219,7 @@ def _spectral_norms(module: nn.Module) -> Iterator[Any]:
 
 
 def _is_result(value: Tensor) -> bool:
-    return value.grad_fn is not None or torch._C._functorch.is_functorch_wrapped_tensor(value)
+    return value.grad_fn is not None or is_functorch_wrapped_tensor(value)
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:

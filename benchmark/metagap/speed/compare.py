@@ -242,15 +242,16 @@ class _Cell:
             beside.append((peer, best, times[best.way], peer.answer(exact), self._peer_memory(peer)))
         found = []
         for made, mine in ours:
-            answer = Ours(exact, made.strategy, 1).answer() if beside else None
-            ms = times[mine.way]
-            against = {
-                peer.name: Against(
-                    peer.version, best.way.name, peer_ms, best.start_up, peer_ms.median / ms.median,
-                    timing.relative_error(answer, peer_answer), memory,
-                )
-                for peer, best, peer_ms, peer_answer, memory in beside
-            }  # fmt: skip
+            ms, against = times[mine.way], {}
+            if beside:
+                answer = Ours(exact, made.strategy, 1).answer()
+                against = {
+                    peer.name: Against(
+                        peer.version, best.way.name, peer_ms, best.start_up, peer_ms.median / ms.median,
+                        timing.relative_error(answer, peer_answer), memory,
+                    )
+                    for peer, best, peer_ms, peer_answer, memory in beside
+                }  # fmt: skip
             found.append(self._row(made, ms, mine.start_up, against))
         return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -50,7 +51,7 @@ def _figure(measured: Measured, peer: str) -> Figure:
     level, ticks = 0.0, []
     for workload in workloads:
         here = [(algorithm, rows) for (name, algorithm), rows in pairs.items() if name == workload]
-        place = {"textcoords": "offset points", "va": "center"}
+        place: dict[str, Any] = {"textcoords": "offset points", "va": "center"}
         axis.annotate(workload, (1, level), (5, 0), weight="bold", color=INK, **place)
         summary = WORKLOADS[workload].summary if workload in WORKLOADS else ""
         axis.annotate(summary, (1, level), (118, 0), fontsize=8, color=MUTED, **place)
@@ -90,7 +91,7 @@ def _bar(axis: Axes, level: float, algorithm: str, rows: list[Row], peer: str) -
     words = " / ".join(f"{significant(row.against[peer].ratio)}×" for row in rows)
     ours = " / ".join(significant(row.milliseconds.median) for row in rows)
     theirs = significant(rows[0].against[peer].milliseconds.median)
-    place = {"textcoords": "offset points", "va": "center"}
+    place: dict[str, Any] = {"textcoords": "offset points", "va": "center"}
     label = axis.annotate(words, (end, level), (5, 0), weight="bold", color=INK, **place)
     instead = f"{ours} ms instead of {theirs}"
     axis.annotate(instead, (1, 0.5), (6, 0), xycoords=label, fontsize=8, color=MUTED, **place)

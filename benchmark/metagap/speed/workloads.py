@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from metagap.tasks.episode import Episode, TaskSpec
 from metagap.tasks.functions import Sinusoid
 from metagap.tasks.source import Part
 
-ALGORITHMS: dict[str, type[Algorithm]] = {"maml": MAML, "fomaml": FOMAML, "reptile": Reptile}
+ALGORITHMS: dict[str, Callable[..., Algorithm]] = {"maml": MAML, "fomaml": FOMAML, "reptile": Reptile}
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,12 @@ def _episodes(workload: Workload, count: int) -> Episode:
     labels, support = torch.arange(spec.ways), spec.ways * spec.shots
     support_y, query_y = (labels.repeat(count, n) for n in (spec.shots, spec.queries))
     return Episode(x[:, :support], support_y, x[:, support:], query_y, labels.repeat(count, 1))
+
+
+def flat_gradient(network: nn.Module) -> Tensor:
+    """The gradients that autograd has left at a network's parameters, as one vector: see `flat`."""
+    found = {name: parameter.grad for name, parameter in network.named_parameters()}
+    return flat({name: value for name, value in found.items() if value is not None})
 
 
 def flat(tensors: Params) -> Tensor:

@@ -85,11 +85,12 @@ def _opened(path: Path) -> ImageBank | None:
 
 def _bank(images: np.ndarray, about: dict[str, Any]) -> ImageBank:
     size = torch.tensor(about["sizes"], dtype=torch.long)
-    facts = {key: tuple(about[key]) for key in ("names", "digests", "parts", "notes")}
+    names, digests, parts, notes = (tuple(about[key]) for key in ("names", "digests", "parts", "notes"))
     with warnings.catch_warnings():  # nobody writes into a bank, and the map would not let them
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         pixels = torch.from_numpy(images)
-    return ImageBank(pixels, size.cumsum(0) - size, size, torch.zeros_like(size), **facts)
+    start, turns = size.cumsum(0) - size, torch.zeros_like(size)
+    return ImageBank(pixels, start, size, turns, names, digests=digests, parts=parts, notes=notes)
 
 
 def _about(reading: Reading, hashes: np.ndarray) -> dict[str, Any]:
@@ -189,7 +190,7 @@ def _decoded(
                     raise UserError(f"{title}: more images than its {total} labels")
                 for at, image in zip(rows, chunk, strict=True):
                     shaped = hashlib.blake2b(repr(image.shape).encode(), digest_size=HASH)
-                    shaped.update(np.ascontiguousarray(image))
+                    shaped.update(np.ascontiguousarray(image).data)
                     hashes[at] = np.frombuffer(shaped.digest(), np.uint8)
                 yield rows, resize(torch.from_numpy(np.stack(chunk)), size, channels).numpy()
                 done += len(chunk)

@@ -16,7 +16,8 @@ from metagap.tasks.folders import data_folder, readable
 from metagap.tasks.leaks import Overlap, compare
 from metagap.tasks.source import ImageSource, Part
 from metagap.tasks.sources.download import md5_of
-from metagap.tasks.sources.path import PARTS, UserImages
+from metagap.tasks.sources.layout import PARTS
+from metagap.tasks.sources.path import UserImages
 from metagap.tasks.sources.stored import StoredSource
 
 BRIEFLY = ("name", "state", "on disk", "download", "licence")
@@ -128,7 +129,7 @@ def _parse(text: str) -> tuple[ImageSource, str]:
         name, part = text, "all"
     if name.startswith("path:"):
         return UserImages(path=name.removeprefix("path:")), part
-    known = _sources(ImageSource)
+    known: dict[str, type[ImageSource]] = _sources(ImageSource)
     if name not in known:
         allowed = registry.suggest(name, [*known])
         raise UserError(f"data leaks: no source of images '{name}'{allowed}; and path:FILE, each with :PART")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -72,10 +72,13 @@ class Draw(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, tasks: slice) -> Draw: ...
+    def __getitem__(self, tasks: slice, /) -> Self: ...
 
 
-class Tasks(Protocol):
+D = TypeVar("D", bound=Draw)
+
+
+class Tasks(Protocol[D]):
     """A distribution of tasks: what a source gives for one split.
 
     Drawing is apart from looking up, so that thousands of test episodes can be drawn at once on the CPU, the same ones
@@ -86,19 +89,24 @@ class Tasks(Protocol):
     @property
     def x_shape(self) -> tuple[int, ...]:
         """The shape of one example."""
+        ...
 
     @property
     def class_count(self) -> int:
         """Number of classes, 0 for regression."""
+        ...
 
-    def draw(self, count: int, spec: TaskSpec, generator: Generator) -> Any:
+    def draw(self, count: int, spec: TaskSpec, generator: Generator) -> D:
         """`count` independent tasks; raises UserError where the classes or images are too few for `spec`."""
+        ...
 
-    def draw_open(self, count: int, spec: TaskSpec, generator: Generator) -> Any | None:
+    def draw_open(self, count: int, spec: TaskSpec, generator: Generator) -> D | None:
         """At most `count` tasks that share no example; None where ordinary draws share none, or it cannot draw such."""
 
-    def episode(self, draw: Any, spec: TaskSpec) -> Episode:
+    def episode(self, draw: D, spec: TaskSpec) -> Episode:
         """The data of these tasks, on the device of the source."""
+        ...
 
-    def sample(self, draw: Any, spec: TaskSpec) -> dict[str, np.ndarray]:
+    def sample(self, draw: D, spec: TaskSpec) -> dict[str, np.ndarray]:
         """The first of these tasks as plain arrays to show to people."""
+        ...

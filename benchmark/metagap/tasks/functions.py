@@ -57,13 +57,15 @@ class Sinusoid(Source):
     from uniformly: [low, high].
     """
 
-    kind: Literal["regression"] = "regression"
-    amplitude: Range = Field((0.1, 5.0), description="range of amplitudes")
-    phase: Range = Field((0.0, math.pi), description="range of phases, in radians")
-    frequency: Range = Field((1.0, 1.0), description="range of angular frequencies")
-    x: Range = Field((-5.0, 5.0), description="range of inputs, of support and query alike")
-    waveform: Literal["sine", "square", "triangle", "sawtooth"] = Field("sine", description="the wave that is repeated")
-    noise: Annotated[float, Ge(0)] = Field(0.0, description="standard deviation of the noise on every target")
+    kind: Literal["regression"] = "regression"  # pyright: ignore[reportIncompatibleVariableOverride]  # nobody assigns to it
+    amplitude: Range = Field(default=(0.1, 5.0), description="range of amplitudes")
+    phase: Range = Field(default=(0.0, math.pi), description="range of phases, in radians")
+    frequency: Range = Field(default=(1.0, 1.0), description="range of angular frequencies")
+    x: Range = Field(default=(-5.0, 5.0), description="range of inputs, of support and query alike")
+    waveform: Literal["sine", "square", "triangle", "sawtooth"] = Field(
+        default="sine", description="the wave that is repeated"
+    )
+    noise: Annotated[float, Ge(0)] = Field(default=0.0, description="standard deviation of the noise on every target")
 
     licence = "made on the fly"
     citation = "Finn, Abbeel, Levine (2017), Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks"

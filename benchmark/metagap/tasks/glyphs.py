@@ -13,6 +13,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from metagap.memory import require
 from metagap.tasks import drawing
+from metagap.tasks.banks import Reading
 from metagap.tasks.drawing import Style, draw_glyphs
 from metagap.tasks.images import ImageBank
 from metagap.tasks.source import ImageSource
@@ -30,17 +31,17 @@ class Glyphs(ImageSource):
     The same seed gives the same characters whatever the dials, so a shifted domain can hold the very same ones.
     """
 
-    alphabets: PositiveInt = Field(30, description="number of alphabets")
-    characters: PositiveInt = Field(20, description="characters in each alphabet")
-    instances: PositiveInt = Field(20, description="drawings of each character")
-    seed: int = Field(0, description="which characters are invented")
-    rotation: float = Field(0.0, description="degrees by which every drawing is turned")
-    slant: float = Field(0.0, description="degrees by which every drawing is sheared")
-    stroke_width: PositiveFloat = Field(1.0, description="factor on the width of the pen")
-    noise: NonNegative = Field(0.0, description="standard deviation of the noise on every pixel, of 1")
-    inversion: float = Field(0.0, ge=0, le=1, description="share of drawings that are dark on light")
-    clutter: NonNegative = Field(0.0, description="mean number of stray strokes per drawing")
-    jitter: NonNegative = Field(1.0, description="factor on the unsteadiness of the hand")
+    alphabets: PositiveInt = Field(default=30, description="number of alphabets")
+    characters: PositiveInt = Field(default=20, description="characters in each alphabet")
+    instances: PositiveInt = Field(default=20, description="drawings of each character")
+    seed: int = Field(default=0, description="which characters are invented")
+    rotation: float = Field(default=0.0, description="degrees by which every drawing is turned")
+    slant: float = Field(default=0.0, description="degrees by which every drawing is sheared")
+    stroke_width: PositiveFloat = Field(default=1.0, description="factor on the width of the pen")
+    noise: NonNegative = Field(default=0.0, description="standard deviation of the noise on every pixel, of 1")
+    inversion: float = Field(default=0.0, ge=0, le=1, description="share of drawings that are dark on light")
+    clutter: NonNegative = Field(default=0.0, description="mean number of stray strokes per drawing")
+    jitter: NonNegative = Field(default=1.0, description="factor on the unsteadiness of the hand")
 
     licence = "made on the fly"
     citation = "none: drawn by metagap"
@@ -60,13 +61,13 @@ class Glyphs(ImageSource):
         own = {"alphabets", "characters", "seed"}
         return self.model_copy(update={k: getattr(other, k) for k in type(self).model_fields if k not in own})
 
-    def read(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    def read(self) -> Reading:
         """Draw all characters; takes a few seconds for tens of thousands of images."""
         count = self.alphabets * self.characters * self.instances
         require(count * (self.image_size**2 + BYTES_OF_A_DRAWING), f"glyphs: drawing {count:,} images")
         style = Style(**{name: getattr(self, name) for name in asdict(Style())})
         images, names = draw_glyphs(self.alphabets, self.characters, self.instances, self.image_size, style, self.seed)
-        return images.flatten(0, 2).numpy(), np.arange(len(names)).repeat(self.instances), names
+        return Reading(images.flatten(0, 2).numpy(), np.arange(len(names)).repeat(self.instances), names)
 
     def parts(self, bank: ImageBank) -> dict[str, list[int]]:
         """Classes by alphabet: 60% train, 20% val, 20% test."""

@@ -5,30 +5,30 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from metagap.errors import UserError
-from metagap.tasks.episode import Episode, Tasks, TaskSpec
+from metagap.tasks.episode import D, Episode, Tasks, TaskSpec
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Drawn(Generic[D]):
     """What was drawn for a batch of tasks: the source's own draw, and the order (T, queries of a task) of the queries.
 
     No order where the source draws its examples independently.
     """
 
-    draw: Any
+    draw: D
     order: Tensor | None
 
     def __len__(self) -> int:
         return len(self.draw)
 
-    def __getitem__(self, tasks: slice) -> Drawn:
+    def __getitem__(self, tasks: slice) -> Drawn[D]:
         return Drawn(self.draw[tasks], None if self.order is None else self.order[tasks])
 
 
@@ -53,14 +53,14 @@ def raw(value: Any) -> bytes:
     raise UserError(f"its source draws a {kind}; allowed: a tensor, or a dataclass, tuple, list or dict of tensors")
 
 
-class Sampler:
+class Sampler(Generic[D]):
     """Draws the episodes of a run, the queries of each in random order.
 
     Sources give queries class by class in turn, and their place in the batch would tell an algorithm their labels. The
     order has random numbers of its own, so that it has no say in which examples are drawn.
     """
 
-    def __init__(self, tasks: Tasks, spec: TaskSpec, seed: int, device: torch.device | str = "cpu"):
+    def __init__(self, tasks: Tasks[D], spec: TaskSpec, seed: int, device: torch.device | str = "cpu"):
         """seed: of all episodes to come. device: where they are drawn; a stream of random numbers depends on it."""
         self.tasks, self.spec = tasks, spec
         self._examples = Generator(device).manual_seed(seed)
@@ -72,16 +72,16 @@ class Sampler:
         """Everything that the episodes to come depend on."""
         return [self._examples, self._order]
 
-    def draw(self, count: int) -> Drawn:
+    def draw(self, count: int) -> Drawn[D]:
         """`count` independent tasks; raises UserError where the classes or images are too few for them."""
         return self._ordered(self.tasks.draw(count, self.spec, self._examples))
 
-    def draw_open(self, count: int) -> Drawn | None:
+    def draw_open(self, count: int) -> Drawn[D] | None:
         """At most `count` tasks that share no example; None where ordinary draws share none, or it cannot draw such."""
         draw = self.tasks.draw_open(count, self.spec, self._examples)
         return None if draw is None else self._ordered(draw)
 
-    def episode(self, drawn: Drawn) -> Episode:
+    def episode(self, drawn: Drawn[D]) -> Episode:
         """The data of these tasks, on the device of the source."""
         episode = self.tasks.episode(drawn.draw, self.spec)
         return episode if drawn.order is None else reordered(episode, drawn.order)
@@ -90,11 +90,11 @@ class Sampler:
         """The data of `count` tasks, drawn and looked up."""
         return self.episode(self.draw(count))
 
-    def sample(self, drawn: Drawn) -> dict[str, np.ndarray]:
+    def sample(self, drawn: Drawn[D]) -> dict[str, np.ndarray]:
         """The first of these tasks as plain arrays to show to people, class by class."""
         return self.tasks.sample(drawn.draw, self.spec)
 
-    def _ordered(self, draw: Any) -> Drawn:
+    def _ordered(self, draw: D) -> Drawn[D]:
         if getattr(self.tasks, "independent", False):
             return Drawn(draw, None)
         shape, generator = (len(draw), self.spec.ways * self.spec.queries), self._order

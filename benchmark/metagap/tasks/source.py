@@ -62,11 +62,11 @@ class Source(BaseModel):
         spec = TaskSpec(self.kind, 2 if self.kind == "classification" else 1, 1, 1)
         with suppress(Exception):  # what is wrong with its tasks is said where they are checked
             for field in tasks.episode(tasks.draw(PROBED, spec, torch.Generator().manual_seed(0)), spec):
-                found.update(field.cpu().contiguous().numpy())
+                found.update(field.cpu().contiguous().numpy().data)
         return found.hexdigest()[:DIGITS]
 
     @abstractmethod
-    def tasks(self, part: Part, device: torch.device | str) -> Tasks:
+    def tasks(self, part: Part, device: torch.device | str) -> Tasks[Any]:
         """The distribution of tasks over this part. Raises UserError where the data are missing or unfit."""
 
     def remark(self) -> str:
@@ -85,17 +85,21 @@ class Source(BaseModel):
 class ImageSource(Source):
     """A source of images: a subclass reads them and says which classes each part has."""
 
-    kind: Literal["classification"] = "classification"
-    image_size: ImageSize = Field(28, description="images are resized to this many pixels a side")
-    channels: Literal[1, 3] = Field(1, description="1 for grey, 3 for colour")
-    rotations: bool = Field(False, description="add every class turned by 90, 180 and 270 degrees as new classes")
+    kind: Literal["classification"] = "classification"  # pyright: ignore[reportIncompatibleVariableOverride]  # nobody assigns to it
+    image_size: ImageSize = Field(default=28, description="images are resized to this many pixels a side")
+    channels: Literal[1, 3] = Field(default=1, description="1 for grey, 3 for colour")
+    rotations: bool = Field(
+        default=False, description="add every class turned by 90, 180 and 270 degrees as new classes"
+    )
     rotations_meet: bool = Field(
-        True, description="whether two rotations of a class may meet in a task; if not, one is drawn for each class"
+        default=True,
+        description="whether two rotations of a class may meet in a task; if not, one is drawn for each class",
     )
     normalise: bool = Field(
-        False, description="as the suite's source: shift and scale all pixels by the statistics of the training images"
+        default=False,
+        description="as the suite's source: shift and scale all pixels by the statistics of the training images",
     )
-    held_out_images: int = Field(0, ge=0, description="last images of every class kept out of training")
+    held_out_images: int = Field(default=0, ge=0, description="last images of every class kept out of training")
 
     about_parts: ClassVar[frozenset[str]] = frozenset({"rotations", "rotations_meet", "held_out_images", "normalise"})
     """Options that no pixel depends on; a subclass adds its own."""

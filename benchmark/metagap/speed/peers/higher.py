@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from metagap.speed.peers.base import Peer
 from metagap.speed.timing import Way
-from metagap.speed.workloads import Case, flat
+from metagap.speed.workloads import Case, flat_gradient
 
 with warnings.catch_warnings(action="ignore", category=SyntaxWarning):  # it has some that newer Pythons frown on
-    from higher import innerloop_ctx
+    from higher import innerloop_ctx  # pyright: ignore[reportMissingImports]  # an extra
 
 
 class Higher(Peer):
@@ -43,7 +43,7 @@ class Higher(Peer):
         if case.workload.evaluates:
             return _evaluate(case, network)
         _meta_gradient(case, network)
-        return flat({name: parameter.grad for name, parameter in network.named_parameters()})
+        return flat_gradient(network)
 
 
 def _meta_gradient(case: Case, network: nn.Module) -> None:

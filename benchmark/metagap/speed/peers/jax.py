@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # leave some of the GPU to torch
 
-import jax
-from jax import lax
-from jax import numpy as jnp
+# It is an extra, which need not be installed where types are checked.
+import jax  # pyright: ignore[reportMissingImports]
+from jax import lax  # pyright: ignore[reportMissingImports]
+from jax import numpy as jnp  # pyright: ignore[reportMissingImports]
 
 from metagap.errors import UserError
 from metagap.speed.peers.base import Peer

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from metagap.speed.peers.base import Peer
 from metagap.speed.timing import Way
-from metagap.speed.workloads import Case, flat
+from metagap.speed.workloads import Case, flat_gradient
 
 with contextlib.redirect_stderr(io.StringIO()):  # one of its dependencies prints advice when it is imported
     from learn2learn.algorithms import MAML
@@ -40,7 +40,7 @@ class Learn2Learn(Peer):
         for parameter in network.parameters():
             parameter.grad = torch.zeros_like(parameter)
         (_reptile if case.algorithm == "reptile" else _maml)(case, network)
-        return flat({name: parameter.grad for name, parameter in network.named_parameters()})
+        return flat_gradient(network)
 
 
 def stepping(case: Case, network: nn.Module) -> Callable[[], Any]:
@@ -68,8 +68,8 @@ def _maml(case: Case, network: nn.Module) -> None:
         for _ in range(case.workload.steps):
             learner.adapt(case.loss(learner(support_x), support_y))
         case.loss(learner(query_x), query_y).backward()
-    for parameter in network.parameters():
-        parameter.grad.data.mul_(1.0 / len(case.episodes.support_x))
+    for gradient in _gradients(network):
+        gradient.mul_(1.0 / len(case.episodes.support_x))
 
 
 def _reptile(case: Case, network: nn.Module) -> None:
@@ -82,10 +82,15 @@ def _reptile(case: Case, network: nn.Module) -> None:
             case.loss(learner(support_x), support_y).backward()
             optimizer.step()
         case.loss(learner(query_x), query_y)
-        for parameter, adapted in zip(network.parameters(), learner.parameters(), strict=True):
-            parameter.grad.data.add_(adapted.data, alpha=-1.0)
-    for parameter in network.parameters():
-        parameter.grad.data.mul_(1.0 / len(case.episodes.support_x)).add_(parameter.data)
+        for gradient, adapted in zip(_gradients(network), learner.parameters(), strict=True):
+            gradient.add_(adapted.data, alpha=-1.0)
+    for gradient, parameter in zip(_gradients(network), network.parameters(), strict=True):
+        gradient.mul_(1.0 / len(case.episodes.support_x)).add_(parameter.data)
+
+
+def _gradients(network: nn.Module) -> list[Tensor]:
+    """What autograd has left at the parameters, which all have something there."""
+    return [parameter.grad.data for parameter in network.parameters() if parameter.grad is not None]
 
 
 def _evaluate(case: Case, network: nn.Module) -> Tensor:

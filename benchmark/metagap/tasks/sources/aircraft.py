@@ -34,7 +34,8 @@ class Aircraft(Pictures):
     per_class = 100
 
     crop: bool = Field(
-        True, description="the box around the aeroplane alone, as in Meta-Dataset; the rest shows a line of copyright"
+        default=True,
+        description="the box around the aeroplane alone, as in Meta-Dataset; the rest shows a line of copyright",
     )
 
     def pictures(self, archives: Sequence[Archive]) -> Iterable[Picture]:

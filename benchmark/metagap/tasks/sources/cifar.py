@@ -38,7 +38,7 @@ class CIFARFS(Pictures):
     per_class = 600
     related: ClassVar[dict[str, str]] = {"fc100": "the same images of the same classes, split otherwise"}
 
-    image_size: ImageSize = Field(32, description="images are squeezed to this many pixels a side")
+    image_size: ImageSize = Field(default=32, description="images are squeezed to this many pixels a side")
 
     @classmethod
     def addresses(cls) -> Sequence[Remote]:

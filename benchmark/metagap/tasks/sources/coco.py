@@ -38,9 +38,10 @@ class COCO(Pictures):
     )
 
     subset: Literal["val2017", "train2017"] = Field(
-        "val2017", description="which photographs; those for training (18 GB) are to be laid at coco/train2017.zip"
+        default="val2017",
+        description="which photographs; those for training (18 GB) are to be laid at coco/train2017.zip",
     )
-    smallest: PositiveInt = Field(32, description="boxes narrower or lower than this many pixels are left out")
+    smallest: PositiveInt = Field(default=32, description="boxes narrower or lower than this many pixels are left out")
 
     def paths(self) -> list[Path]:
         """The photographs and the annotations."""

@@ -25,6 +25,6 @@ class Digits(StoredSource):
         """All images, 0..16 stretched to 0..255."""
         from sklearn.datasets import load_digits
 
-        digits = load_digits()
-        images = (digits.images * (255 / 16)).round().astype(np.uint8)
-        return Reading(images, digits.target, list("0123456789"))
+        pixels, labels = load_digits(return_X_y=True)
+        images = (np.asarray(pixels).reshape(-1, 8, 8) * (255 / 16)).round().astype(np.uint8)
+        return Reading(images, np.asarray(labels), list("0123456789"))

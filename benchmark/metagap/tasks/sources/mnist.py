@@ -96,7 +96,7 @@ class EMNIST(StoredSource):
     }
 
     subset: Literal["letters", "balanced", "digits", "byclass", "bymerge", "mnist"] = Field(
-        "letters", description="which of the publishers' subsets"
+        default="letters", description="which of the publishers' subsets"
     )
 
     @classmethod

@@ -16,6 +16,7 @@ from metagap.tasks.images import ImageBank
 from metagap.tasks.source import ImageSize
 from metagap.tasks.sources.download import Remote
 from metagap.tasks.sources.pictures import Pictures
+from metagap.tasks.sources.stored import pinned
 
 HALVES = ("images_background", "images_evaluation")
 
@@ -43,10 +44,12 @@ class Omniglot(Pictures):
         "from Omniglot to EMNIST are without it"
     }
 
-    image_size: ImageSize = Field(28, description="images are resized to this many pixels a side")
-    channels: Literal[1, 3] = Field(1, description="1 for grey, 3 for colour")
-    split: Literal["vinyals", "random", "no-latin"] = Field("vinyals", description="which characters are for training")
-    split_seed: int = Field(0, description="seed of the random split")
+    image_size: ImageSize = Field(default=28, description="images are resized to this many pixels a side")
+    channels: Literal[1, 3] = Field(default=1, description="1 for grey, 3 for colour")
+    split: Literal["vinyals", "random", "no-latin"] = Field(
+        default="vinyals", description="which characters are for training"
+    )
+    split_seed: int = Field(default=0, description="seed of the random split")
 
     @classmethod
     def addresses(cls) -> Sequence[Remote]:
@@ -84,7 +87,7 @@ class Omniglot(Pictures):
         """The split of Vinyals et al.; its file has the numbers of the characters by alphabet."""
         return {
             part: [f"{alphabet}/character{n:02}" for alphabet, numbers in alphabets.items() for n in numbers]
-            for part, alphabets in super().pinned().items()
+            for part, alphabets in pinned(self.split_file).items()
         }
 
     def parts(self, bank: ImageBank) -> dict[str, list[int]]:

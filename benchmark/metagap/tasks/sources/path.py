@@ -51,15 +51,17 @@ class UserImages(StoredSource):
     about_looks = frozenset({"invert", "white_level", "background"})
 
     path: str = Field(description="folder, archive (zip or tar) or .npz file")
-    image_size: ImageSize = Field(28, description="images are resized to this many pixels a side")
-    channels: Literal[1, 3] = Field(1, description="1 for grey, 3 for colour")
-    invert: bool = Field(False, description="turn dark on light into light on dark")
+    image_size: ImageSize = Field(default=28, description="images are resized to this many pixels a side")
+    channels: Literal[1, 3] = Field(default=1, description="1 for grey, 3 for colour")
+    invert: bool = Field(default=False, description="turn dark on light into light on dark")
     white_level: PositiveFloat | None = Field(
-        None, allow_inf_nan=False, description="the value that is white in images that are not of 8 bits"
+        default=None, allow_inf_nan=False, description="the value that is white in images that are not of 8 bits"
     )
-    background: Background = Field("auto", description="what lies behind transparent pixels")
-    shares: tuple[float, float, float] = Field((0.6, 0.2, 0.2), description="shares of train, val and test classes")
-    split_seed: int = Field(0, description="seed of the shuffle into parts")
+    background: Background = Field(default="auto", description="what lies behind transparent pixels")
+    shares: tuple[float, float, float] = Field(
+        default=(0.6, 0.2, 0.2), description="shares of train, val and test classes"
+    )
+    split_seed: int = Field(default=0, description="seed of the shuffle into parts")
 
     def paths(self) -> list[Path]:
         """The file or folder."""

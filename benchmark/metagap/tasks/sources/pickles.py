@@ -100,10 +100,14 @@ def images(path: Path) -> Iterator[bytes]:
                 yield bytes(data)
 
 
+_BUILD: Any = pickle._Unpickler.dispatch[pickle.BUILD[0]]
+
+
 class _Plain(pickle._Unpickler):
     """The unpickler that is written in Python, for it lets us look at what is put into a dtype or an array."""
 
     dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
+    stack: list[Any]
 
     def load_build(self) -> None:
         """Put a state into what was made last: numpy takes whatever it is told of a dtype, addresses included."""
@@ -121,7 +125,7 @@ class _Plain(pickle._Unpickler):
                 raise pickle.UnpicklingError("it holds an array whose content is no bytes")
         else:
             raise pickle.UnpicklingError(f"it changes a {type(made).__name__}")
-        super().load_build()
+        _BUILD(self)
 
     dispatch[pickle.BUILD[0]] = load_build
 

@@ -57,8 +57,8 @@ class Pictures(StoredSource):
     places: ClassVar[Sequence[Sequence[str]]]
     """For each archive, where in the data folder it may lie, packed or as a folder; the first that is there is read."""
 
-    image_size: ImageSize = Field(84, description="images are squeezed to this many pixels a side")
-    channels: Literal[1, 3] = Field(3, description="1 for grey, 3 for colour")
+    image_size: ImageSize = Field(default=84, description="images are squeezed to this many pixels a side")
+    channels: Literal[1, 3] = Field(default=3, description="1 for grey, 3 for colour")
 
     def paths(self) -> list[Path]:
         """The archives."""

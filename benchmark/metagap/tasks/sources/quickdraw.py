@@ -33,9 +33,9 @@ class QuickDraw(StoredSource):
     download_size = "about 40 GB"
     split_file = "quickdraw"
 
-    image_size: ImageSize = Field(28, description="images are resized to this many pixels a side")
-    channels: Literal[1, 3] = Field(1, description="1 for grey, 3 for colour")
-    images_per_class: PositiveInt = Field(1000, description="how many drawings of each class are used")
+    image_size: ImageSize = Field(default=28, description="images are resized to this many pixels a side")
+    channels: Literal[1, 3] = Field(default=1, description="1 for grey, 3 for colour")
+    images_per_class: PositiveInt = Field(default=1000, description="how many drawings of each class are used")
 
     @classmethod
     def addresses(cls) -> Sequence[Remote]:
