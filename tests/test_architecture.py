@@ -27,9 +27,11 @@ TRAINING = [
     "models",
     "tasks",
     "suite",
+    "kinds",
+    "metrics",
 ]
-ANALYSIS = ["cli", "reproduce", "report", "analysis", "results"]
-ANYWHERE = {"errors", "files", "memory", "progress", "registry", ""}
+ANALYSIS = ["cli", "reproduce", "report", "analysis", "results", "kinds", "metrics"]
+ANYWHERE = {"errors", "files", "memory", "progress", "registry", "text", ""}
 
 
 def imports_of(path: Path) -> set[str]:

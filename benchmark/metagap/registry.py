@@ -1,9 +1,9 @@
 """Finding algorithms, models and sources by name: built-in ones and plugins are found the same way.
 
-A name is either an entry point of the groups `metagap.algorithms`, `metagap.models` and `metagap.sources`, or
-`path/to/file.py:ClassName`. It may also stand for something of learn2learn's: for a learner, or for a function that
-gives tasksets, of which `metagap.bridges` makes an algorithm or a source. Whatever is wrong with a plugin is said in
-a UserError that names it, and only when it is asked for by its name.
+A name is either an entry point of one of the groups `metagap.algorithms`, `.models`, `.sources`, `.metrics` and
+`.kinds`, or `path/to/file.py:Name`. It may also stand for something of learn2learn's: for a learner, or for a function
+that gives tasksets, of which `metagap.bridges` makes an algorithm or a source. Whatever is wrong with a plugin is said
+in a UserError that names it, and only when it is asked for by its name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from metagap.errors import UserError
 
-Kind = Literal["algorithm", "model", "source"]
+Kind = Literal["algorithm", "model", "source", "metric", "kind"]
 
 
 class Named(Protocol):
@@ -45,8 +45,13 @@ BASES: dict[Kind, tuple[str, str]] = {
     "algorithm": ("metagap.algorithms.base", "Algorithm"),
     "model": ("torch.nn.modules.module", "Module"),
     "source": ("metagap.tasks.source", "Source"),
+    "metric": ("metagap.metrics.metric", "Metric"),
+    "kind": ("metagap.kinds.kind", "TaskKind"),
 }
-"""The module and the name of the class that each kind derives from."""
+"""The module and the name of the class that each kind derives from, or is an instance of."""
+
+OBJECTS: tuple[Kind, ...] = ("metric", "kind")
+"""Kinds of which objects are registered, not classes."""
 
 BRIDGES: dict[Kind, str] = {"algorithm": "metagap.bridges.learners", "source": "metagap.bridges.tasksets"}
 """The module whose function `bridged` makes a class of this kind of what learn2learn's users have."""
@@ -62,9 +67,9 @@ def names(kind: Kind) -> list[str]:
 
 
 def load(kind: Kind, name: str) -> Any:
-    """The class registered as `name`, or the class of `path/to/file.py:ClassName`.
+    """The class or object registered as `name`, or that of `path/to/file.py:Name`.
 
-    Raises UserError where there is no such name, file or class, where two packages claim the name, where importing it
+    Raises UserError where there is no such name, file or object, where two packages claim the name, where importing it
     fails, or where it is not a complete one of its kind.
     """
     found = find(kind, name)
@@ -90,8 +95,36 @@ def find(kind: Kind, name: str) -> Any:
     return _bridged(kind, found)
 
 
+def intact(kind: Kind, name: str) -> Any | None:
+    """What `load` gives; None where it raises UserError, for lists that a broken plugin must not spoil."""
+    try:
+        return load(kind, name)
+    except UserError:
+        return None
+
+
+def function(reference: str | Callable[..., Any], what: str) -> Callable[..., Any]:
+    """The function itself, or the one that `package.module:name` names. Raises UserError, which begins with `what`."""
+    if callable(reference):
+        return reference
+    module, colon, name = reference.partition(":")
+    if not (module and colon and name):
+        raise UserError(f"{what} is '{reference}'; allowed: package.module:name of a function, or a function")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{what} ({reference}) cannot be imported: {_told(error)}") from error
+    if not callable(found):
+        raise UserError(f"{what} ({reference}) is no function but {type(found).__name__}")
+    return found
+
+
 def fault(kind: Kind, found: Any) -> str:
     """What keeps it from being a complete one of this kind; empty where nothing does."""
+    if kind in OBJECTS:
+        return "" if _is_one(kind, found) else f"is not a {BASES[kind][1]} but {type(found).__name__}: {found!r:.80}"
     if not inspect.isclass(found):
         return f"is not a class but {type(found).__name__}: {found!r:.80}"
     if not _derives(kind, found):
@@ -138,14 +171,15 @@ def objects(kind: str, of: type[T], ours: Iterable[T]) -> tuple[list[T], list[st
 
 
 def fingerprint(kind: Kind, name: str) -> str | None:
-    """A digest of the file that a plugin's class is in, so that an edited plugin is a different one. Ours have none."""
+    """A digest of the file that a plugin is in, so that an edited plugin is a different one. Ours have none."""
     path, colon, _ = name.rpartition(":")
     if colon and path.endswith(".py"):
         load(kind, name)
     elif _owner(_entry(kind, name)) == OURS:
         return None
     else:
-        path = inspect.getsourcefile(load(kind, name)) or ""
+        found = load(kind, name)
+        path = inspect.getsourcefile(sys.modules[_entry(kind, name).module] if kind in OBJECTS else found) or ""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12] if path else None
 
 
@@ -215,6 +249,10 @@ def _derives(kind: Kind, found: Any) -> bool:
     return any((base.__module__, base.__name__) == BASES[kind] for base in getattr(found, "__mro__", ()))
 
 
+def _is_one(kind: Kind, found: Any) -> bool:
+    return not inspect.isclass(found) and _derives(kind, type(found))
+
+
 def _bridged(kind: Kind, found: Any) -> Any:
     """What was found, or a class of this kind made of it."""
     if kind not in BRIDGES or not callable(found) or _derives(kind, found):
@@ -259,8 +297,8 @@ def _origin(entry: EntryPoint) -> str:
 
 def _import_file(path: Path, kind: Kind) -> Any:
     if not path.is_file():
-        article = "an" if kind == "algorithm" else "a"
-        raise UserError(f"no file '{path}' to take {article} {kind} from; write it as path/to/file.py:ClassName")
+        article, attribute = "an" if kind == "algorithm" else "a", "NAME" if kind in OBJECTS else "ClassName"
+        raise UserError(f"no file '{path}' to take {article} {kind} from; write it as path/to/file.py:{attribute}")
     try:
         with _limited(f"{kind} file '{path}'"):
             return _module(path.resolve())
@@ -312,11 +350,14 @@ def _module(path: Path) -> Any:
 
 
 def _no_class(kind: Kind, path: str, attribute: str) -> Any:
-    raise UserError(f"no class '{attribute}' in '{path}'{suggest(attribute, list(_defined(Path(path), kind)))}")
+    what = BASES[kind][1] if kind in OBJECTS else "class"
+    raise UserError(f"no {what} '{attribute}' in '{path}'{suggest(attribute, list(_defined(Path(path), kind)))}")
 
 
 def _defined(path: Path, kind: Kind) -> dict[str, Any]:
-    """The classes that a file defines, and for sources the functions too."""
+    """The classes that a file defines, and for sources the functions too; or the objects of this kind that it has."""
     module = _import_file(path, kind)
+    if kind in OBJECTS:
+        return {name: value for name, value in vars(module).items() if _is_one(kind, value)}
     own = {name: value for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__}
     return {k: v for k, v in own.items() if inspect.isclass(v) or (kind == "source" and inspect.isfunction(v))}

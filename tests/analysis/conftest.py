@@ -1,14 +1,13 @@
 """Hand-made results: every number in them is chosen by the test."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
+from metagap.results import Results
 
 
 class Bench:
-    """Collects grids of scores and hands them out as an object with the fields of `metagap.results.Results`."""
+    """Collects grids of scores and hands them out as `metagap.results.Results`."""
 
     def __init__(self, kind="classification", ways=5, shots=1, steps=None):
         ways = ways if kind == "classification" else 1
@@ -68,7 +67,7 @@ class Bench:
     def results(self):
         # Shuffled rows: nothing may depend on their order.
         episodes = pd.concat(self.frames, ignore_index=True).sample(frac=1, random_state=0).reset_index(drop=True)
-        return SimpleNamespace(
+        return Results(
             suite=self.suite,
             episodes=episodes,
             cells=episodes[["algorithm", "seed"]].drop_duplicates(),

@@ -8,7 +8,6 @@ from metagap.analysis.equivalence import (
     DIFFERS,
     NORMAL,
     UNDECIDED,
-    Margin,
     Source,
     Spread,
     compare,
@@ -17,6 +16,7 @@ from metagap.analysis.equivalence import (
     power,
 )
 from metagap.analysis.intervals import Estimate, Term, crossed_estimate, episodes_estimate
+from metagap.metrics import Margin
 from scipy import stats
 
 REPETITIONS = 1000

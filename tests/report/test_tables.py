@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from metagap.analysis.comparisons import compare
+from metagap.metrics.classification import ACCURACY
+from metagap.metrics.regression import MSE
 from metagap.report import figures, tables, terminal, verdict
 from metagap.report.frames import Frames
-from metagap.report.measure import CLASSIFICATION, REGRESSION, number, share, uncertain
 from metagap.report.theme import PALETTE, styles, themed
+from metagap.text import number, share, uncertain
 from rich.console import Console
 from synthetic import make_results
 
@@ -192,10 +194,10 @@ def test_values_with_intervals(value, low, high, text):
 def test_numbers_and_shares():
     assert number(-0.001) == "0.00" and number(-2.5, signed=True) == "−2.50" and number(1.2345e20) == "1.2e20"
     assert number(-math.inf) == "−∞" and share(0.0) == "0.0%" and share(0.0004) == "<0.1%" and share(math.nan) == "–"
-    assert CLASSIFICATION.score(0.931, 0.927, 0.935) == "93.1 ± 0.4"
-    assert REGRESSION.score(-0.38, -0.40, -0.36) == "0.38 ± 0.02"
-    assert REGRESSION.score(-math.inf) == "∞"
-    assert REGRESSION.gap(0.5, 0.4, 0.6) == "+0.50 ± 0.10"
+    assert ACCURACY.score(0.931, 0.927, 0.935) == "93.1 ± 0.4"
+    assert MSE.score(-0.38, -0.40, -0.36) == "0.38 ± 0.02"
+    assert MSE.score(-math.inf) == "∞"
+    assert MSE.gap(0.5, 0.4, 0.6) == "+0.50 ± 0.10"
 
 
 def test_one_colour_for_one_algorithm():

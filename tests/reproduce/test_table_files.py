@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from metagap.analysis.equivalence import Margin
 from metagap.errors import UserError
 from metagap.files import TABLES
+from metagap.metrics import Margin
 from metagap.reproduce.tables import at_budget, chosen, load_table
 
 

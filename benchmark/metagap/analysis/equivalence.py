@@ -41,21 +41,6 @@ Part = tuple[float, int]
 """A summand of a squared standard error, and its degrees of freedom."""
 
 
-class Margin(NamedTuple):
-    """How far apart two values may be and still count as the same: absolute, or a share of the published value."""
-
-    size: float
-    relative: bool = False
-
-    def around(self, published: float) -> float:
-        """In the unit of the value."""
-        return self.size * abs(published) if self.relative else self.size
-
-
-MARGINS = {"classification": Margin(0.01), "regression": Margin(0.1, relative=True)}
-"""What is chosen where nobody chooses: a percentage point of accuracy, or a tenth of the published error."""
-
-
 class Spread(NamedTuple):
     """What is behind a ±: a `measure` ("95% CI", "std" or "standard error") over `n` units; None: not stated."""
 

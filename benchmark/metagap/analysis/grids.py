@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from metagap import kinds
 from metagap.analysis.divergence import diverged, worst_if_nan
 
 if TYPE_CHECKING:
+    from metagap.kinds import TaskKind
     from metagap.results import Results
 
 STANDARD = "standard"
@@ -23,7 +25,8 @@ class Grids:
 
     Attributes:
         suite: resolved.
-        kind: "classification" or "regression".
+        kind: the kind of task.
+        metric: what the scores are.
         statistics: the statistics worth showing: the mean for accuracies; mean, median and iqm for heavy-tailed errors.
         algorithms: names that have episodes, in the order of the suite.
         splits: one row per split that has episodes, in the order of the suite: split (index), role, ways, shots, and
@@ -34,8 +37,9 @@ class Grids:
     def __init__(self, results: Results):
         suite, episodes = results.suite, results.episodes
         self.suite = suite
-        self.kind: str = suite["task"]["kind"]
-        self.statistics = ("mean", "median", "iqm") if self.kind == "regression" else ("mean",)
+        self.kind = kinds.find(suite["task"]["kind"])
+        self.metric = results.metric
+        self.statistics = self.metric.statistics
         self.algorithms = _in_suite_order(suite["algorithms"], episodes["algorithm"])
         self.headline = {name: suite["algorithms"][name]["evaluation"]["steps"] for name in self.algorithms}
         self.splits = _splits(episodes, suite, self.kind)
@@ -108,7 +112,7 @@ def pair(a: pd.DataFrame | None, b: pd.DataFrame | None) -> tuple[np.ndarray, np
     return a.loc[seeds, episodes].to_numpy(), b.loc[seeds, episodes].to_numpy()
 
 
-def _grouped(episodes: pd.DataFrame, kind: str) -> dict[tuple[str, str, str], pd.DataFrame]:
+def _grouped(episodes: pd.DataFrame, kind: TaskKind) -> dict[tuple[str, str, str], pd.DataFrame]:
     table = episodes[[*KEY, "step", "seed", "episode"]].assign(
         query_score=worst_if_nan(episodes["query_score"], -np.inf),
         support_score=worst_if_nan(episodes["support_score"], -np.inf),
@@ -119,11 +123,11 @@ def _grouped(episodes: pd.DataFrame, kind: str) -> dict[tuple[str, str, str], pd
     return {key: group.set_index(["step", "seed", "episode"]).sort_index() for key, group in groups}
 
 
-def _splits(episodes: pd.DataFrame, suite: dict, kind: str) -> pd.DataFrame:
+def _splits(episodes: pd.DataFrame, suite: dict, kind: TaskKind) -> pd.DataFrame:
     found = episodes.drop_duplicates("split").set_index("split")[["role", "ways", "shots"]]
     found = found.loc[_in_suite_order([split["name"] for split in suite["splits"]], found.index)]
     home = found["shots"] == suite["task"]["shots"]
-    if kind == "classification":  # regression has no ways
+    if kind.has_ways:
         home &= found["ways"] == suite["task"]["ways"]
     return found.assign(home=home)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,10 @@ import pandas as pd
 
 from metagap.analysis.equivalence import (
     CANNOT_TELL,
-    MARGINS,
     NOT_JUDGED,
     NOT_PUBLISHED,
     NOT_RUN,
     UNDECIDED,
-    Margin,
     Source,
     Spread,
     compare,
@@ -33,6 +32,7 @@ from metagap.analysis.intervals import (
 )
 
 if TYPE_CHECKING:
+    from metagap.metrics import Margin
     from metagap.results import Results
 
 COLUMNS = [
@@ -49,13 +49,13 @@ DEFAULT = Spread("95% CI", None, EPISODES)
 def published_table(results: Results, margin: Margin | None = None) -> pd.DataFrame:
     """One row per entry of the suite's `published` list, see `beside`."""
     grids = Grids(results)
-    return beside(results.suite.get("published") or [], grids, margin or MARGINS[grids.kind])
+    return beside(results.suite.get("published") or [], grids, margin or grids.metric.margin)
 
 
 def beside(published: Iterable[Mapping[str, Any]], grids: Grids | None, margin: Margin) -> pd.DataFrame:
     """One row per published value, in the order given, with our value of the same quantity and what they come to.
 
-    Accuracies are fractions; regression values are positive mean squared errors, unlike the scores elsewhere. An entry
+    Values are natural ones: accuracies are fractions, errors are positive, unlike the scores elsewhere. An entry
     whose algorithm, split or step was not run is kept, with NaN; so is one whose value is NaN, for none was printed.
 
     - published_interval, kind: the published ± and what it is; exact: whether the test has to take the published value
@@ -99,12 +99,11 @@ def _ours(grids: Grids | None, entry: dict, margin: Margin) -> dict:
     size = margin.around(entry["published"])
     grid = None
     if grids is not None and algorithm in grids.algorithms:
-        column = "query_loss" if grids.kind == "regression" else "query_score"
-        grid = grids.get(algorithm, split, STANDARD, step, column)
+        grid = grids.get(algorithm, split, STANDARD, step)
     if grids is None or grid is None:
         blank = {name: np.nan for name in COLUMNS[COLUMNS.index("ours") : COLUMNS.index("seeds")]}
         return blank | {"ours_kind": None, "margin": size, "seeds": 0, "n_episodes": 0} | _verdict(NOT_RUN, "")
-    values = grid.to_numpy()
+    values = grid.to_numpy() * grids.metric.sign  # as it was published
     diverged = grids.get(algorithm, split, STANDARD, step, "diverged").to_numpy().mean()
     center, sources = _sampled(values)
     found = compare(center, sources, entry["published"], _part(entry["kind"], entry["published_interval"]), size)
@@ -113,7 +112,7 @@ def _ours(grids: Grids | None, entry: dict, margin: Margin) -> dict:
         verdict, remark = NOT_PUBLISHED, ""
     elif entry["mark"] == RECALLED:
         verdict, remark, p = NOT_JUDGED, "only recalled", np.nan
-    elif grids.kind == "regression" and diverged > 0 and verdict in (UNDECIDED, CANNOT_TELL):
+    elif math.isinf(grids.metric.worst_score) and diverged > 0 and verdict in (UNDECIDED, CANNOT_TELL):
         verdict, remark = CANNOT_TELL, "diverged episodes decide the mean"
     half, kind = _same_kind(values, Spread.of(entry["kind"]))
     return {

@@ -126,7 +126,7 @@ def slopes(frames: Frames, narrow: bool = False) -> Figure | None:
     if len(roles) < 2:
         return None
     measure, style = frames.measure, styles(frames.suite)
-    table = table.assign(shown=table["score"] * measure.scale)
+    table = table.assign(shown=table["score"] * measure.score_scale)
     table = table[np.isfinite(table["shown"])]
     means = table.groupby(["algorithm", "role"])["shown"].mean()
     with drawing():
@@ -166,7 +166,7 @@ def training(frames: Frames, narrow: bool = False) -> Figure | None:
     measure, style = frames.measure, styles(frames.suite)
     panels = [("loss", "val_loss", 1.0, "loss")]
     if not measure.log:
-        panels.append(("score", "val_score", measure.scale, f"{measure.name} ({measure.unit})"))
+        panels.append(("score", "val_score", measure.score_scale, f"{measure.label} ({measure.unit})"))
     with drawing():
         across = 1 if narrow else len(panels)
         figure = _tall(2.6 * len(panels) / across, frames.algorithms, narrow)

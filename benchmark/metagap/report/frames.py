@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from metagap import kinds as task_kinds
 from metagap.analysis import comparisons, leaders, reproduction, scores
 from metagap.analysis.gaps import GapKind, gap_kinds, gap_table
 from metagap.analysis.gaps.kind import Place
 from metagap.analysis.grids import AVERAGE
-from metagap.report.measure import Measure
+from metagap.metrics import Metric
 
 ROLE_ORDER = ("meta-train", "recurring-task", "meta-val", "in-distribution", "cross-domain")
 STATISTICS = {"mean": "mean", "median": "median", "iqm": "interquartile mean"}
@@ -25,6 +26,7 @@ class Frames:
     """The tables of `metagap.analysis` for one suite, with the questions that figures and tables ask of them."""
 
     suite: dict[str, Any]
+    metrics: tuple[Metric, ...]
     cells: pd.DataFrame
     curves: pd.DataFrame
     samples: dict[str, dict[str, np.ndarray]]
@@ -45,6 +47,7 @@ class Frames:
         kinds, faults = gap_kinds()
         return cls(
             suite=results.suite,
+            metrics=results.metrics,
             cells=results.cells,
             curves=results.curves,
             samples=results.samples,
@@ -60,9 +63,14 @@ class Frames:
         )
 
     @cached_property
-    def measure(self) -> Measure:
-        """The unit of the scores."""
-        return Measure.of(self.suite)
+    def metric(self) -> Metric:
+        """What the scores are: the headline metric."""
+        return self.metrics[0]
+
+    @property
+    def measure(self) -> Metric:
+        """What the scores are."""
+        return self.metric
 
     @property
     def deviations(self) -> list[str]:
@@ -146,15 +154,13 @@ class Frames:
         return split_label(self.suite, name)
 
     def chance(self, name: str) -> float | None:
-        """The printed score of guessing on a classification split; None for regression."""
-        if self.measure.log:
-            return None
-        ways = self.splits[name].get("ways") or self.suite["task"]["ways"]
-        return self.measure.scale / ways
+        """The printed score of guessing on a split; None where there is no such thing."""
+        guessing = self.metric.chance_score(self.splits[name].get("ways") or self.suite["task"]["ways"])
+        return None if guessing is None else guessing * self.metric.score_scale
 
     def score_label(self, short: bool = False) -> str:
         """The axis label of a score; short leaves out the direction."""
-        name = f"{self.statistic_name} of the {self.measure.name}" if self.measure.log else self.measure.name
+        name = f"{self.statistic_name} of the {self.measure.label}" if self.measure.log else self.measure.label
         unit = f" ({self.measure.unit})" if self.measure.unit else ""
         return f"{name}{unit}" if short else f"{name}{unit}, {self.measure.better} is better"
 
@@ -242,4 +248,4 @@ def task_shape(suite: dict[str, Any], name: str | None = None) -> str:
     """Ways and shots of a split, or of the suite's own task, in the words of the field."""
     split = next((split for split in suite["splits"] if split["name"] == name), {})
     ways, shots = (split.get(key) or suite["task"][key] for key in ("ways", "shots"))
-    return f"{shots}-shot" if suite["task"]["kind"] == "regression" else f"{ways}-way {shots}-shot"  # no ways there
+    return task_kinds.find(suite["task"]["kind"]).shape(ways, shots)

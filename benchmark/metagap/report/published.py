@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from metagap.analysis.equivalence import Margin
-from metagap.report.measure import MISSING, Measure, number, share, uncertain
+from metagap.metrics import Margin, Metric
+from metagap.text import MISSING, number, share, uncertain
 
 MARKS = {"V": "read at the source", "S": "quoted by another paper", "R": "recalled, to be checked"}
 UNREAD = ("S", "R")
@@ -22,14 +22,14 @@ EXPLAINED = (
 )
 
 
-def columns(row: Mapping[str, Any], measure: Measure) -> dict[str, str]:
+def columns(row: Mapping[str, Any], measure: Metric) -> dict[str, str]:
     """Published, ours and their difference in printed units, with as many decimals as were published.
 
     Regression has the robust statistics of ours too, beside a mean that single episodes can ruin.
     """
-    scale = 1.0 if measure.log else 100.0
+    scale = measure.scale
     printed = [_decimals(row[name] * scale) for name in ("published", "published_interval")]
-    decimals = max(2 if measure.log else 1, *printed)
+    decimals = max(measure.decimals, *printed)
 
     def text(value: float, low: float = math.nan, high: float = math.nan, signed: bool = False) -> str:
         return uncertain(value * scale, low * scale, high * scale, decimals, signed)
@@ -47,7 +47,7 @@ def columns(row: Mapping[str, Any], measure: Measure) -> dict[str, str]:
     return cells
 
 
-def stacked(row: Mapping[str, Any], measure: Measure) -> dict[str, str]:
+def stacked(row: Mapping[str, Any], measure: Metric) -> dict[str, str]:
     """The same for a narrow place: the robust statistics of ours stand below it."""
     cells = columns(row, measure)
     ours = cells["ours"]
@@ -77,12 +77,12 @@ def source(row: Mapping[str, Any]) -> str:
     return ", ".join(part for part in (row["source"], mark) if isinstance(part, str) and part)
 
 
-def margin(chosen: Margin, measure: Measure) -> str:
+def margin(chosen: Margin, measure: Metric) -> str:
     """The margin in words."""
     size = f"{100 * chosen.size:g}"
     if chosen.relative:
         return f"{size}% of the published value"
-    return f"{chosen.size:g} in {measure.name}" if measure.log else f"{size} percentage point{'s' * (size != '1')}"
+    return f"{chosen.size:g} in {measure.label}" if measure.log else f"{size} percentage point{'s' * (size != '1')}"
 
 
 def _word(value: Any, otherwise: str) -> str:

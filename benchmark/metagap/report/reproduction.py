@@ -13,12 +13,13 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table as RichTable
 
-from metagap.analysis.equivalence import Margin
+from metagap import kinds
+from metagap.metrics import Margin, Metric
 from metagap.report import published as beside
 from metagap.report.folder import publish
-from metagap.report.measure import CLASSIFICATION, MISSING, REGRESSION, Measure
 from metagap.report.tables import Table
 from metagap.report.terminal import coloured, new_table
+from metagap.text import MISSING
 
 SIGNATURE = b"\n## Deviations from the protocol\n"
 """What every table of ours has in it as Markdown."""
@@ -47,9 +48,9 @@ class Reproduction:
     notes: list[str]
 
     @property
-    def measure(self) -> Measure:
+    def measure(self) -> Metric:
         """The unit of the values."""
-        return REGRESSION if self.kind == "regression" else CLASSIFICATION
+        return kinds.find(self.kind).metric
 
     @property
     def reduced(self) -> str:
@@ -80,7 +81,7 @@ class Reproduction:
 
 def print_reproduction(found: Reproduction, console: Console) -> None:
     """The table, what each ± is, every deviation and note; a line for each value where a table would not fit."""
-    title = f"{found.heading}: {found.measure.label}; margin {beside.margin(found.margin, found.measure)}"
+    title = f"{found.heading}: {found.measure.axis_label}; margin {beside.margin(found.margin, found.measure)}"
     legend = _legend(found.cells)
     letters = {text: _letter(position) for position, text in enumerate(legend)}
     if console.width < WIDE:

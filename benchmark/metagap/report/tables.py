@@ -10,11 +10,10 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from metagap.analysis.equivalence import MARGINS
 from metagap.analysis.gaps import DOMAIN_GAP, what_positive_means
 from metagap.report import published as beside
 from metagap.report.frames import STATISTICS, Frames
-from metagap.report.measure import MISSING, probability, share, uncertain
+from metagap.text import MISSING, probability, share, uncertain
 
 SCORE = "score"
 WORD = 18  # characters of a word that may be broken beyond
@@ -390,7 +389,7 @@ def published(frames: Frames) -> Table | None:
                 "source": beside.source(row),
             }
         )
-    margin = beside.margin(MARGINS[frames.suite["task"]["kind"]], frames.measure)
+    margin = beside.margin(frames.measure.margin, frames.measure)
     caption = f"{frames.measure.heading}, mean over the episodes. The difference is ours − published, with its 95% "
     caption += f"interval; the margin is {margin}. {beside.EXPLAINED}"
     plain = frozenset({"verdict", "published ±", "our ±", "source"})

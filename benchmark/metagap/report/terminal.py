@@ -16,7 +16,7 @@ from rich.text import Text
 
 from metagap.report import published as beside
 from metagap.report.frames import ROLE_ORDER, SHIFT_GROUP, Frames, correction, is_shifted, split_label
-from metagap.report.measure import MISSING, Measure, number, probability, share
+from metagap.text import MISSING, number, probability, share
 
 if TYPE_CHECKING:
     from metagap.results import Results
@@ -63,7 +63,7 @@ def print_published(frames: Frames, console: Console) -> None:
     if frames.published.empty:
         return
     for split, rows in frames.published.groupby("split", sort=False):
-        table = new_table(f"Published values and ours on {split}: {frames.measure.label}")
+        table = new_table(f"Published values and ours on {split}: {frames.measure.axis_label}")
         for position, row in enumerate(rows.to_dict("records")):
             cells = beside.stacked(row, frames.measure)
             if position == 0:
@@ -83,7 +83,7 @@ def print_published(frames: Frames, console: Console) -> None:
 
 def print_comparison(frame: pd.DataFrame, a: str, b: str, results: Results, console: Console) -> None:
     """The rows of `metagap.analysis.comparisons.compare`: by how much `a` differs from `b`, and is it significant."""
-    measure = Measure.of(results.suite)
+    measure = results.metric
     frame = frame[frame["statistic"] == measure.statistic]
     kinds = ", ".join(dict.fromkeys(frame["interval"]))
     out = new_table(f"{a} − {b} in {measure.gap_unit}, positive: {a} is better (95% interval: {kinds})")

@@ -129,8 +129,8 @@ def _score(frames: Frames, row: pd.Series) -> str:
 
 def _extreme(frames: Frames) -> str:
     if frames.measure.log:
-        return f"lowest {frames.measure.name} ({frames.statistic_name})"
-    return f"highest {frames.measure.name}"
+        return f"lowest {frames.measure.label} ({frames.statistic_name})"
+    return f"highest {frames.measure.label}"
 
 
 def _split_pairs(frames: Frames, split: str, best: str) -> tuple[list[str], list[str]]:

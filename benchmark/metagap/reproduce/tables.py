@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
 
-from metagap import registry
+from metagap import kinds, registry
 from metagap.errors import UserError
 from metagap.files import TABLES, folder_name
+from metagap.metrics import Margin
 from metagap.suite import (
     Published,
     Rate,
@@ -23,9 +23,6 @@ from metagap.suite import (
     with_budget,
     written_suite,
 )
-
-if TYPE_CHECKING:
-    from metagap.analysis.equivalence import Margin
 
 
 class Column(Section):
@@ -105,16 +102,14 @@ def load_table(name_or_path: str) -> PaperTable:
 
     Raises UserError with the file and the place where something is missing or wrong, a suite or a value among it.
     """
-    from metagap.analysis.equivalence import MARGINS, Margin  # scipy takes seconds, which a list of tables need not
-
     path = TABLES.path(name_or_path)
     folder_name(path.stem, f"table file {str(path)!r}: a table is called by the name of its file")
     table = validated(TableFile, TABLES.read(path), str(path))
     parts = [_part(column, table, path) for column in table.columns]
-    kinds = list(dict.fromkeys(part.suite.task.kind for part in parts))
-    if len(kinds) > 1:
-        raise UserError(f"{path}: columns: its suites are of both kinds, {' and '.join(kinds)}; a table has one")
-    margin = MARGINS[kinds[0]]
+    of_kinds = list(dict.fromkeys(part.suite.task.kind for part in parts))
+    if len(of_kinds) > 1:
+        raise UserError(f"{path}: columns: its suites are of both kinds, {' and '.join(of_kinds)}; a table has one")
+    margin = kinds.find(of_kinds[0]).metric.margin
     if table.margin is not None:
         margin = Margin(table.margin)
     elif table.relative_margin is not None:

@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from metagap import kinds
 from metagap.errors import UserError
+from metagap.metrics import Metric
 from metagap.results.failures import failures, minute
 from metagap.results.files import DamagedError
 from metagap.results.markers import FORMAT, read_config, read_file, read_marker
@@ -28,7 +30,8 @@ class Results:
     suite: the resolved suite as plain values; `algorithms` maps each label to its resolved settings. cells: one row per
     cell. episodes: one row per test episode and inner step. curves: one row per recorded training iteration. samples:
     one sample episode per split. notes: sentences that a reader of the numbers should know. variant: what the
-    configuration is known by, empty where cells of several are put together.
+    configuration is known by, empty where cells of several are put together. metrics: what is recorded, the headline
+    first; it is that of the columns query_score and support_score, and the others have columns of their own.
     """
 
     suite: dict[str, Any]
@@ -38,6 +41,17 @@ class Results:
     samples: dict[str, dict[str, np.ndarray]]
     notes: list[str]
     variant: str = ""
+    metrics: tuple[Metric, ...] = ()
+    """By default the one of old records: that of the kind of task."""
+
+    def __post_init__(self) -> None:
+        if not self.metrics:
+            object.__setattr__(self, "metrics", (kinds.find(self.suite["task"]["kind"]).metric,))
+
+    @property
+    def metric(self) -> Metric:
+        """The headline metric."""
+        return self.metrics[0]
 
 
 class Marked(NamedTuple):
