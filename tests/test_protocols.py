@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 import zlib
 from pathlib import Path
 from typing import Any
@@ -69,7 +68,7 @@ def tiny(tmp_path: Path):
 
     def tiny(name: str) -> list[Cell]:
         path = SUITES.folder / f"{name}.toml"
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = SUITES.read(path)
         table["seeds"] = [0]
         table["task"] = reduced(table["task"], ways=3)
         table["model"] |= TINY[table["model"]["name"]]
@@ -95,7 +94,7 @@ def tiny(tmp_path: Path):
     return tiny
 
 
-PROTOCOLS = [name for name in SUITES.names() if "deviations" in (SUITES.folder / f"{name}.toml").read_text("utf-8")]
+PROTOCOLS = [name for name in SUITES.names() if "deviations" in SUITES.read(SUITES.path(name))]
 
 
 def test_there_are_protocols():
@@ -137,7 +136,7 @@ def test_there_are_images_enough(real_data, name):
 def shortened(name: str, steps: int, episodes: int) -> list[Cell]:
     """The cells of a suite as they are, but with two small iterations and few tests, on the training source alone."""
     path = SUITES.folder / f"{name}.toml"
-    table = tomllib.loads(path.read_text(encoding="utf-8"))
+    table = SUITES.read(path)
     table["seeds"] = [0]
     table["splits"] = [
         {key: value for key, value in split.items() if key != "episodes"}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from metagap.errors import UserError
+from metagap.extends import merged
 from metagap.registry import suggest
 
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(1, 10))}
@@ -81,7 +82,30 @@ class Files:
         return self.folder / f"{name_or_path}.toml"
 
     def read(self, path: Path) -> dict[str, Any]:
-        """The table of a file; raises UserError where it cannot be read."""
+        """The table of a file, on top of that of the suite it extends; raises UserError where one cannot be read."""
+        return self._read(path, ())
+
+    def _read(self, path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+        """above: the files that extend this one, the first of all first."""
+        table = self._table(path)
+        if self.kind != "suite" or not {"extends", "remove"} & set(table):
+            return table
+        base = table.get("extends")
+        if not isinstance(base, str) or not base:
+            found = f"= {base!r}" if "extends" in table else "is missing, and 'remove' takes away from what it names"
+            raise UserError(f"{path}: key 'extends' {found}; allowed: a built-in suite, or the path of a .toml file")
+        above = (*above, path)
+        try:
+            below = path.parent / base if base.endswith(".toml") else self.path(base)
+            if any(below.resolve() == file.resolve() for file in above):
+                raise UserError(f"a circle: {' → '.join(file.stem for file in (*above, below))}")
+            below_it = self._read(below, above)
+        except UserError as error:
+            raise UserError(f"{path}: key 'extends' = '{base}': {error}") from None
+        return merged(below_it, table, str(path))
+
+    def _table(self, path: Path) -> dict[str, Any]:
+        """What stands in a file itself."""
         what = f"{self.kind} file {str(path)!r}"
         try:
             if path.exists() and not path.is_file():  # a pipe, for one, would be waited for

@@ -58,7 +58,7 @@ def describe(name: str) -> dict[str, Any]:
 def print_description(description: dict[str, Any], console: Console) -> None:
     """The result of `describe`, for reading."""
     console.print(f"[bold]{escape(description['name'])}[/]  [dim]{description['kind']}[/]")
-    for key in ("about", "paper", "citation", "licence"):
+    for key in ("about", "extends", "paper", "citation", "licence"):
         if description.get(key):
             text = _reflowed(description[key])
             console.print(Padding(escape(text if key == "about" else f"{key}: {text}"), (0, 0, 1, 2)))
@@ -94,6 +94,7 @@ def _describe_suite(name: str) -> dict[str, Any]:
         "name": suite.name,
         "kind": "suite",
         "about": f"{suite.title}\n\n{suite.description}",
+        "extends": suite.extends,
         "seeds": suite.seeds,
         "tables": {title: rows for title, rows in tables.items() if rows},
     }

@@ -69,7 +69,8 @@ def commands() -> list[tuple[str, str]]:
 @pytest.fixture
 def readers_folder(tmp_path, monkeypatch):
     """An empty folder with the files that the guides have their reader write."""
-    (tmp_path / "my-suite.toml").write_text(blocks(GUIDES / "suites.md", "toml")[0], encoding="utf-8")
+    for name, block in zip(("my-suite", "my-other"), blocks(GUIDES / "suites.md", "toml"), strict=True):
+        (tmp_path / f"{name}.toml").write_text(block, encoding="utf-8")
     (tmp_path / "theirs.py").write_text(blocks(GUIDES / "learn2learn.md", "python")[0], encoding="utf-8")
     for name, example in SAVED_AS.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)

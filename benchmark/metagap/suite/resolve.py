@@ -32,39 +32,41 @@ def load_suite(name_or_path: str, changes: Sequence[str] = ()) -> Suite:
 def written_suite(name_or_path: str) -> Suite:
     """The suite as its file has it, without the defaults of model, source and algorithms: needs no torch."""
     path = SUITES.path(name_or_path)
-    suite = _checked(SUITES.read(path), path)
+    table = SUITES.read(path)
+    suite = _checked(table, path, _place(table, path))
     splits = [split.model_copy(update={"source": split.source or suite.source}) for split in suite.splits]
     return suite.model_copy(update={"splits": splits})
 
 
 def resolve(table: Mapping[str, Any], path: Path) -> Suite:
     """The suite of a table read from `path`: checked, and with every default of model and sources filled in."""
+    file = _place(table, path)
     try:
-        suite = _checked(table, path)
+        suite = _checked(table, path, file)
     except UserError as error:  # the rest is looked at as it is written, so that all faults are told at once
-        raise UserError("\n".join(dict.fromkeys([str(error), *_faults_of_parts(table, path)]))) from None
+        raise UserError("\n".join(dict.fromkeys([str(error), *_faults_of_parts(table, file)]))) from None
     faults = Faults()
     source: dict[str, Any] = {}
     splits = []
     with faults:
-        source = _resolve_source(suite.source, suite.task.kind, f"{path}: source")
+        source = _resolve_source(suite.source, suite.task.kind, f"{file}: source")
     for split in suite.splits:
         with faults:
-            place = f"{path}: splits.{split.name}"
+            place = f"{file}: splits.{split.name}"
             own = _resolve_source(split.source, suite.task.kind, f"{place}.source") if split.source else source
             splits.append(split.model_copy(update={"source": own}))
             _refuse_leak(splits[-1], source, suite, place)
     model: dict[str, Any] = {}
     with faults:
-        model = _resolve_model(suite.model, f"{path}: model")
+        model = _resolve_model(suite.model, f"{file}: model")
     for label, entry in suite.algorithms.items():
         with faults:
-            resolve_entry(suite, label, entry, f"{path}: algorithms.{label}")
+            resolve_entry(suite, label, entry, f"{file}: algorithms.{label}")
     faults.close()
     return suite.model_copy(update={"model": model, "source": source, "splits": splits})
 
 
-def _faults_of_parts(table: Mapping[str, Any], path: Path) -> list[str]:
+def _faults_of_parts(table: Mapping[str, Any], file: str) -> list[str]:
     """What is wrong with the sources, the model and the algorithms of a table that is not a valid suite."""
     task, splits, entries = (table.get(key) for key in ("task", "splits", "algorithms"))
     kind = task.get("kind", "classification") if isinstance(task, dict) else "classification"
@@ -78,23 +80,28 @@ def _faults_of_parts(table: Mapping[str, Any], path: Path) -> list[str]:
         if isinstance(named, dict):
             with faults:
                 if place == "model":
-                    _resolve_model(named, f"{path}: {place}")
+                    _resolve_model(named, f"{file}: {place}")
                 else:
-                    _resolve_source(named, kind, f"{path}: {place}")
+                    _resolve_source(named, kind, f"{file}: {place}")
     for label, entry in entries.items() if isinstance(entries, dict) else ():
         if isinstance(entry, dict) and isinstance(name := entry.get("algorithm", label), str):
             own = {key: value for key, value in entry.items() if key not in Entry.model_fields}
             with faults:
-                validated(registry.load("algorithm", name), own, f"{path}: algorithms.{label}")
+                validated(registry.load("algorithm", name), own, f"{file}: algorithms.{label}")
     return faults.told
 
 
-def _checked(table: Mapping[str, Any], path: Path) -> Suite:
-    """The suite of a table, as it is written."""
+def _place(table: Mapping[str, Any], path: Path) -> str:
+    """What messages about a suite begin with: its file, and what it extends, where the fault may be too."""
+    return f"{path} (extends '{table['extends']}')" if "extends" in table else str(path)
+
+
+def _checked(table: Mapping[str, Any], path: Path, file: str) -> Suite:
+    """The suite of a table, as it is written. file: what messages call it."""
     if "name" in table:
-        raise UserError(f"{path}: unknown key 'name': a suite is called by the name of its file")
+        raise UserError(f"{file}: unknown key 'name': a suite is called by the name of its file")
     name = folder_name(path.stem, f"suite file {str(path)!r}: a suite is called by the name of its file")
-    return validated(Suite, {"name": name, **table}, str(path))
+    return validated(Suite, {"name": name, **table}, file)
 
 
 def resolve_entry(suite: Suite, label: str, entry: Entry, place: str) -> dict[str, Any]:

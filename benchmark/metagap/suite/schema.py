@@ -221,6 +221,7 @@ class Suite(Section):
     """A suite file."""
 
     name: str
+    extends: str = Field("", description="the suite that this one changes: a built-in one, or the path of a .toml file")
     title: Text
     description: str = ""
     deviations: list[Text] = Field([], description="in what the suite differs from the published protocol")
