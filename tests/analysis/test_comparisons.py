@@ -194,6 +194,15 @@ def test_holm_by_hand():
     assert found[0] == pytest.approx(0.02) and np.isnan(found[1])
 
 
+def test_holm_is_the_step_down_of_his_paper(rng):
+    for n in range(1, 9):
+        p = np.where(rng.random(n) < 0.2, np.nan, rng.random(n) ** 3)
+        order = np.argsort(p)  # NaN last
+        expected = np.empty(n)
+        expected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(n, 0, -1)), 1)
+        assert holm(p) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
 @pytest.mark.parametrize("n", [2, 3, 10])
 def test_probability_of_improvement_solves_the_noncentral_t(rng, n):
     draws = 0.5 + rng.normal(size=n)
@@ -240,6 +249,17 @@ def test_over_suites_agrees_with_scipy_and_with_the_tables_of_demsar():
     assert found.suites == 4 and len(found.pairs) == 6
     edge = found.pairs["rank_difference"].abs() > found.critical_difference
     assert (edge == (found.pairs["p"] < 0.05)).all()
+
+
+def test_over_suites_has_the_p_values_of_scikit_posthocs(rng):
+    from scikit_posthocs import posthoc_nemenyi_friedman
+
+    scores = pd.DataFrame(rng.normal([0, 0, 0.5, 1], size=(12, 4)).round(1), columns=list("abcd"))
+    theirs = posthoc_nemenyi_friedman(scores)
+    pairs = over_suites(scores).pairs
+    assert len(pairs) == 6
+    for a, b, p in zip(pairs["a"], pairs["b"], pairs["p"], strict=True):
+        assert p == pytest.approx(theirs.loc[a, b], abs=1e-12)
 
 
 def test_over_suites_tells_a_clear_winner(rng):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import nctdtrinc, ndtr
 from scipy.stats import friedmanchisquare, rankdata, studentized_range
+from statsmodels.stats.multitest import multipletests
 
 from metagap.analysis.grids import AVERAGE, Grids, pair
 from metagap.analysis.intervals import (
@@ -125,12 +126,7 @@ def probability_of_improvement(differences: np.ndarray, level: float = LEVEL) ->
 
 def holm(p: np.ndarray) -> np.ndarray:
     """Holm's step-down correction (1979): (k,) p-values -> (k,) corrected; NaN counts in the family and stays NaN."""
-    p = np.asarray(p, dtype=float)
-    order = np.argsort(p)  # NaN last
-    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    corrected = np.empty_like(p)
-    corrected[order] = np.minimum(steps, 1)
-    return corrected
+    return np.asarray(multipletests(p, method="holm")[1])
 
 
 class OverSuites(NamedTuple):
@@ -224,14 +220,14 @@ def _family(grids: Grids, algorithms: list[str], splits: list[str], level: float
 def _paired(grids: Grids, a: str, b: str, split: str) -> list[Term]:
     """The difference of a and b on a split as one term, their average difference over the domains as several; or []."""
     domains = grids.domains if split == AVERAGE else [split]
-    grids_of = [(grids.get(a, domain), grids.get(b, domain)) for domain in domains]
-    if any(grid is None for sides in grids_of for grid in sides):
+    found = [(grids.get(a, domain), grids.get(b, domain)) for domain in domains]
+    both = [(left, right) for left, right in found if left is not None and right is not None]
+    if len(both) < len(domains):
         return []
-    seeds = sorted(set.intersection(*(set(grid.index) for sides in grids_of for grid in sides)))
-    pairs = [pair(left.loc[seeds], right.loc[seeds]) for left, right in grids_of]
-    if any(paired is None for paired in pairs):
-        return []
-    return [Term(*paired, weight=1 / len(domains)) for paired in pairs]
+    seeds = sorted(set.intersection(*(set(grid.index) for sides in both for grid in sides)))
+    paired = [pair(left.loc[seeds], right.loc[seeds]) for left, right in both]
+    terms = [Term(*values, weight=1 / len(domains)) for values in paired if values is not None]
+    return terms if len(terms) == len(domains) else []
 
 
 def _row(terms: list[Term], statistic: str, level: float) -> dict:
@@ -242,11 +238,7 @@ def _row(terms: list[Term], statistic: str, level: float) -> dict:
     with np.errstate(invalid="ignore"):
         left, right, differences = (
             np.sum([term.per_seed(statistic) for term in part], axis=0)
-            for part in (
-                [t._replace(minus=None) for t in terms],
-                [Term(t.minus, weight=t.weight) for t in terms],
-                terms,
-            )
+            for part in (*zip(*(term.sides for term in terms), strict=True), terms)
         )
     improvement = probability_of_improvement(differences, level)
     return {
@@ -267,7 +259,8 @@ def _row(terms: list[Term], statistic: str, level: float) -> dict:
 
 
 def _wins(term: Term) -> float:
-    return float(np.mean(term.values > term.minus) + np.mean(term.values == term.minus) / 2)
+    a, b = (side.values for side in term.sides)
+    return float(np.mean(a > b) + np.mean(a == b) / 2)
 
 
 def _verdict(row: dict, p: float, level: float) -> str:

@@ -14,13 +14,15 @@ seed and then averaged over the seeds.
 Nothing is dropped: a value that is not finite makes the mean inf or nan as it is, and the interval infinitely wide.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 from scipy.special import stdtr, stdtrit
 
 EPISODES = "episodes"
@@ -98,7 +100,8 @@ class Estimate(NamedTuple):
             return 0.0
         if min(bounds) == max(bounds):
             return bounds[0]
-        return brentq(lambda t: self.tail(t) - (1 - level), 0.99 * min(bounds), 1.01 * max(bounds))
+        bracket = (0.99 * min(bounds), 1.01 * max(bounds))
+        return float(root_scalar(lambda t: self.tail(t) - (1 - level), bracket=bracket, method="brentq").root)
 
 
 class Term(NamedTuple):
@@ -115,6 +118,13 @@ class Term(NamedTuple):
     def n_episodes(self) -> int:
         """M, the number of episodes."""
         return self.values.shape[-1]
+
+    @property
+    def sides(self) -> tuple[Term, Term]:
+        """Both sides of a difference, each a summand by itself; raises ValueError where there is one side only."""
+        if self.minus is None:
+            raise ValueError("this term is no difference: it has no `minus`")
+        return self._replace(minus=None), Term(self.minus, weight=self.weight)
 
     def per_seed(self, statistic: str) -> Array:
         """The summand of every seed, shape (S,)."""

@@ -86,8 +86,9 @@ def _sides(grids: Grids, algorithm: str, home: list[str], domains: list[str], st
     }
     row = {}
     for side, parts in weights.items():
-        scores = [grids.get(algorithm, split) for split in parts]
-        there = bool(parts) and all(score is not None for score in scores) and (side != "gap" or (home and domains))
+        found = [grids.get(algorithm, split) for split in parts]
+        scores = [score for score in found if score is not None]
+        there = bool(parts) and len(scores) == len(parts) and (side != "gap" or (home and domains))
         terms = independent(scores, list(parts.values())) if there else []
         interval = contrast_interval(terms, statistic, level) if there and len(terms[0].values) else None
         for end, value in zip(("", "_low", "_high"), interval or (np.nan,) * 3, strict=False):
