@@ -91,6 +91,7 @@ def test_an_edited_plugin_is_another_algorithm(site):
         ("stormy:Good", "def Good(:", "cannot be imported: SyntaxError"),
         ("stormy:Gone", GOOD, "cannot be imported: AttributeError"),
         ("stormier:Good", GOOD, "cannot be imported: ModuleNotFoundError"),
+        ("stormy:Good", GOOD.replace("metagap.", "benchmark."), "write `from metagap` instead of `from benchmark`"),
         ("stormy:Half", GOOD, "does not implement adapt"),
         ("stormy", GOOD, "is not a class but module"),
         ("stormy:Good", "class Good: ...", "does not derive from metagap.algorithms.base.Algorithm"),
@@ -139,6 +140,7 @@ def test_a_built_in_name_stays_built_in(site, monkeypatch, capsys):
     [
         ("raise RuntimeError('no')", "file '{path}' cannot be imported: RuntimeError('no')"),
         ("import sys; sys.exit(1)", "file '{path}' cannot be imported: SystemExit(1)"),
+        ("from benchmark.models import Conv4", "the package is called metagap: write `from metagap` instead of"),
         (GOOD.replace("Good", "Better"), "no class 'Good' in '{path}'; allowed: Better, Half"),
         ("Good = 3", "algorithm '{path}:Good' is not a class but int: 3"),
         ("import time; time.sleep(30)", "algorithm file '{path}' is not imported after 0.2 s: does it wait"),

@@ -328,9 +328,12 @@ def _limited(what: str) -> Iterator[None]:
 
 
 def _told(error: BaseException) -> str:
-    """The error, and what to do where learn2learn is not installed."""
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "learn2learn":
+    """The error, and what to do where learn2learn is not installed or the plugin is older than our name."""
+    missing = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
+    if missing == "learn2learn":
         return f"{error!r}; install the extra: pip install 'metagap[learn2learn]'"
+    if missing == "benchmark":
+        return f"{error!r}; the package is called metagap: write `from metagap` instead of `from benchmark`"
     return repr(error)
 
 
