@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from metagap.errors import UserError
 from metagap.registry import suggest
@@ -48,7 +48,7 @@ def _value(below: Any, own: Any, place: str) -> Any:
     return own
 
 
-def _is_tables(value: Any) -> bool:
+def _is_tables(value: Any) -> TypeGuard[list[Table]]:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 

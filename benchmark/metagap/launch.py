@@ -227,7 +227,7 @@ class _Progress:
         self._bars = bars(console, speed_estimate_period=30)
         self._total = total
         self._rows: dict[str, tuple[str, Any]] = {}
-        self._said: set[tuple[Any, ...]] = set()
+        self._said: set[str] = set()
 
     def __enter__(self) -> _Progress:
         self._bars.__enter__()
@@ -240,9 +240,10 @@ class _Progress:
     def tell(self, name: str, kind: str, *value: Any) -> None:
         """Show what a cell tells: how far it is, or a remark of the engine."""
         if kind == "log":
-            if value not in self._said:  # by another cell
-                self.say(*value, "yellow")
-            self._said.add(value)
+            (text,) = value
+            if text not in self._said:  # by another cell
+                self.say(text, "yellow")
+            self._said.add(text)
             return
         phase, done, total = value
         if name not in self._rows or self._rows[name][0] != phase:

@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ def run(
     jobs: Sequence[Any],
     work: Callable[[Any, Tell], None],
     starts: Sequence[Callable[[Tell], None]],
-) -> Iterator[tuple[int, str, Any]]:
+) -> Generator[tuple[int, str, Any], None, None]:
     """Do the jobs in as many processes as there are `starts`, each of which is called once in its process.
 
     Yields (number of the job, event, value): "told" with what the job has told, "again" with a sentence for a job whose
@@ -55,12 +55,11 @@ def run(
                     number = waiting.popleft()
                     begun[number] += 1
                     worker.begin(number, jobs[number])
-            busy = [worker for worker in workers if worker.job is not None]
+            busy = [(worker, worker.job) for worker in workers if worker.job is not None]
             if not busy:
                 return
-            wait([thing for worker in busy for thing in worker.signs])
-            for worker in busy:
-                number = worker.job
+            wait([thing for worker, _ in busy for thing in worker.signs])
+            for worker, number in busy:
                 for event, value in worker.events():
                     if event != "died":
                         yield number, event, value

@@ -34,6 +34,7 @@ class Named(Protocol):
     @property
     def name(self) -> str:
         """By which it is found."""
+        ...
 
 
 T = TypeVar("T", bound=Named)

@@ -24,6 +24,7 @@ from metagap.results import (
     read_config,
     read_json,
     read_marker,
+    records,
 )
 from metagap.suite import Cell, written_cell
 
@@ -176,7 +177,7 @@ def _read_part(
         results = assemble({key: (record.folder, record.done) for key, record in chosen.items()}, [])
         grids, notes = Grids(results), results.notes
     frame = beside([value.model_dump() for value in part.published], grids, table.margin)
-    about = [_about(part, row, found[row["algorithm"]]) for row in frame.to_dict("records")]
+    about = [_about(part, row, found[row["algorithm"]]) for row in records(frame)]
     for label, one in found.items():
         cell, missing = written_cell(part.suite, label, seed=0), [s for s in seeds if s not in one.records]
         if missing and one.records:

@@ -30,8 +30,10 @@ class Column(Section):
 
     suite: str = Field(description="a built-in suite, or the path of a .toml file from where the table lies")
     label: str = Field(description="heading")
-    rows: dict[str, str] | None = Field(None, description="algorithm of the suite = its row; default: the table's rows")
-    unpublished: str | None = Field(None, description="split to show where a paper has curves, and no value")
+    rows: dict[str, str] | None = Field(
+        default=None, description="algorithm of the suite = its row; default: the table's rows"
+    )
+    unpublished: str | None = Field(default=None, description="split to show where a paper has curves, and no value")
 
 
 class TableFile(Section):
@@ -39,10 +41,14 @@ class TableFile(Section):
 
     title: str
     citation: str
-    source: str = Field("", description="how the `source` of its published values begins, where suites have others too")
-    margin: Rate | None = Field(None, description="what counts as the same: so far apart (accuracies are fractions)")
-    relative_margin: Rate | None = Field(None, description="or such a share of the published value")
-    rows: dict[str, str] = Field({}, description="algorithm of the suites = its row in the paper")
+    source: str = Field(
+        default="", description="how the `source` of its published values begins, where suites have others too"
+    )
+    margin: Rate | None = Field(
+        default=None, description="what counts as the same: so far apart (accuracies are fractions)"
+    )
+    relative_margin: Rate | None = Field(default=None, description="or such a share of the published value")
+    rows: dict[str, str] = Field(default={}, description="algorithm of the suites = its row in the paper")
     columns: list[Column] = Field(min_length=1)
 
     @model_validator(mode="after")

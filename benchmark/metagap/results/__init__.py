@@ -33,6 +33,7 @@ from metagap.results.files import (
     write_sealed,
     write_signed,
 )
+from metagap.results.frames import records
 from metagap.results.listing import differences, listing
 from metagap.results.markers import FORMAT, read_config, read_file, read_marker, write_marker
 from metagap.results.own import read_own, report_folder, write_own
@@ -60,6 +61,7 @@ __all__ = [
     "read_own",
     "read_sealed",
     "read_signed",
+    "records",
     "report_folder",
     "set_aside",
     "sha256",

@@ -73,7 +73,10 @@ def write_sealed(path: Path, data: bytes) -> str:
 def write_frame(path: Path, frame: pd.DataFrame) -> str:
     """Write a data frame as Parquet, with a checksum of every page; returns the digest of the file."""
     floats = list(frame.select_dtypes("float"))  # their bytes side by side, first of all with first: half the size
-    options = {"use_dictionary": [name for name in frame if name not in floats], "use_byte_stream_split": floats}
+    options: dict[str, Any] = {
+        "use_dictionary": [name for name in frame if name not in floats],
+        "use_byte_stream_split": floats,
+    }
     data = io.BytesIO()
     frame.to_parquet(data, index=False, compression="zstd", compression_level=9, write_page_checksum=True, **options)
     return write_bytes(path, data.getvalue())

@@ -103,17 +103,21 @@ def _set_marker_aside(path: Path) -> None:
 
 def _kept(path: Path, value: Any) -> str:
     """Write a file unless it is there and says just this; returns its digest. Another one is set aside, and logged."""
-    table = isinstance(value, pd.DataFrame)
     if path.is_file():
         try:
-            there = results.read_frame(path) if table else results.read_json(path)
-            if there.equals(value) if table else there == value:
+            if isinstance(value, pd.DataFrame):
+                same = results.read_frame(path).equals(value)
+            else:
+                same = results.read_json(path) == value
+            if same:
                 return results.sha256(path.read_bytes())
             problem = f"'{path}' is not that of this training"
         except results.DamagedError as error:
             problem = str(error)
         log.warning("%s; it is written again, and kept as '%s'", problem, results.set_aside(path).name)
-    return results.write_frame(path, value) if table else results.write_json(path, value)
+    if isinstance(value, pd.DataFrame):
+        return results.write_frame(path, value)
+    return results.write_json(path, value)
 
 
 def _marker(cell: Cell, store: Path) -> Path:

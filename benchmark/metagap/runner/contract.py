@@ -87,8 +87,10 @@ def _is(value: Any, shape: tuple[int, ...]) -> bool:
 
 
 def _said(value: Any) -> str:
-    about = getattr(value, "dtype", None), getattr(value, "shape", None)
-    return f"{about[0]} {tuple(about[1])}".removeprefix("torch.") if None not in about else f"{type(value).__name__}"
+    dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
+    if dtype is None or shape is None:
+        return type(value).__name__
+    return f"{dtype} {tuple(shape)}".removeprefix("torch.")
 
 
 def _require(holds: bool, what: str, found: Any, allowed: Any) -> None:

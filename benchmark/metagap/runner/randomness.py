@@ -5,7 +5,7 @@ from __future__ import annotations
 # The streams of NumPy that user code draws from are the legacy ones.
 # ruff: noqa: NPY002
 import random
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ def seed(number: int) -> None:
 
 def state(device: torch.device) -> dict[str, Any]:
     """Where the streams are: tensors and plain values."""
-    kind, keys, *rest = np.random.get_state()
+    kind, keys, *rest = cast("tuple[str, np.ndarray, int, int, float]", np.random.get_state())
     found = {
         "torch": torch.get_rng_state(),
         "python": random.getstate(),

@@ -54,7 +54,7 @@ class Task(Section):
     """The form of every task."""
 
     kind: Literal["classification", "regression"] = "classification"
-    ways: PositiveInt = Field(1, description="classes in a task; 1 for regression")
+    ways: PositiveInt = Field(default=1, description="classes in a task; 1 for regression")
     shots: PositiveInt = Field(description="support examples per class (regression: per task)")
     queries: PositiveInt = Field(description="query examples per class (regression: per task)")
 
@@ -71,40 +71,43 @@ class Training(Section):
     """The budget and the outer loop of meta-training."""
 
     iterations: Count = Field(description="outer steps")
-    meta_batch: PositiveInt = Field(4, description="tasks in each outer step")
+    meta_batch: PositiveInt = Field(default=4, description="tasks in each outer step")
     shots: PositiveInt | None = Field(
-        None, description="support examples per class in meta-training; default: the task's"
+        default=None, description="support examples per class in meta-training; default: the task's"
     )
     queries: PositiveInt | None = Field(
-        None, description="query examples per class in meta-training; default: the task's"
+        default=None, description="query examples per class in meta-training; default: the task's"
     )
-    optimizer: Literal["adam", "sgd"] = Field("adam", description="outer optimizer")
-    lr: Rate = Field(0.001, description="step size of the outer optimizer")
+    optimizer: Literal["adam", "sgd"] = Field(default="adam", description="outer optimizer")
+    lr: Rate = Field(default=0.001, description="step size of the outer optimizer")
     schedule: Literal["constant", "linear", "cosine", "step"] = Field(
-        "constant",
+        default="constant",
         description="how the step size falls: to zero, or by the factor `decay` at every step of the schedule",
     )
     schedule_steps: PositiveInt | None = Field(
-        None, description="in how many steps, evenly spread, the schedule falls; default: at every outer step"
+        default=None, description="in how many steps, evenly spread, the schedule falls; default: at every outer step"
     )
     decay: Annotated[float, Gt(0), Le(1)] | None = Field(
-        None, description="factor of the step size at each step of schedule = 'step'"
+        default=None, description="factor of the step size at each step of schedule = 'step'"
     )
-    final_lr: Rate | None = Field(None, description="what schedule = 'linear' or 'cosine' falls to; default: zero")
-    eps: Rate | None = Field(None, description="added to the denominator of the outer Adam; default: 1e-8")
+    final_lr: Rate | None = Field(
+        default=None, description="what schedule = 'linear' or 'cosine' falls to; default: zero"
+    )
+    eps: Rate | None = Field(default=None, description="added to the denominator of the outer Adam; default: 1e-8")
     clip: Rate | None = Field(
-        None, description="outer gradients are clipped to plus and minus this, element by element"
+        default=None, description="outer gradients are clipped to plus and minus this, element by element"
     )
     clip_norm: Rate | None = Field(
-        None, description="outer gradients are scaled down to this norm, by part: network, and whatever else is learned"
+        default=None,
+        description="outer gradients are scaled down to this norm, by part: network, and whatever else is learned",
     )
     precision: Literal["float32", "float64", "tf32", "bfloat16"] = Field(
-        "float32", description="bfloat16: the network alone; tf32: the matrix products of a GPU"
+        default="float32", description="bfloat16: the network alone; tf32: the matrix products of a GPU"
     )
-    validations: PositiveInt = Field(20, description="how often a checkpoint is validated, evenly spread")
-    validation_episodes: PositiveInt = Field(100, description="episodes of each validation")
+    validations: PositiveInt = Field(default=20, description="how often a checkpoint is validated, evenly spread")
+    validation_episodes: PositiveInt = Field(default=100, description="episodes of each validation")
     select: Literal["best", "last"] = Field(
-        "best", description="the checkpoint that is tested: best on validation, or last"
+        default="best", description="the checkpoint that is tested: best on validation, or last"
     )
 
     @model_validator(mode="after")
@@ -128,17 +131,22 @@ class Training(Section):
 class Evaluation(Section):
     """How the splits are scored."""
 
-    episodes: PositiveInt = Field(600, description="test episodes of every split")
+    episodes: PositiveInt = Field(default=600, description="test episodes of every split")
     steps: Count = Field(description="inner steps at test: the headline scores")
-    curve_steps: Count | None = Field(None, description="inner steps that the adaptation curves go to; default: steps")
+    curve_steps: Count | None = Field(
+        default=None, description="inner steps that the adaptation curves go to; default: steps"
+    )
     batch_norm: Literal["transductive", "inductive"] = Field(
-        "transductive", description="query statistics: of the whole query set, or of the support set and one query"
+        default="transductive",
+        description="query statistics: of the whole query set, or of the support set and one query",
     )
     diagnostics: Annotated[list[Literal["batch-norm", "shuffled", "open"]], AfterValidator(_distinct)] = Field(
-        ["batch-norm", "shuffled", "open"],
+        default=["batch-norm", "shuffled", "open"],
         description="further conditions: for the transduction gap, memorization, and the interval over new images",
     )
-    diagnostic_episodes: PositiveInt = Field(200, description="at most so many episodes of each further condition")
+    diagnostic_episodes: PositiveInt = Field(
+        default=200, description="at most so many episodes of each further condition"
+    )
 
     @model_validator(mode="after")
     def _curve(self) -> Evaluation:
@@ -155,7 +163,7 @@ class Evaluation(Section):
 class OwnEvaluation(Evaluation):
     """How one algorithm is scored."""
 
-    settings: dict[str, Any] = Field({}, description="hyper-parameters that are others than in meta-training")
+    settings: dict[str, Any] = Field(default={}, description="hyper-parameters that are others than in meta-training")
 
 
 class Split(Section):
@@ -163,14 +171,14 @@ class Split(Section):
 
     name: Name
     role: Role
-    source: dict[str, Any] = Field({}, description="name or table; default: the suite's source")
-    classes: str = Field("all", description="which classes of the source: train, val, test or all")
-    images: Literal["all", "train", "held-out"] = Field("all", description="which images of each class")
-    ways: PositiveInt | None = Field(None, description="default: the task's")
-    shots: PositiveInt | None = Field(None, description="default: the task's")
-    queries: PositiveInt | None = Field(None, description="default: the task's")
-    episodes: PositiveInt | None = Field(None, description="default: the evaluation's")
-    optional: bool = Field(False, description="skip the split, with a note, if its data are missing")
+    source: dict[str, Any] = Field(default={}, description="name or table; default: the suite's source")
+    classes: str = Field(default="all", description="which classes of the source: train, val, test or all")
+    images: Literal["all", "train", "held-out"] = Field(default="all", description="which images of each class")
+    ways: PositiveInt | None = Field(default=None, description="default: the task's")
+    shots: PositiveInt | None = Field(default=None, description="default: the task's")
+    queries: PositiveInt | None = Field(default=None, description="default: the task's")
+    episodes: PositiveInt | None = Field(default=None, description="default: the evaluation's")
+    optional: bool = Field(default=False, description="skip the split, with a note, if its data are missing")
 
     @field_validator("source", mode="before")
     @classmethod
@@ -183,10 +191,10 @@ class Published(Section):
 
     algorithm: str
     split: str
-    step: Count | None = Field(None, description="inner steps; default: the headline step")
+    step: Count | None = Field(default=None, description="inner steps; default: the headline step")
     value: Annotated[float, Ge(0)] = Field(description="accuracy as a fraction, or mean squared error")
-    interval: Annotated[float, Ge(0)] | None = Field(None, description="half width of the published interval")
-    kind: str | None = Field(None, description="what the published interval is; needed where there is one")
+    interval: Annotated[float, Ge(0)] | None = Field(default=None, description="half width of the published interval")
+    kind: str | None = Field(default=None, description="what the published interval is; needed where there is one")
     source: Text = Field(description="citation")
     mark: Literal["V", "S", "R"] = Field(description="V read at the source, S quoted elsewhere, R recalled")
 
@@ -221,14 +229,18 @@ class Suite(Section):
     """A suite file."""
 
     name: str
-    extends: str = Field("", description="the suite that this one changes: a built-in one, or the path of a .toml file")
+    extends: str = Field(
+        default="", description="the suite that this one changes: a built-in one, or the path of a .toml file"
+    )
     title: Text
     description: str = ""
-    deviations: list[Text] = Field([], description="in what the suite differs from the published protocol")
+    deviations: list[Text] = Field(default=[], description="in what the suite differs from the published protocol")
     task: Task
     model: dict[str, Any]
     source: dict[str, Any]
-    training_classes: Literal["train", "all"] = Field("train", description="which classes of the source are trained on")
+    training_classes: Literal["train", "all"] = Field(
+        default="train", description="which classes of the source are trained on"
+    )
     training: Training
     evaluation: Evaluation
     algorithms: dict[Name, Entry] = Field(min_length=1)
