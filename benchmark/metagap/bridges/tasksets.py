@@ -71,7 +71,7 @@ class TasksetTasks:
     These are seeded for every task and put back afterwards, so that a draw gives the same task again, in every process.
     A Taskset with a number of tasks has so many different ones, each from a seed of its own; others resample for ever.
     What draws random numbers elsewhere, such as a generator of its own or a GPU, cannot be seeded: rows that change
-    are an error, and nothing can be said of augmentations. Tasks are sampled and loaded example by example, as
+    are an error, and nothing is known of augmentations. Tasks are sampled and loaded example by example, as
     learn2learn does.
     """
 
@@ -110,7 +110,7 @@ class TasksetTasks:
         return None
 
     def episode(self, draw: TasksetDraw, spec: TaskSpec) -> Episode:
-        """The drawn tasks, their classes numbered anew at random: the first `shots` examples of every class are its
+        """The drawn tasks, their classes renumbered at random: the first `shots` examples of every class are its
         support, the others its queries."""
         tasks = [self._task(*task, spec) for task in zip(draw.seeds.tolist(), draw.rows.tolist(), strict=True)]
         return Episode(*(torch.stack(values).to(self._device) for values in zip(*tasks, strict=True)))

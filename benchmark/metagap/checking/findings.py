@@ -1,4 +1,4 @@
-"""What an examination finds, and how an exception is told in a line."""
+"""What an examination finds, and how an exception is worded in a line."""
 
 from __future__ import annotations
 

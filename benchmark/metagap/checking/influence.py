@@ -143,7 +143,7 @@ def support_labels(subject: Subject) -> str:
 
 
 def other_tasks(subject: Subject) -> str:
-    """Whether the result on a task depends on the tasks beside it in the meta-batch, or on those before it."""
+    """Whether the result on a task depends on the other tasks of the meta-batch, or on those before it."""
     for one in subject.cases():
         episodes = one.episodes(4)
         tasks = _tasks(episodes)
@@ -163,7 +163,7 @@ def other_tasks(subject: Subject) -> str:
         for i, expected in enumerate(first):
             found = {name: value[i] for name, value in together.items()}
             _need_equal(found, expected, "depends on the other tasks of its meta-batch", one)
-    return "a task has the same result alone, beside others and after others"
+    return "a task has the same result alone, among others and after others"
 
 
 def _results(one: Case, meta: Params, task: Episode) -> dict[str, Tensor]:

@@ -54,13 +54,13 @@ TOYS: dict[Kind, Toy] = {
 def learning(subject: Subject) -> str:
     """Whether the query loss after adaptation falls below what `scratch` has, episode by episode."""
     subject.need_training()
-    told = []
+    findings = []
     for usual in subject.cases(torch.float32):
         better, text = _learn(usual, TOYS[usual.spec.kind])
-        told.append(text)
+        findings.append(text)
         if better:
             return text
-    raise Fault(f"does not learn: {'; '.join(told)}")
+    raise Fault(f"does not learn: {'; '.join(findings)}")
 
 
 def _learn(usual: Case, toy: Toy) -> tuple[bool, str]:

@@ -1,4 +1,4 @@
-"""What the prediction for a query must not depend on: its place in the batch, and the queries beside it."""
+"""What the prediction for a query must not depend on: its place in the batch, and the other queries."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def query_batch(subject: Subject) -> str:
             continue
         for form in FORMS[kind]:
             one = case(subject.algorithm, kind, plain=True).seeded().like(**form)
-            if beside := _beside(one):
+            if others := _others(one):
                 if says:
-                    raise Note(f"predictions depend on {beside}, as `transductive` says")
+                    raise Note(f"predictions depend on {others}, as `transductive` says")
                 _need_certain(one, _path(one), one.task().query_x)
                 raise Fault(
-                    f"predictions depend on {beside}, although the network has no batch norm: queries tell about each "
+                    f"predictions depend on {others}, although the network has no batch norm: queries tell about each "
                     "other, as a balanced query set does; predict each by itself, or say `transductive = True` in the "
                     f"class ({one})"
                 )
@@ -67,8 +67,8 @@ def query_batch(subject: Subject) -> str:
     return "a query alone has the same prediction as among others, but for batch norm in the network"
 
 
-def _beside(one: Case) -> str:
-    """What is beside the queries whose prediction changes with it; empty where it never does."""
+def _others(one: Case) -> str:
+    """What of the batch changes the prediction for a query; empty where nothing does."""
     task, path = one.task(), _path(one)
     x, n = task.query_x, len(task.query_x)
     whole = one.predict_path(path, x)

@@ -11,7 +11,7 @@ from metagap.algorithms.base import Algorithm
 
 
 def renewed(algorithm: Algorithm) -> Any:
-    """The same algorithm of a module that is imported once more, beside the first; None where that does not work."""
+    """The same algorithm of a module that is imported once more, next to the first; None where that does not work."""
     cls = type(algorithm)
     module = sys.modules.get(cls.__module__)
     file = inspect.getsourcefile(cls) if module is not None else None

@@ -21,7 +21,7 @@ class Conv4(nn.Module):
 
     x_shape: (channels, height, width) of one input. outputs: number of classes. filters: channels of every module, or
     of each of the four. slope: that of a leaky ReLU below zero; 0 is ReLU. norm_scale: whether batch norm has a scale
-    beside its shift; norm_eps: what it adds to the variance. The MAML authors' code has no scale, and 0.001. head_std:
+    besides its shift; norm_eps: what it adds to the variance. The MAML authors' code has no scale, and 0.001. head_std:
     the head's weights are drawn from a normal distribution of this standard deviation, as that code does for Omniglot
     with 1; by default as the others (Glorot and Bengio 2010). flatten: with strides, what remains is flattened, too.
     round_up: pooling keeps the last row and column of an odd number. Both are what Reptile's authors have.

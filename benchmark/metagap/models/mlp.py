@@ -21,7 +21,7 @@ class MLP(nn.Module):
     x_shape: shape of one input, flattened first. outputs: number of outputs. hidden: widths of the hidden layers.
     batch_norm: between each hidden layer and its ReLU. weight_std: weights are drawn from a normal distribution of this
     standard deviation, cut off at two of them, as the authors' code does with 0.01, and biases are zero; by default as
-    torch has it. norm_scale: whether batch norm has a scale beside its shift; norm_eps: what it adds to the variance.
+    torch has it. norm_scale: whether batch norm has a scale besides its shift; norm_eps: what it adds to the variance.
     The authors' code has no scale, and 0.001.
     """
 

@@ -41,7 +41,7 @@ class ShiftNorm2d(_ShiftOnly, nn.BatchNorm2d):
 
 
 def batch_norm(channels: int, scale: bool = True, eps: float = 1e-5) -> nn.BatchNorm2d:
-    """Batch norm that uses the statistics of the batch, always; scale: whether it has one beside its shift."""
+    """Batch norm that uses the statistics of the batch, always; scale: whether it has one besides its shift."""
     return nn.BatchNorm2d(channels, eps, track_running_stats=False) if scale else ShiftNorm2d(channels, eps)
 
 

@@ -18,7 +18,7 @@ class ResNet12(nn.Module):
     """Four blocks of three 3x3 convolutions, each of which halves the image by max-pooling.
 
     The network of Lee et al. (2019) for 84 pixels, after Oreshkin et al. (2018): leaky ReLU of slope 0.1, a 1x1
-    convolution beside each block, and the mean over what remains. Widths of 64, 128, 256 and 512 are common as well.
+    convolution parallel to each block, and the mean over what remains. Widths of 64, 128, 256 and 512 are common too.
     DropBlock, which they train it with, is left out. Batch norm uses the statistics of the batch, always.
 
     x_shape: (channels, height, width) of one input. outputs: number of classes. widths: channels of each block.
@@ -49,7 +49,7 @@ class ResNet12(nn.Module):
 
 
 class Block(nn.Module):
-    """Three convolutions and one beside them, added up and pooled."""
+    """Three convolutions and one parallel to them, added up and pooled."""
 
     def __init__(self, before: int, after: int):
         super().__init__()

@@ -53,7 +53,7 @@ class WideResNet(nn.Module):
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions, each after batch norm and ReLU, beside the input or a 1x1 convolution of it."""
+    """Two 3x3 convolutions, each after batch norm and ReLU, added to the input or a 1x1 convolution of it."""
 
     def __init__(self, before: int, after: int, stride: int):
         super().__init__()

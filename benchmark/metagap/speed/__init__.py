@@ -1,1 +1,1 @@
-"""How fast the engine is here, and beside other libraries: what `metagap speed` runs."""
+"""How fast the engine is here, and compared with other libraries: what `metagap speed` runs."""

@@ -1,4 +1,4 @@
-"""The measurements of `metagap speed`: every workload for every algorithm, beside the peers, in this process."""
+"""The measurements of `metagap speed`: every workload for every algorithm, compared with the peers, in this process."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Against:
-    """A peer beside a row of ours: its time in the same rounds, and whether it computes the same."""
+    """A peer compared with a row of ours: its time in the same rounds, and whether it computes the same."""
 
     version: str
     way: str
@@ -236,21 +236,21 @@ class _Cell:
         times = self._times(ready, lambda done: report("timing", 0.5 + 0.4 * done))
         report("memory and agreement", 0.9)
         exact = Case.of(self.workload, self.algorithm, self.device, torch.float64, CHECKED)
-        beside = []
+        compared = []
         for peer, several in theirs:
             best = min(several, key=lambda one: times[one.way].median)
-            beside.append((peer, best, times[best.way], peer.answer(exact), self._peer_memory(peer)))
+            compared.append((peer, best, times[best.way], peer.answer(exact), self._peer_memory(peer)))
         found = []
         for made, mine in ours:
             ms, against = times[mine.way], {}
-            if beside:
+            if compared:
                 answer = Ours(exact, made.strategy, 1).answer()
                 against = {
                     peer.name: Against(
                         peer.version, best.way.name, peer_ms, best.start_up, peer_ms.median / ms.median,
                         timing.relative_error(answer, peer_answer), memory,
                     )
-                    for peer, best, peer_ms, peer_answer, memory in beside
+                    for peer, best, peer_ms, peer_answer, memory in compared
                 }  # fmt: skip
             found.append(self._row(made, ms, mine.start_up, against))
         return found

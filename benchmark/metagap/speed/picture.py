@@ -29,7 +29,7 @@ def check(path: Path) -> None:
 
 
 def draw(measured: Measured, peer: str, path: Path) -> None:
-    """Write the picture of the rows that were measured beside this peer."""
+    """Write the picture of the rows that were measured against this peer."""
     with drawing():
         figure = _figure(measured, peer)
         metadata = {"Date": None} if path.suffix.lower() == ".svg" else None

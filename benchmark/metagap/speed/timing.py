@@ -56,8 +56,8 @@ def interleaved(
 ) -> list[list[float]]:
     """The times of an iteration of every way over so many rounds, in each of which every way has a turn.
 
-    turns: iterations of each in a turn, enough for short ones not to be slowed by what ran before. done: told the share
-    that is done.
+    turns: iterations of each in a turn, enough for short ones not to be slowed by what ran before. done: called with
+    the share that is done.
     """
     times: list[list[float]] = [[] for _ in ways]
     gc.collect()

@@ -141,7 +141,7 @@ def _name_of(source: Any) -> str:
 
 
 def _one(name: str, command: str) -> type[StoredSource]:
-    """The source of this name, if it has files; what is wrong with a plugin is said when it is asked for."""
+    """The source of this name, if it has files; a fault of a plugin is reported when it is asked for."""
     if name in registry.names("source"):
         registry.load("source", name)
     stored = _stored()

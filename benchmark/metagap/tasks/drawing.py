@@ -2,7 +2,7 @@
 
 Three people stand behind every image, each with random numbers of their own. An *inventor* makes up alphabets and
 their characters, a *hand* writes every instance of a character a little differently, and a *photographer* chooses the
-light, the angle and the dirt on the page: that is the `Style`, which holds the dials of a domain shift. Turning a dial
+light, the angle and the dirt on the page: that is the `Style`, which holds the shift parameters. Changing one
 never changes what the inventor made up, so the same seed in two styles is the same alphabets in two domains.
 
 A stroke is a spline of three circular arcs joined at two corners: five angles. Its heading along the way is linear in
@@ -48,9 +48,9 @@ EFFORT = torch.tensor([0.0, 0.3, 0.6, 1.0, 0.6, 0.6, 1.0, 1.5, 2.0, 2.0])  # of 
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """How the same characters are put on the page: the dials of a domain shift, all neutral by default.
+    """How the same characters are put on the page: the shift parameters, all neutral by default.
 
-    Raises `UserError` if a dial is outside its range.
+    Raises `UserError` if a parameter is outside its range.
     """
 
     rotation: float = 0.0  # degrees counter-clockwise, the same for every image

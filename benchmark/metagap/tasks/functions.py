@@ -53,8 +53,8 @@ class FunctionDraw:
 class Sinusoid(Source):
     """Waves y = amplitude * wave(frequency * x - phase) + noise, one task per wave.
 
-    The defaults are the MAML paper's sinusoids (Finn, Abbeel, Levine 2017, section 5.1). Every dial is a range to draw
-    from uniformly: [low, high].
+    The defaults are the MAML paper's sinusoids (Finn, Abbeel, Levine 2017, section 5.1). Every shift parameter is a
+    range to draw from uniformly: [low, high].
     """
 
     kind: Literal["regression"] = "regression"  # pyright: ignore[reportIncompatibleVariableOverride]  # nobody assigns to it
@@ -71,7 +71,7 @@ class Sinusoid(Source):
     citation = "Finn, Abbeel, Levine (2017), Model-Agnostic Meta-Learning for Fast Adaptation of Deep Networks"
 
     def digest(self, classes: str = "all") -> str:
-        """Nothing is read: all is said by the options and the revision."""
+        """Nothing is read: options and revision determine everything."""
         return f"revision {self.revision}"
 
     def tasks(self, part: Part, device: torch.device | str) -> Waves:

@@ -1,4 +1,4 @@
-"""Drawn characters: an image source with dials for the domain shift that needs no download."""
+"""Drawn characters: an image source with shift parameters that needs no download."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ NonNegative = Annotated[float, Ge(0)]
 
 
 class Glyphs(ImageSource):
-    """Characters of invented alphabets, drawn by an unsteady hand, with dials for the shift of the domain.
+    """Characters of invented alphabets, drawn by an unsteady hand, with parameters that shift the domain.
 
     The first 60% of the alphabets are for meta-training, the next 20% for validation, the last 20% for meta-testing.
-    The same seed gives the same characters whatever the dials, so a shifted domain can hold the very same ones.
+    The same seed gives the same characters whatever the shift parameters, so that two domains can share them.
     """
 
     alphabets: PositiveInt = Field(default=30, description="number of alphabets")
@@ -51,11 +51,11 @@ class Glyphs(ImageSource):
         return hashlib.sha256(Path(drawing.__file__).read_bytes()).hexdigest()
 
     def digest(self, classes: str = "all") -> str:
-        """Nothing is read: all is said by the options and the revision."""
+        """Nothing is read: options and revision determine everything."""
         return f"revision {self.revision}"
 
     def looking_like(self, other: ImageSource) -> ImageSource:
-        """The same characters as another drew them: all dials but what characters there are."""
+        """The same characters as another drew them: all options but those that decide what characters there are."""
         if not isinstance(other, Glyphs):
             return super().looking_like(other)
         own = {"alphabets", "characters", "seed"}

@@ -60,7 +60,7 @@ class Source(BaseModel):
         found = hashlib.sha256(json.dumps([self.revision, *(content(path) for path in _named(self))]).encode())
         tasks = self.tasks(Part(classes), "cpu")
         spec = TaskSpec(self.kind, 2 if self.kind == "classification" else 1, 1, 1)
-        with suppress(Exception):  # what is wrong with its tasks is said where they are checked
+        with suppress(Exception):  # faults of its tasks are reported where they are checked
             for field in tasks.episode(tasks.draw(PROBED, spec, torch.Generator().manual_seed(0)), spec):
                 found.update(field.cpu().contiguous().numpy().data)
         return found.hexdigest()[:DIGITS]

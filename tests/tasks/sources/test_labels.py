@@ -1,4 +1,4 @@
-"""Classes by tables beside the images."""
+"""Classes by tables next to the images."""
 
 from __future__ import annotations
 

@@ -78,9 +78,9 @@ def test_a_class_may_be_called_like_a_part():
 @pytest.mark.parametrize(
     ("folders", "message"),
     [
-        (["train/a", "test/b", "extra"], "'test', 'train' would be a part, but beside it lie 'extra'"),
-        (["train/a", "test/b", "extra/c"], "'test', 'train' would be a part, but beside it lie 'extra'"),
-        (["train/steam", "train/diesel", "bus"], "'train' would be a part, but beside it lie 'bus'"),
+        (["train/a", "test/b", "extra"], "'test', 'train' would be a part, but next to it lie 'extra'"),
+        (["train/a", "test/b", "extra/c"], "'test', 'train' would be a part, but next to it lie 'extra'"),
+        (["train/steam", "train/diesel", "bus"], "'train' would be a part, but next to it lie 'bus'"),
         (["train", "test"], "'test', 'train' is a part and holds images without folders for their classes"),
         (["train/a", "train/b", "test"], "'test' is a part and holds images without folders"),
         (["train/n1/images", "train/n2/images", "val/images"], "'val' is a part and holds images without"),
@@ -101,9 +101,9 @@ def test_a_class_may_be_called_like_a_part():
         ),
         (["meta-train/a", "meta-test/b"], "'meta-test', 'meta-train' would be parts; allowed: train, val, test, or"),
         (["cat/images", "cat/masks", "dog/images"], "'cat' holds 'images', 'masks', of which one would be all images"),
-        (["cat", "cat/more", "dog"], "images lie beside folders of images: 'cat/0.png', 'cat/1.png'"),
-        (["train/a", "train/b", "train", "test/c"], "images lie beside folders of images: 'train/0.png'"),
-        ([".", "a", "b"], "images lie beside folders of images: './0.png', './1.png'"),
+        (["cat", "cat/more", "dog"], "images lie next to folders of images: 'cat/0.png', 'cat/1.png'"),
+        (["train/a", "train/b", "train", "test/c"], "images lie next to folders of images: 'train/0.png'"),
+        ([".", "a", "b"], "images lie next to folders of images: './0.png', './1.png'"),
         (
             ["."],
             "all 2 images lie in one folder, such as './0.png', './1.png', so their classes are not known; allowed: a",

@@ -122,7 +122,7 @@ def test_links(data):
     (data / "mine" / "c" / "round").symlink_to(data / "mine" / "b")
     (data / "mine" / "b" / "round").symlink_to(data / "mine" / "a")
     source = UserImages(path="mine")
-    with pytest.raises(UserError, match="images lie beside folders of images"):
+    with pytest.raises(UserError, match="images lie next to folders of images"):
         source.bank()
     for link in ("b/up", "a/round", "b/round"):
         (data / "mine" / link).unlink()

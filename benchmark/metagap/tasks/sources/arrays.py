@@ -29,7 +29,7 @@ EXACT = 2**53
 """Fractional numbers beyond cannot tell neighbouring whole numbers apart."""
 
 FORMS = (
-    "`images` (n, H, W), (n, H, W, C) or (n, C, H, W), where C is 1, 3 or 4, beside `labels` (n,); or `images` "
+    "`images` (n, H, W), (n, H, W, C) or (n, C, H, W), where C is 1, 3 or 4, with `labels` (n,); or `images` "
     "(classes, n, H, W) or (classes, n, H, W, C) alone"
 )
 
@@ -236,7 +236,7 @@ def _named(labels: list, named: np.ndarray | None, where: str) -> dict:
 
 
 def _levelled(pieces: list[np.ndarray], where: str, rules: Rules) -> tuple[Iterable[np.ndarray], list[str]]:
-    """All images as 8-bit levels, and what is to be said of them."""
+    """All images as 8-bit levels, and what there is to report of them."""
     survey = Survey()
     try:
         for piece in pieces:

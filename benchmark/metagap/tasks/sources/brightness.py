@@ -1,6 +1,6 @@
 """What the pixels of a user's images are worth: any depth, with transparency or not, becomes 8-bit grey or colour.
 
-Two things are decided for a data set as a whole, so that what is brighter in one image is brighter beside the others:
+Two things are decided for a data set as a whole, so that what is brighter in one image is brighter next to the others:
 which value is white, and what lies behind transparent pixels.
 """
 
@@ -83,7 +83,7 @@ class Survey:
             self.ink.append(float((image[..., :3].mean(-1) * alpha).sum() / alpha.sum()))
 
     def levels(self, called: str, rules: Rules) -> Levels:
-        """The levels of all that was seen. Raises UserError where the white of fractional pixels cannot be told."""
+        """The levels of all that was seen. Raises UserError where the white of fractional pixels is not known."""
         whole, fractional = _white(self.whole), _white(self.fractional)
         if rules.white_level:
             whole = fractional = rules.white_level

@@ -47,8 +47,8 @@ class Remote(NamedTuple):
 def fetch(remote: Remote, folder: Path, title: str) -> None:
     """Fetch a file into the data folder.
 
-    What has arrived is kept as `NAME.part` beside its place, with what the server said of it in `NAME.part.json`, so
-    that the next call goes on from there if the server can. The checksum that is known, or else the one that the server
+    What has arrived is kept as `NAME.part` next to its place, with what the server reported of it in `NAME.part.json`,
+    so that the next call resumes there if the server can. The checksum that is known, or else the one that the server
     states, is compared before the file gets its name. Raises UserError where the server, the connection or the disk
     fails, with nothing changed in the data folder but these two; they are removed if the checksum is wrong.
     """
@@ -171,7 +171,7 @@ def _about(part: Path) -> Path:
 
 
 def _read_about(part: Path) -> dict[str, str]:
-    """What the server said of the whole file: a tag of its version, and its md5 if it states one."""
+    """What the server reported of the whole file: a tag of its version, and its md5 if it states one."""
     try:
         return {"tag": "", "md5": "", **json.loads(_about(part).read_text(encoding="utf-8"))}
     except (OSError, ValueError):

@@ -25,7 +25,7 @@ COLUMNS = {
 SUFFIXES = (".csv", ".tsv")
 
 SIDE_FILES = {*SUFFIXES, "", ".db", ".html", ".ini", ".json", ".md", ".txt", ".xml", ".yaml", ".yml"}
-"""Of files that often lie beside images and are none."""
+"""Of files that often lie next to images and are none."""
 
 OWN_NAME = "labels"
 """A table of this name says the classes whatever the folders are."""

@@ -23,7 +23,7 @@ SPELLINGS = {
 """How people call parts, in lower case."""
 
 PICTURES = {"images", "image", "imgs", "img", "pictures", "photos"}
-"""What people call a folder of the images of one class, beside others with something else of it, such as masks."""
+"""What people call a folder of the images of one class, next to others with something else of it, such as masks."""
 
 SHOWN = 10
 """Names in a message."""
@@ -112,11 +112,11 @@ def _refuse_strays(below: dict[str, Folder], where: str) -> None:
     if len(strays) == len(below):
         raise UserError(
             f"{where}: all {len(strays)} images lie in one folder, such as {few(strays[:2])}, so their classes are not "
-            "known; allowed: a folder for each class, or a table labels.csv beside them with the columns file and label"
+            "known; allowed: a folder for each class, or a table labels.csv next to them with columns file and label"
         )
     if strays:
         raise UserError(
-            f"{where}: images lie beside folders of images: {few(strays)}; allowed: images in the folder of their "
+            f"{where}: images lie next to folders of images: {few(strays)}; allowed: images in the folder of their "
             "class, and no class in it"
         )
 
@@ -133,7 +133,7 @@ def _parted(below: dict[str, Folder], where: str) -> dict[str, str]:
             )
         if deep := parts - bare:
             raise UserError(
-                f"{where}: {few(deep)} would be a part, but beside it lie {few(tops - parts)}; allowed: nothing but "
+                f"{where}: {few(deep)} would be a part, but next to it lie {few(tops - parts)}; allowed: nothing but "
                 f"{', '.join(PARTS)} at the top, or none of them"
             )
         parts = set()
@@ -161,7 +161,7 @@ def _parted(below: dict[str, Folder], where: str) -> dict[str, str]:
         if len(names) > 1 and any(name.casefold() in PICTURES for name in names):
             raise UserError(
                 f"{where}: '{'/'.join(parent)}' holds {few(names)}, of which one would be all images of a class; "
-                "allowed: nothing else beside it"
+                "allowed: nothing else next to it"
             )
     return {file: part_of(folder[0]) for file, folder in below.items()} if parts else {}
 

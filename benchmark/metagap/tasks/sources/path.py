@@ -35,7 +35,7 @@ class UserImages(StoredSource):
     A class is a folder of images, called by its path (`Greek/alpha`); or a table `labels.csv` at the top has columns
     `file` and `label`. Folders train, val and test at the top, with folders of classes in them, are the parts; without
     them the classes are shuffled into parts by `shares`. An .npz file holds `images` (n, H, W), (n, H, W, C) or
-    (n, C, H, W) with `labels` (n,), or `images` (classes, n, H, W); `class_names` may stand beside them. A relative
+    (n, C, H, W) with `labels` (n,), or `images` (classes, n, H, W); `class_names` may stand next to them. A relative
     path is looked up here, then in the data folder.
 
     Images are turned upright (EXIF) and squeezed to a square; of several frames the first counts. In images of more
@@ -127,7 +127,7 @@ class UserImages(StoredSource):
         )
 
     def _places(self, archive: Archive, images: list[str], where: str) -> tuple[dict[str, Place], list[str]]:
-        """The place of every image by the folders or the tables, and what is to be said of it."""
+        """The place of every image by the folders or the tables, and what there is to report of it."""
         found = labels.candidates(archive.names, images)
         tables = [labels.read(name, data, where) for name, data in archive.read(found)]
         own, fit = [table for table in tables if table.own], [table for table in tables if table.rows is not None]

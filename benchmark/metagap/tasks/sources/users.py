@@ -86,7 +86,7 @@ class Decoder:
         name, data = file
         try:
             return self._array(data, name, first=False)
-        except Exception:  # it is said when the file is decoded
+        except Exception:  # it is reported when the file is decoded
             return None, True
 
     def _array(self, data: bytes, name: str, first: bool = True) -> tuple[np.ndarray, bool]:
