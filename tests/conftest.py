@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import copy
 import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+import tomli_w
 import torch
+from metagap import pool
+from metagap.cli import main
 
 torch.set_num_threads(1)
 
@@ -31,3 +38,87 @@ def real_data(monkeypatch: pytest.MonkeyPatch):
         return SHARED_DATA
 
     return need
+
+
+# Suites that train in a moment.
+
+TASKS: dict[str, dict[str, Any]] = {
+    "waves": {
+        "title": "Tiny waves",
+        "task": {"kind": "regression", "shots": 5, "queries": 4},
+        "model": {"name": "mlp", "hidden": [4]},
+        "source": {"name": "sinusoid"},
+        "training": {"iterations": 4, "meta_batch": 2},
+        "evaluation": {"episodes": 5, "steps": 1, "diagnostics": []},
+        "algorithms": {"maml": {}, "scratch": {}},
+        "splits": [
+            {"name": "old", "role": "meta-train"},
+            {"name": "square", "role": "cross-domain", "source": {"name": "sinusoid", "waveform": "square"}},
+        ],
+    },
+    "images": {
+        "title": "Tiny images",
+        "task": {"ways": 3, "shots": 1, "queries": 2},
+        "model": {"name": "conv4", "filters": 4},
+        "source": {"name": "glyphs", "alphabets": 5, "characters": 4, "instances": 5, "image_size": 16},
+        "training": {"iterations": 6, "meta_batch": 2, "validations": 2, "validation_episodes": 4},
+        "evaluation": {"episodes": 6, "steps": 1, "diagnostic_episodes": 3},
+        "algorithms": {"maml": {"inner_lr": 0.1}, "scratch": {}},
+        "splits": [
+            {"name": "old", "role": "meta-train", "classes": "train"},
+            {"name": "new", "role": "in-distribution", "classes": "test"},
+            {"name": "digits", "role": "cross-domain", "source": {"name": "digits", "image_size": 16}},
+        ],
+    },
+}
+
+
+@pytest.fixture
+def tiny_suite(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a suite file in the test's folder: `kind` with changes, which go into its tables key by key.
+
+    None removes a key; a list of tables is replaced.
+    """
+
+    def tiny_suite(kind: str = "waves", *, name: str = "tiny", **changes: Any) -> Path:
+        path = tmp_path / f"{name}.toml"
+        path.write_text(tomli_w.dumps(_merged(TASKS[kind], changes)))
+        return path
+
+    return tiny_suite
+
+
+def _merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = copy.deepcopy(dict(table))
+    for key, value in changes.items():
+        below = merged.get(key)
+        merged[key] = _merged(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """The command in this process and in the test's folder: exit code, output and errors."""
+
+    def here(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["metagap", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        captured = capsys.readouterr()
+        return int(end.value.code or 0), captured.out, captured.err
+
+    monkeypatch.chdir(tmp_path)
+    return here
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells are run in this process, where nothing has to be imported again, and an error is the test's."""
+
+    def run(jobs: Any, work: Any, starts: Any) -> Iterator[tuple[int, str, Any]]:
+        starts[0](lambda *_: None)
+        for number, job in enumerate(jobs):
+            work(job, lambda *_: None)
+            yield number, "done", 0.0
+
+    monkeypatch.setattr(pool, "run", run)

@@ -13,137 +13,66 @@ from pathlib import Path
 import pytest
 import torch
 from metagap import results
-from metagap.cli import main
+from metagap.runner.cell import run_cell
+from metagap.runner.workbench import Machine
 from metagap.suite import expand, load_suite
 
-TINY = """
-title = "Tiny"
-seeds = [0, 1]
-[task]
-ways = 3
-shots = 1
-queries = 2
-[model]
-name = "conv4"
-filters = 4
-[source]
-name = "glyphs"
-alphabets = 5
-characters = 4
-instances = 5
-image_size = 16
-[training]
-iterations = 6
-meta_batch = 2
-validations = 2
-validation_episodes = 4
-[evaluation]
-episodes = 6
-steps = 1
-diagnostic_episodes = 3
-[algorithms.maml]
-inner_lr = 0.1
-[algorithms.scratch]
-[[splits]]
-name = "old"
-role = "meta-train"
-classes = "train"
-[[splits]]
-name = "new"
-role = "in-distribution"
-classes = "test"
-[[splits]]
-name = "digits"
-role = "cross-domain"
-source = { name = "digits", image_size = 16 }
-"""
-
-WAVES = """
-title = "Waves"
-[task]
-kind = "regression"
-shots = 5
-queries = 5
-[model]
-name = "mlp"
-[source]
-name = "sinusoid"
-[training]
-iterations = 4000
-meta_batch = 4
-[evaluation]
-episodes = 10
-steps = 2
-[algorithms.maml]
-[[splits]]
-name = "old"
-role = "meta-train"
-[[splits]]
-name = "new"
-role = "in-distribution"
-"""
+COMMAND = [sys.executable, "-c", "from metagap.cli import main; main()"]
 
 
 @pytest.fixture
 def metagap(tmp_path: Path):
+    """The command in a process of its own."""
+
     def metagap(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "from metagap.cli import main; main()", *arguments]
+        command = [*COMMAND, *arguments]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
 
-    (tmp_path / "tiny.toml").write_text(TINY)
-    (tmp_path / "waves.toml").write_text(WAVES)
     return metagap
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """The same command in this process, where nothing has to be imported anew: exit code, output and errors."""
-
-    def here(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["metagap", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        captured = capsys.readouterr()
-        return int(end.value.code or 0), captured.out, captured.err
-
-    (tmp_path / "tiny.toml").write_text(TINY)
-    monkeypatch.chdir(tmp_path)
-    return here
+def tiny(tiny_suite) -> Path:
+    return tiny_suite("images")
 
 
-def test_run_report_and_compare(metagap, tmp_path):
-    first = metagap("run", "tiny.toml")
-    assert first.returncode == 0, first.stderr
-    for text in ("maml seed 0 in", "in-distribution", "domain gap", "95% interval over", "reports/tiny/index.html"):
-        assert text in first.stdout
+def test_run_report_and_compare(here, in_process, tmp_path, tiny):
+    code, text, errors = here("run", "tiny.toml")
+    assert code == 0, errors
+    for part in ("maml seed 0 in", "in-distribution", "domain gap", "95% interval over", "reports/tiny/index.html"):
+        assert part in text
     page = tmp_path / "reports" / "tiny" / "index.html"
     assert "Tiny" in page.read_text(encoding="utf-8")
 
-    again = metagap("run", "tiny.toml", "--json")
-    assert again.returncode == 0, again.stderr
-    assert "4 of 4 cells are already done" in again.stderr
-    tables = json.loads(again.stdout)
+    page.unlink()
+    code, text, errors = here("run", "tiny.toml", "--json")
+    assert code == 0 and page.is_file()
+    assert "2 of 2 cells are already done" in errors
+    tables = json.loads(text)
     assert {row["algorithm"] for row in tables["scores"]} == {"maml", "scratch"}
     assert any(row["gap"] == "task gap" for row in tables["gaps"])
 
-    page.unlink()
-    reported = metagap("report", "tiny")
-    assert reported.returncode == 0, reported.stderr
-    assert page.is_file()
-
-    compared = metagap("compare", "tiny", "maml", "scratch", "--json")
-    assert compared.returncode == 0, compared.stderr
-    assert {row["split"] for row in json.loads(compared.stdout)} == {"old", "new", "digits"}
-    assert "cannot tell" in metagap("compare", "tiny", "maml", "scratch").stdout or "better" in compared.stdout
+    compared = here("compare", "tiny", "maml", "scratch", "--json")[1]
+    assert {row["split"] for row in json.loads(compared)} == {"old", "new", "digits"}
+    text = here("compare", "tiny", "maml", "scratch")[1]
+    assert "cannot tell" in text or "better" in text
 
 
-def test_only_some_cells_and_a_plugin(metagap, tmp_path):
+def test_a_report_of_what_was_run(here, tmp_path, tiny_suite):
+    cell = expand(load_suite(str(tiny_suite())))[1]
+    run_cell(cell, tmp_path / "results", Machine(torch.device("cpu"), engine="loop plain eager"))
+    assert here("report", "tiny")[0] == 0
+    assert (tmp_path / "reports" / "tiny" / "index.html").is_file()
+
+
+def test_only_some_cells_and_a_plugin(here, in_process, tmp_path, tiny_suite):
+    tiny_suite()
     (tmp_path / "mine.py").write_text(
         '"""Mine."""\nfrom metagap.algorithms.maml import MAML\n\n\nclass Mine(MAML):\n    """Mine."""\n'
         "    inner_lr: float = 0.2\n"
     )
-    done = metagap("run", "tiny.toml", "-a", "./mine.py:Mine", "-a", "scratch", "--seed", "3", "--iterations", "2")
-    assert done.returncode == 0, done.stderr
+    code, _, errors = here("run", "tiny.toml", "-a", "./mine.py:Mine", "-a", "scratch", "--seed", "3")
+    assert code == 0, errors
     found = results.read(tmp_path / "results", "tiny")
     assert list(found.cells.algorithm) == ["mine", "scratch"]
     assert set(found.cells.seed) == {3}
@@ -182,7 +111,7 @@ def test_only_some_cells_and_a_plugin(metagap, tmp_path):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_errors_are_one_message_and_code_2(here, tmp_path, arguments, message):
+def test_errors_are_one_message_and_code_2(here, tmp_path, tiny, arguments, message):
     before = sorted(tmp_path.rglob("*"))
     code, _, errors = here(*arguments)
     assert code == 2
@@ -215,7 +144,8 @@ def test_show(here, name):
     assert json.loads(here("show", name, "--json")[1])["name"] == name
 
 
-def test_a_plugin_that_fails_in_the_middle_stops_nobody_else(metagap, tmp_path):
+def test_a_plugin_that_fails_in_the_middle_stops_nobody_else(here, tmp_path, tiny_suite):
+    tiny_suite()
     (tmp_path / "bad.py").write_text(
         "import os, pathlib, signal\nfrom metagap.algorithms.maml import MAML\n\n\nclass Bad(MAML):\n"
         "    def adapt_path(self, meta, support, steps):\n        raise ValueError('no idea')\n\n\n"
@@ -224,14 +154,14 @@ def test_a_plugin_that_fails_in_the_middle_stops_nobody_else(metagap, tmp_path):
         "        return super().adapt_path(meta, support, steps)\n"
     )
     algorithms = [word for name in ("./bad.py:Bad", "./bad.py:Killed", "scratch") for word in ("-a", name)]
-    done = metagap("run", "tiny.toml", *algorithms, "--seed", "0", "--jobs", "1", "--engine", "loop plain eager")
-    assert done.returncode == 1
+    code, text, errors = here("run", "tiny.toml", *algorithms, "--jobs", "1", "--engine", "loop plain eager")
+    assert code == 1
     (trace,) = (tmp_path / "results").rglob("traceback.txt")
     where = f"traceback: {trace.relative_to(tmp_path)}"
-    assert done.stderr == f"metagap: 1 cell failed\nbad seed 0: ValueError('no idea'); {where}\n"
+    assert errors == f"metagap: 1 cell failed\nbad seed 0: ValueError('no idea'); {where}\n"
     assert 'bad.py", line 7, in adapt_path' in trace.read_text()
-    assert "scratch seed 0 in" in done.stdout and "Traceback" not in done.stdout
-    assert "killed seed 0: its process was killed by SIGKILL" in done.stdout and "it is run once more" in done.stdout
+    assert "scratch seed 0 in" in text and "Traceback" not in text
+    assert "killed seed 0: its process was killed by SIGKILL" in text and "it is run once more" in text
     found = results.read(tmp_path / "results", "tiny")
     assert list(found.cells.algorithm) == ["killed", "scratch"]
     page = (tmp_path / "reports" / "tiny" / "index.html").read_text(encoding="utf-8")
@@ -277,19 +207,29 @@ def wait_for(checkpoint: Path, process: subprocess.Popen[str] | subprocess.Popen
         time.sleep(0.01)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
-def test_interrupted_it_says_how_to_go_on(metagap, tmp_path):
-    cell = expand(load_suite(str(tmp_path / "waves.toml")))[0]
-    command = [sys.executable, "-c", "from metagap.cli import main; main()", "run", "waves.toml"]
+@pytest.fixture
+def started(tiny_suite, tmp_path):
+    """A cell that takes a while, and a process that runs it and has written a checkpoint."""
+    path = tiny_suite("waves", training={"iterations": 300, "validations": 2}, algorithms={"scratch": None})
+    (cell,) = expand(load_suite(str(path)))
+    options = ["--results", "parts", "--checkpoint-every", "0.01", "--engine", "loop plain eager"]
     process = subprocess.Popen(
-        [*command, "--checkpoint-every", "0.01"],
+        [*COMMAND, "run", path.name, *options],
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
     )
-    wait_for(cell.folder(tmp_path / "results") / "checkpoint.pt", process)
+    wait_for(cell.folder(tmp_path / "parts") / "checkpoint.pt", process)
+    yield cell, process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+def test_interrupted_it_says_how_to_go_on(started):
+    _, process = started
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -297,26 +237,22 @@ def test_interrupted_it_says_how_to_go_on(metagap, tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
-def test_killed_in_the_middle_it_goes_on_and_ends_with_the_same_bits(metagap, tmp_path):
-    cell = expand(load_suite(str(tmp_path / "waves.toml")))[0]
-    arguments = ["run", "waves.toml", "--results", "parts", "--checkpoint-every", "0.01"]
-    command = [sys.executable, "-c", "from metagap.cli import main; main()", *arguments]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    checkpoint = cell.folder(tmp_path / "parts") / "checkpoint.pt"
-    wait_for(checkpoint, process)
+def test_killed_in_the_middle_it_resumes_and_ends_with_the_same_bits(started, tmp_path):
+    cell, process = started
     process.send_signal(signal.SIGKILL)
     process.wait()
     time.sleep(1)  # its worker ends with it
+    checkpoint = cell.folder(tmp_path / "parts") / "checkpoint.pt"
     state = torch.load(checkpoint, weights_only=True)
     assert not state["finished"]
-    assert 0 < state["outer"]["iteration"] < 4000
+    assert 0 < state["outer"]["iteration"] < 300
     stamp = checkpoint.stat().st_mtime_ns
     time.sleep(0.3)
     assert checkpoint.stat().st_mtime_ns == stamp
 
-    assert metagap(*arguments).returncode == 0
-    assert metagap("run", "waves.toml", "--results", "whole").returncode == 0
-    parts, whole = (results.read(tmp_path / folder, "waves") for folder in ("parts", "whole"))
+    for folder in ("parts", "whole"):
+        run_cell(cell, tmp_path / folder, Machine(torch.device("cpu"), engine="loop plain eager"))
+    parts, whole = (results.read(tmp_path / folder, "tiny") for folder in ("parts", "whole"))
     assert parts.episodes.equals(whole.episodes)
     weights = [torch.load(cell.folder(tmp_path / f) / "checkpoint.pt")["selected"] for f in ("parts", "whole")]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
