@@ -11,8 +11,9 @@ import torch
 from metagap import results
 from metagap.files import SUITES
 from metagap.launch import check
-from metagap.report import tables
 from metagap.report.frames import Frames
+from metagap.report.page import make, tables_of
+from metagap.report.tables.settings import SETTINGS
 from metagap.runner.cell import run_cell
 from metagap.runner.workbench import Machine
 from metagap.suite import Cell, expand, load_suite, resolve
@@ -120,7 +121,7 @@ def test_every_algorithm_is_scored_on_every_split(tiny, tmp_path, name):
     reached = frames.published[frames.published["step"].fillna(0) <= 2]
     assert len(reached) or frames.published.empty
     assert not (reached["verdict"] == "not run").any()
-    assert "settings" in tables.all_tables(frames)
+    assert "settings" in tables_of(make(frames, [SETTINGS])[1])
 
 
 REAL = [name for name in PROTOCOLS if "omniglot-" in name and "emnist" not in name]

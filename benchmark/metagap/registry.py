@@ -150,7 +150,7 @@ def objects(kind: str, of: type[T], ours: Iterable[T]) -> tuple[list[T], list[st
 
     Their entry points are in the group `metagap.KINDs`. Returns them, and a sentence for each plugin that is not used.
     """
-    found, faults = {one.name: one for one in ours}, []
+    found, faults = {(type(one), one.name): one for one in ours}, []
     for name, claims in _claims(kind).items():
         for entry in claims:
             what = f"{kind} '{name}' of {_origin(entry)}"
@@ -164,10 +164,10 @@ def objects(kind: str, of: type[T], ours: Iterable[T]) -> tuple[list[T], list[st
             else:
                 if not isinstance(one, of):
                     faults.append(f"{what} is not a {of.__name__} but {type(one).__name__}: {one!r:.80}")
-                elif one.name in found:
+                elif (type(one), one.name) in found:
                     faults.append(f"{what} is not used, for there is one called '{one.name}'; it needs another name")
                 else:
-                    found[one.name] = one
+                    found[type(one), one.name] = one
     return list(found.values()), faults
 
 

@@ -12,7 +12,7 @@ import torch
 from metagap import registry
 from metagap.errors import UserError
 from metagap.launch import check
-from metagap.report.figures import sample_images
+from metagap.report.figures.samples import sample_images
 from metagap.runner.cell import is_done, run_cell
 from metagap.runner.workbench import Machine
 from metagap.suite import expand, load_suite

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from metagap.report.contents import CONTENTS
+from metagap.report.frames import Frames
+from metagap.report.page import make, tables_of
+from metagap.report.panels import TableKind
+from metagap.report.table import Table
 from metagap.results import Results
 
 ALGORITHMS = ("maml", "fomaml", "reptile", "scratch", "pretrain")
@@ -24,6 +29,11 @@ REGRESSION_SPLITS = (
     ("square wave", "cross-domain", 1.1),
 )
 SKILL = {"maml": 0.0, "fomaml": -0.02, "reptile": -0.03, "scratch": -0.35, "pretrain": -0.12}
+
+
+def all_tables(frames: Frames) -> dict[str, Table]:
+    """Every table that has something to show, by name."""
+    return tables_of(make(frames, [shown for shown in CONTENTS if isinstance(shown, TableKind)])[1])
 
 
 def make_results(

@@ -1,11 +1,11 @@
 """The page as a browser shows it. Skipped where Chromium, playwright or axe-core is not installed."""
 
 import importlib.util
-from dataclasses import replace
 
 import browser
 import pytest
-from metagap.report import figures, page, tables
+from metagap.report import page
+from metagap.report.contents import CONTENTS
 from metagap.report.frames import Frames
 from synthetic import make_results
 
@@ -26,18 +26,10 @@ def written(tmp_path_factory):
     few = Frames.of(make_results(algorithms=("maml", "reptile", "scratch"), seeds=(0, 1), episodes=6, curve_steps=3))
     many = Frames.of(make_results(algorithms=MANY, seeds=(0,), episodes=4, curve_steps=3, small=True))
     paths = {}
-
-    def one(frames, narrow):
-        return {"scores": figures.scores(frames, narrow)}
-
-    for name, frames, drawn in (("few", few, page.draw), ("many", replace(many, samples={}), one)):
-        svgs = {
-            f"{part}{suffix}": figures.to_svg(figure)
-            for narrow, suffix in ((False, ""), (True, page.NARROW))
-            for part, figure in drawn(frames, narrow).items()
-        }
+    all_but_curves = [shown for shown in CONTENTS if shown.section not in ("curves", "samples")]
+    for name, frames, contents in (("few", few, CONTENTS), ("many", many, all_but_curves)):
         paths[name] = folder / f"{name}.html"
-        paths[name].write_text(page.render(frames, svgs, tables.all_tables(frames)), encoding="utf-8")
+        paths[name].write_text(page.render(*page.make(frames, contents)), encoding="utf-8")
     return paths
 
 

@@ -5,8 +5,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
-from metagap.report import page, tables
+from metagap.report import page
+from metagap.report.contents import CONTENTS
 from metagap.report.frames import Frames
+from metagap.report.panels import Text
 from synthetic import make_results
 
 VOID = {"meta", "br", "wbr", "link", "img", "input", "hr"}
@@ -98,10 +100,11 @@ def test_page_says_in_what_the_suite_differs_from_the_published_protocol(written
 
 def test_deviations_are_told_without_published_values_too():
     results = make_results(algorithms=("mine",), seeds=(0,), episodes=10, published=False, small=True)
-    frames = Frames.of(replace(results, samples={}))
+    frames = Frames.of(results)
+    words = [shown for shown in CONTENTS if isinstance(shown, Text)]
 
     def text() -> str:
-        return page.render(frames, {}, tables.all_tables(frames))
+        return page.render(*page.make(frames, words))
 
     assert "Published values" not in text()
     frames.suite["deviations"] = ["No value was published."]

@@ -15,12 +15,18 @@ import pytest
 from metagap.analysis.comparisons import compare
 from metagap.metrics.classification import ACCURACY
 from metagap.metrics.regression import MSE
-from metagap.report import figures, tables, terminal, verdict
+from metagap.report import terminal, verdict
+from metagap.report.figures.saving import to_svg
+from metagap.report.figures.scores import SCORES
 from metagap.report.frames import Frames
+from metagap.report.table import Table
+from metagap.report.tables.comparisons import all_comparisons, comparisons
+from metagap.report.tables.intervals import intervals
+from metagap.report.tables.scores import scores
 from metagap.report.theme import PALETTE, styles, themed
 from metagap.text import number, share, uncertain
 from rich.console import Console
-from synthetic import make_results
+from synthetic import all_tables, make_results
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +55,7 @@ def unmd(text):
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_the_three_formats_agree(frames, kind):
-    made = tables.all_tables(frames[kind])
+    made = all_tables(frames[kind])
     assert len(made) >= 8
     for table in made.values():
         cells = [list(row) for row in table.frame.itertuples(index=False)]
@@ -64,7 +70,7 @@ def test_the_three_formats_agree(frames, kind):
 
 def test_a_table_in_a_file_of_its_own_says_what_its_reader_should_know(frames):
     one = replace(frames["classification"], notes=["Letters here are a part: 20 of 600 images a class."])
-    for table in tables.all_tables(one).values():
+    for table in all_tables(one).values():
         assert table.markdown().endswith(f"\n\n{one.notes[0]}\n")
         assert one.notes[0] in " ".join(untex(table.latex()).split())
 
@@ -72,7 +78,7 @@ def test_a_table_in_a_file_of_its_own_says_what_its_reader_should_know(frames):
 @pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_what_the_caption_says_is_bold_is_bold_in_every_format(frames, kind):
     """Any table with a caption that speaks of bold, and the cells of the page's own."""
-    promised = [table for table in tables.all_tables(frames[kind]).values() if "Bold:" in table.caption]
+    promised = [table for table in all_tables(frames[kind]).values() if "Bold:" in table.caption]
     assert len(promised) >= 2 and any(table.best for table in promised)
     for table in promised:
         page = [cell["text"] for row in table.records() for cell in row["cells"] if cell["best"]]
@@ -84,12 +90,12 @@ def test_what_the_caption_says_is_bold_is_bold_in_every_format(frames, kind):
 
 def test_equal_scores_are_both_the_best_and_a_score_alone_is_none(frames):
     one = frames["classification"]
-    scores = one.scores.copy()
-    scores.loc[scores["algorithm"].isin(["maml", "reptile"]) & (scores["split"] == "Omniglot test"), "score"] = 0.99
-    tied = replace(one, scores=scores)
+    table = one.scores.copy()
+    table.loc[table["algorithm"].isin(["maml", "reptile"]) & (table["split"] == "Omniglot test"), "score"] = 0.99
+    tied = replace(one, scores=table)
     assert tied.best("Omniglot test") == ["maml", "reptile"]
-    assert replace(one, scores=scores[scores["algorithm"] == "maml"]).best("Omniglot test") == []
-    cells = {column for row, column in tables.scores(tied).best if row == 2}
+    assert replace(one, scores=table[table["algorithm"] == "maml"]).best("Omniglot test") == []
+    cells = {column for row, column in scores(tied).best if row == 2}
     assert "Omniglot test" in cells
 
 
@@ -98,7 +104,7 @@ HOSTILE = "a_b & c%d #1 $x$ {y} ~^ <i> |p| \\n [0.1] *star* `code` 50 ± 3 −2 
 
 def test_nothing_in_a_cell_is_read_as_markup():
     frame = pd.DataFrame({"algorithm": ["[first]", HOSTILE, "*"], HOSTILE: ["1.0", HOSTILE, "–"]})
-    table = tables.Table("t", HOSTILE, frame, groups={HOSTILE: HOSTILE}, best=frozenset({(1, HOSTILE)}))
+    table = Table("t", HOSTILE, frame, groups={HOSTILE: HOSTILE}, best=frozenset({(1, HOSTILE)}))
     latex = table.latex()
     for line in latex.splitlines():  # nothing special is left without its backslash
         for known in (r"\\(?=$| )", r"\\(text\w+|dots)\b(\{\})?", r"\\[&%$#_{}]", r"\$\\?[\w-]+\$", " & "):
@@ -112,7 +118,7 @@ def test_nothing_in_a_cell_is_read_as_markup():
 
 
 def test_headings_of_a_latex_table_are_grouped_and_wrapped(frames):
-    latex = tables.scores(frames["classification"]).latex()
+    latex = scores(frames["classification"]).latex()
     head = latex.split(r"\toprule")[1].split(r"\midrule")[0]
     assert r"\multicolumn{3}{c}{cross-domain}" in head
     assert r"\shortstack[r]{Omniglot train, \\ held-out images}" in head
@@ -124,8 +130,8 @@ def test_headings_of_a_latex_table_are_grouped_and_wrapped(frames):
 @pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_latex_compiles(frames, kind, tmp_path):
     frame = pd.DataFrame({"algorithm": ["[first]", HOSTILE, "*"], HOSTILE: ["1.0", HOSTILE, "–"]})
-    hostile = tables.Table("t", HOSTILE, frame, groups={HOSTILE: HOSTILE}, best=frozenset({(1, HOSTILE)}))
-    body = "\n\\clearpage\n".join(t.latex() for t in (hostile, *tables.all_tables(frames[kind]).values()))
+    hostile = Table("t", HOSTILE, frame, groups={HOSTILE: HOSTILE}, best=frozenset({(1, HOSTILE)}))
+    body = "\n\\clearpage\n".join(t.latex() for t in (hostile, *all_tables(frames[kind]).values()))
     preamble = "\\documentclass{article}\n\\usepackage{booktabs,graphicx}\n\\begin{document}\n"
     (tmp_path / "t.tex").write_text(f"{preamble}{body}\\end{{document}}\n", encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
@@ -136,7 +142,7 @@ def test_latex_compiles(frames, kind, tmp_path):
 def test_scores_are_printed_in_the_units_of_the_field(frames):
     for kind, scale in (("classification", 100), ("regression", -1)):
         one = frames[kind]
-        table = tables.all_tables(one)["scores" if kind == "classification" else "scores-iqm"]
+        table = all_tables(one)["scores" if kind == "classification" else "scores-iqm"]
         row = one.headline_scores().set_index(["algorithm", "split"]).loc[("maml", one.plain_splits()[0])]
         text = table.frame.set_index("algorithm").loc["maml", one.plain_splits()[0]]
         printed = float(text.split(" ")[0])
@@ -149,24 +155,24 @@ def test_scores_are_printed_in_the_units_of_the_field(frames):
 
 
 def test_divergence_is_a_table_of_its_own(frames):
-    made = tables.all_tables(frames["regression"])
+    made = all_tables(frames["regression"])
     frame = made["divergence"].frame
     assert {"mean", "median", "interquartile mean", "diverged"} <= set(frame.columns)
     assert frame["mean"].str.contains("∞").any()
     assert not frame["interquartile mean"].str.contains("∞").any()
     assert frame["diverged"].str.endswith("%").all() and set(frame["diverged"]) != {"0.0%"}
-    assert "divergence" not in tables.all_tables(frames["classification"])
+    assert "divergence" not in all_tables(frames["classification"])
 
 
 def test_all_four_intervals_stand_side_by_side(frames):
-    frame = tables.intervals(frames["classification"]).frame
+    frame = intervals(frames["classification"]).frame
     assert list(frame.columns[3:]) == ["seeds", "episodes", "hierarchical bootstrap", "open"]
     assert len(frame) == 40 and (frame["seeds"].str.contains("±") | frame["seeds"].str.contains(r"\[")).all()
 
 
 def test_comparisons_are_bold_exactly_where_the_data_can_tell(frames):
     one = frames["classification"]
-    table = tables.comparisons(one)
+    table = comparisons(one)
     pairs = one.headline_pairs()
     told = pairs[pairs["role"].isin(["in-distribution", "cross-domain"])]["verdict"].str.contains("better")
     assert "average" in table.frame.columns and table.groups["average"] == "cross-domain"
@@ -219,15 +225,11 @@ def test_a_huge_value_never_stretches_a_figure(frames, kind):
     rows = huge.index[(huge["algorithm"] == "maml") & (huge["condition"] == "standard")]
     for row, value in zip(rows, (-1e20, -np.inf, np.nan), strict=False):
         huge.loc[row, ["score", "low", "high"]] = value
-    figure = figures.scores(Frames(**{**vars_of(one), "scores": huge}))
+    figure = SCORES.figure(replace(one, scores=huge))
     low, high = figure.axes[0].get_xlim()
     assert np.isfinite([low, high]).all() and high < 1000
-    svg = figures.to_svg(figure)
+    svg = to_svg(figure)
     assert "nan" not in re.sub(r"<text.*?</text>", "", svg).lower().replace("dominant", "")
-
-
-def vars_of(frames):
-    return {name: getattr(frames, name) for name in Frames.__dataclass_fields__}
 
 
 def test_verdict_names_the_best_and_what_cannot_be_told(frames):
@@ -259,8 +261,8 @@ def test_verdict_counts_many_algorithms_and_says_what_few_seeds_cannot_tell():
 @pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_the_terminal_compares_in_the_words_of_the_page(results, frames, kind):
     one = frames[kind]
-    page = tables.all_comparisons(one)
-    assert one.correction in page.caption and one.correction in tables.comparisons(one).caption
+    page = all_comparisons(one)
+    assert one.correction in page.caption and one.correction in comparisons(one).caption
     for a, b in permutations(one.algorithms, 2):
         console = Console(width=140, file=io.StringIO(), color_system=None)
         found = compare(results[kind], a, b)
@@ -275,18 +277,16 @@ def test_the_terminal_compares_in_the_words_of_the_page(results, frames, kind):
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])
-def test_terminal_fits_a_hundred_columns(results, kind):
+def test_terminal_fits_a_hundred_columns(results, frames, kind):
     one = results[kind]
     console = Console(width=100, file=io.StringIO(), color_system=None)
-    terminal.print_scores(Frames.of(one), console)
-    terminal.print_gaps(Frames.of(one), console)
-    terminal.print_published(Frames.of(one), console)
+    terminal.print_results(frames[kind], console)
     terminal.print_comparison(compare(one, "maml", "fomaml"), "maml", "fomaml", one, console)
     text = console.file.getvalue()
     assert max(map(len, text.splitlines())) <= 100
     assert "…" not in text
     for word in ("pretrain", "domain gap", "95% interval over seeds", "published"):
-        assert word in text
+        assert word in " ".join(text.split())
     first = {"classification": "EMNIST <letters>", "regression": "square wave"}[kind]
     assert first in text
 
@@ -299,16 +299,17 @@ def test_published_values_are_printed_with_their_mark():
     ]
     frames = Frames.of(results)
     console = Console(width=100, file=io.StringIO(), color_system=None)
-    terminal.print_published(frames, console)
-    lines = console.file.getvalue().splitlines()
+    terminal.print_results(frames, console)
+    text = console.file.getvalue()
+    lines = text[text.index("Published values") :].splitlines()
     printed = {name: next(line for line in lines if name in line) for name in ("maml", "reptile", "mine")}
     assert "98.7 ± 0.4  " in printed["maml"]
     assert "98.7 ± 0.4 [S]" in printed["reptile"] and "98.7 ± 0.4 [R]" in printed["mine"]
-    text = "\n".join(lines)
+    text = " ".join(text.split())
     assert "[S] quoted by another paper" in text and "[R] recalled, to be checked" in text
     assert "Known deviations from the published protocol" in text
     assert "Classes are drawn <anew>." in text and "Tests have [more] queries." in text
-    table = tables.all_tables(frames)["published"]
+    table = all_tables(frames)["published"]
     ends = ("read at the source", "[S] quoted by another paper", "[R] recalled, to be checked")
     assert all(text.endswith(end) for text, end in zip(table.frame["source"], ends, strict=True))
     assert all("recalled" in written for written in (table.csv(), table.markdown(), table.latex()))
@@ -317,7 +318,7 @@ def test_published_values_are_printed_with_their_mark():
 def test_settings_at_test_are_told():
     results = make_results(algorithms=("maml", "mine"), seeds=(0,), episodes=10, small=True)
     results.suite["algorithms"]["mine"]["evaluation"]["settings"] = {"inner_batch": 5}
-    table = tables.all_tables(Frames.of(results))["settings"]
+    table = all_tables(Frames.of(results))["settings"]
     assert table.frame["inner steps at test"].tolist() == ["3", "3, inner_batch 5"]
 
 

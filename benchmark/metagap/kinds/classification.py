@@ -9,5 +9,5 @@ CLASSIFICATION = TaskKind(
     metrics=("accuracy",),
     loss="metagap.metrics.functions:cross_entropy",
     trivial_loss="metagap.kinds.trivial:uniform_cross_entropy",
-    drawing="metagap.report.figures:sample",
+    drawing="metagap.report.figures.samples:sample",
 )

@@ -10,5 +10,5 @@ REGRESSION = TaskKind(
     loss="metagap.metrics.functions:mean_squared_error",
     trivial_loss="metagap.kinds.trivial:mean_square",
     divergence=10.0,  # squared errors have no ceiling; a confident wrong classifier is not a diverged one
-    drawing="metagap.report.figures:sample",
+    drawing="metagap.report.figures.samples:sample",
 )

@@ -18,6 +18,9 @@ from metagap.metrics import Metric
 
 ROLE_ORDER = ("meta-train", "recurring-task", "meta-val", "in-distribution", "cross-domain")
 STATISTICS = {"mean": "mean", "median": "median", "iqm": "interquartile mean"}
+HEADLINE = ("meta-train", "in-distribution", "cross-domain")
+"""The roles that gaps are about."""
+WITHIN = "Within a split: support and query, adaptation, batch statistics, memorization"
 SHIFT_GROUP = "other ways or shots"
 
 
@@ -67,10 +70,10 @@ class Frames:
         """What the scores are: the headline metric."""
         return self.metrics[0]
 
-    @property
-    def measure(self) -> Metric:
-        """What the scores are."""
-        return self.metric
+    @cached_property
+    def kind(self) -> task_kinds.TaskKind:
+        """The kind of the tasks."""
+        return task_kinds.find(self.suite["task"]["kind"])
 
     @property
     def deviations(self) -> list[str]:
@@ -97,6 +100,32 @@ class Frames:
             "episodes": "95% interval over the episodes of one seed",
         }
         return "; ".join(words.get(kind, kind) for kind in sorted(kinds, reverse=True))
+
+    @property
+    def whiskers(self) -> str:
+        """What the whiskers of a figure of scores are."""
+        return f"Whiskers: {self.interval}."
+
+    @property
+    def is_robust(self) -> bool:
+        """Whether the headline statistic is a robust one, for single episodes can be arbitrarily bad."""
+        return self.metric.statistic != "mean"
+
+    @property
+    def robust(self) -> str:
+        """What a caption has to say then."""
+        if not self.is_robust:
+            return ""
+        return f" The {self.statistic_name} is shown{self._on_log}, for single diverged episodes decide the mean."
+
+    @property
+    def _on_log(self) -> str:
+        return ", on a logarithmic axis" if self.metric.log else ""
+
+    @property
+    def edge(self) -> str:
+        """What a caption has to say where a value may lie beyond the axis."""
+        return " Values beyond the axis are written at its edge." if self.is_robust else ""
 
     def headline_step(self, algorithm: str) -> int:
         """The inner step at which an algorithm is scored."""
@@ -149,6 +178,12 @@ class Frames:
         groups.append((SHIFT_GROUP, [name for name in self.splits if self.is_shifted(name)]))
         return [(role, names) for role, names in groups if names]
 
+    def ordered(self, table: pd.DataFrame, algorithm: str = "algorithm") -> pd.DataFrame:
+        """The rows by split and then by algorithm, both in the order of the report."""
+        splits = [name for _, names in self.split_groups(average=True) for name in names]
+        keys = {"_split": table["split"].map(splits.index), "_algorithm": table[algorithm].map(self.algorithms.index)}
+        return table.assign(**keys).sort_values(["_split", "_algorithm"], kind="stable")
+
     def split_label(self, name: str) -> str:
         """The split's name, with its shape where that is not the suite's."""
         return split_label(self.suite, name)
@@ -160,9 +195,9 @@ class Frames:
 
     def score_label(self, short: bool = False) -> str:
         """The axis label of a score; short leaves out the direction."""
-        name = f"{self.statistic_name} of the {self.measure.label}" if self.measure.log else self.measure.label
-        unit = f" ({self.measure.unit})" if self.measure.unit else ""
-        return f"{name}{unit}" if short else f"{name}{unit}, {self.measure.better} is better"
+        name = f"{self.statistic_name} of the {self.metric.label}" if self.is_robust else self.metric.label
+        unit = f" ({self.metric.unit})" if self.metric.unit else ""
+        return f"{name}{unit}" if short else f"{name}{unit}, {self.metric.better} is better"
 
     def gap_row(self, name: str) -> str:
         """The label of a row of the gap table."""
@@ -171,11 +206,11 @@ class Frames:
     def headline_scores(self, statistic: str | None = None, condition: str = "standard") -> pd.DataFrame:
         """One row per algorithm and split: the headline step, condition and statistic."""
         table = self.scores
-        return table[(table["condition"] == condition) & (table["statistic"] == (statistic or self.measure.statistic))]
+        return table[(table["condition"] == condition) & (table["statistic"] == (statistic or self.metric.statistic))]
 
     def headline_steps(self) -> pd.DataFrame:
         """One row per algorithm, split and inner step in the headline statistic."""
-        return self.steps[self.steps["statistic"] == self.measure.statistic]
+        return self.steps[self.steps["statistic"] == self.metric.statistic]
 
     def headline_gaps(self, within: bool = False, place: Place = "table") -> pd.DataFrame:
         """One row per gap, algorithm and split in the headline statistic, with the rows of a gap together.
@@ -186,15 +221,15 @@ class Frames:
         shown = [
             name for name, kind in self.gap_kinds.items() if kind.is_within == within and place in kind.shown_where
         ]
-        return self.gaps[(self.gaps["statistic"] == self.measure.statistic) & self.gaps["gap"].isin(shown)]
+        return self.gaps[(self.gaps["statistic"] == self.metric.statistic) & self.gaps["gap"].isin(shown)]
 
     def headline_pairs(self) -> pd.DataFrame:
         """One row per pair of algorithms and split in the headline statistic."""
-        return self.pairs[self.pairs["statistic"] == self.measure.statistic]
+        return self.pairs[self.pairs["statistic"] == self.metric.statistic]
 
     def headline_leaders(self) -> pd.DataFrame:
         """One row per algorithm in the headline statistic, the best first."""
-        return self.leaders[self.leaders["statistic"] == self.measure.statistic]
+        return self.leaders[self.leaders["statistic"] == self.metric.statistic]
 
     @property
     def correction(self) -> str:
@@ -215,11 +250,11 @@ class Frames:
     @property
     def statistic_name(self) -> str:
         """The headline statistic in words."""
-        return STATISTICS[self.measure.statistic]
+        return STATISTICS[self.metric.statistic]
 
     def has_divergence(self) -> bool:
         """Whether the share of diverged episodes is worth a table: regression, or any episode that diverged."""
-        return self.measure.log or bool((self.scores["diverged"] > 0).any())
+        return self.is_robust or bool((self.scores["diverged"] > 0).any())
 
 
 def correction(pairs: pd.DataFrame) -> str:

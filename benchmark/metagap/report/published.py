@@ -22,14 +22,14 @@ EXPLAINED = (
 )
 
 
-def columns(row: Mapping[str, Any], measure: Metric) -> dict[str, str]:
+def columns(row: Mapping[str, Any], metric: Metric) -> dict[str, str]:
     """Published, ours and their difference in printed units, with as many decimals as were published.
 
     Regression has the robust statistics of ours too, beside a mean that single episodes can ruin.
     """
-    scale = measure.scale
+    scale = metric.scale
     printed = [_decimals(row[name] * scale) for name in ("published", "published_interval")]
-    decimals = max(measure.decimals, *printed)
+    decimals = max(metric.decimals, *printed)
 
     def text(value: float, low: float = math.nan, high: float = math.nan, signed: bool = False) -> str:
         return uncertain(value * scale, low * scale, high * scale, decimals, signed)
@@ -42,16 +42,16 @@ def columns(row: Mapping[str, Any], measure: Metric) -> dict[str, str]:
         "ours": text(row["ours"], row["ours"] - half, row["ours"] + half),
         "difference": text(row["difference"], row["low"], row["high"], signed=True),
     }
-    if measure.log:
+    if len(metric.statistics) > 1:
         cells |= {"our median": text(row["median"]), "our IQM": text(row["iqm"]), "diverged": share(row["diverged"])}
     return cells
 
 
-def stacked(row: Mapping[str, Any], measure: Metric) -> dict[str, str]:
+def stacked(row: Mapping[str, Any], metric: Metric) -> dict[str, str]:
     """The same for a narrow place: the robust statistics of ours stand below it."""
-    cells = columns(row, measure)
+    cells = columns(row, metric)
     ours = cells["ours"]
-    if measure.log and ours != MISSING:
+    if len(metric.statistics) > 1 and ours != MISSING:
         ours += f"\nmedian {cells['our median']}\nIQM {cells['our IQM']}\n{cells['diverged']} diverged"
     return {"published": cells["published"], "ours": ours, "difference": cells["difference"]}
 
@@ -77,12 +77,12 @@ def source(row: Mapping[str, Any]) -> str:
     return ", ".join(part for part in (row["source"], mark) if isinstance(part, str) and part)
 
 
-def margin(chosen: Margin, measure: Metric) -> str:
+def margin(chosen: Margin, metric: Metric) -> str:
     """The margin in words."""
-    size = f"{100 * chosen.size:g}"
     if chosen.relative:
-        return f"{size}% of the published value"
-    return f"{chosen.size:g} in {measure.label}" if measure.log else f"{size} percentage point{'s' * (size != '1')}"
+        return f"{100 * chosen.size:g}% of the published value"
+    size = f"{metric.scale * chosen.size:g}"
+    return f"{size} percentage point{'s' * (size != '1')}" if metric.unit == "%" else f"{size} in {metric.label}"
 
 
 def _word(value: Any, otherwise: str) -> str:

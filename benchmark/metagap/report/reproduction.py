@@ -17,7 +17,7 @@ from metagap import kinds
 from metagap.metrics import Margin, Metric
 from metagap.report import published as beside
 from metagap.report.folder import publish
-from metagap.report.tables import Table
+from metagap.report.table import Table
 from metagap.report.terminal import coloured, new_table
 from metagap.text import MISSING
 
@@ -48,7 +48,7 @@ class Reproduction:
     notes: list[str]
 
     @property
-    def measure(self) -> Metric:
+    def metric(self) -> Metric:
         """The unit of the values."""
         return kinds.find(self.kind).metric
 
@@ -72,16 +72,16 @@ class Reproduction:
         """What the numbers are."""
         reduced = f" Ours is {self.reduced}." if self.reduced else ""
         return (
-            f"{self.measure.heading}, mean over the episodes.{reduced} The difference is ours − published, with its "
+            f"{self.metric.heading}, mean over the episodes.{reduced} The difference is ours − published, with its "
             "95% interval; ours varies with seeds and episodes, or with episodes alone where there is one seed, and a "
             "paper's interval over episodes leaves out how its own training runs vary. The margin is "
-            f"{beside.margin(self.margin, self.measure)}. {beside.EXPLAINED}"
+            f"{beside.margin(self.margin, self.metric)}. {beside.EXPLAINED}"
         )
 
 
 def print_reproduction(found: Reproduction, console: Console) -> None:
     """The table, what each ± is, every deviation and note; a line for each value where a table would not fit."""
-    title = f"{found.heading}: {found.measure.axis_label}; margin {beside.margin(found.margin, found.measure)}"
+    title = f"{found.heading}: {found.metric.axis_label}; margin {beside.margin(found.margin, found.metric)}"
     legend = _legend(found.cells)
     letters = {text: _letter(position) for position, text in enumerate(legend)}
     if console.width < WIDE:
@@ -110,7 +110,7 @@ def _grid(found: Reproduction, letters: dict[str, str], title: str) -> RichTable
     for column, rows in _by_column(found):
         grid.add_row(f"[dim]{escape(column)}[/]")
         for row in rows:
-            cells = beside.stacked(row, found.measure)
+            cells = beside.stacked(row, found.metric)
             name = Padding(escape(row["row"]), (0, 0, 0, 2))
             verdict = coloured(beside.verdict(row))
             grid.add_row(name, *map(escape, cells.values()), _seeds(row), letters[_published(row)], verdict)
@@ -121,7 +121,7 @@ def _print_lines(found: Reproduction, letters: dict[str, str], console: Console)
     for column, rows in _by_column(found):
         console.print(f"[dim]{escape(column)}[/]")
         for row in rows:
-            values = [f"{name} {text}" for name, text in beside.columns(row, found.measure).items()]
+            values = [f"{name} {text}" for name, text in beside.columns(row, found.metric).items()]
             values = [*values, _counted(row)] if row["seeds"] else values[:1]
             text = escape(f"{row['row']}: {', '.join(values)}")
             letter, verdict = f"[dim]{letters[_published(row)]}[/]", coloured(beside.verdict(row))
@@ -153,7 +153,7 @@ def table(found: Reproduction) -> Table:
             {
                 "column": row["column"],
                 "row": row["row"],
-                **beside.columns(row, found.measure),
+                **beside.columns(row, found.metric),
                 "verdict": beside.verdict(row),
                 "published ±": theirs,
                 "our ±": ours,

@@ -1,9 +1,9 @@
-"""The same numbers for a terminal, and as plain records for machines."""
+"""The tables of a report on a terminal, and as plain records for machines."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Container
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,70 +11,35 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Table as Grid
 from rich.text import Text
 
-from metagap.report import published as beside
-from metagap.report.frames import ROLE_ORDER, SHIFT_GROUP, Frames, correction, is_shifted, split_label
-from metagap.text import MISSING, number, probability, share
+from metagap.report.contents import page_contents
+from metagap.report.frames import Frames
+from metagap.report.panels import Failure, TableKind, attempt
+from metagap.report.table import Table
+from metagap.report.tables.comparisons import of_two
 
 if TYPE_CHECKING:
     from metagap.results import Results
 
-LABEL = 32  # columns that a split's name may take
-NARROW = 16  # and as few as this where it lets all algorithms stand side by side
+LABEL = 34
+"""Columns that the name of a row may take,"""
+NARROW = 16
+"""and as few as this where it lets all columns stand next to each other."""
+PROSE = 12
+"""The least columns for a column of words."""
 
 
-def print_scores(frames: Frames, console: Console) -> None:
-    """Splits by algorithms, each score with its interval, and the share of diverged episodes where there are any."""
-    measure, table = frames.measure, frames.scores
-    table = table[(table["condition"] == "standard") & (table["statistic"] == measure.statistic)]
-    text = {
-        (row["split"], row["algorithm"]): measure.score(row["score"], row["low"], row["high"])
-        for row in table.to_dict("records")
-    }
-    mean = "interquartile mean over the episodes" if measure.log else "mean over the episodes"
-    title = f"{measure.heading} ({mean}; {_interval(table)})"
-    best = {(split, algorithm) for split in table["split"].unique() for algorithm in frames.best(split)}
-    _grid(console, title, _score_rows(frames.suite, table), text, list(table["algorithm"].unique()), best)
-    if measure.log or (table["diverged"] > 0).any():
-        shares = {(row["split"], row["algorithm"]): share(row["diverged"]) for row in table.to_dict("records")}
-        rows = _score_rows(frames.suite, table)
-        _grid(console, "Share of diverged episodes", rows, shares, list(table["algorithm"].unique()))
-
-
-def print_gaps(frames: Frames, console: Console) -> None:
-    """The gaps between splits, by algorithm, each with its interval."""
-    measure, table = frames.measure, frames.headline_gaps(place="terminal")
-    if table.empty:
-        return
-    text = {
-        (f"{row['gap']}/{row['split']}", row["algorithm"]): measure.gap(row["value"], row["low"], row["high"])
-        for row in table.to_dict("records")
-    }
-    pairs = dict.fromkeys(zip(table["gap"], table["split"], strict=True))
-    rows = [(gap, split_label(frames.suite, split), f"{gap}/{split}") for gap, split in pairs]
-    title = f"Gaps in {measure.gap_unit}; positive: generalization costs ({_interval(table)})"
-    _grid(console, title, rows, text, list(table["algorithm"].unique()))
-
-
-def print_published(frames: Frames, console: Console) -> None:
-    """Published values beside ours, and in what the suite differs; prints nothing where the suite cites none."""
-    if frames.published.empty:
-        return
-    for split, rows in frames.published.groupby("split", sort=False):
-        table = new_table(f"Published values and ours on {split}: {frames.measure.axis_label}")
-        for position, row in enumerate(rows.to_dict("records")):
-            cells = beside.stacked(row, frames.measure)
-            if position == 0:
-                for heading in ("", "steps", *cells, "verdict"):
-                    table.add_column(heading, justify="left" if heading in ("", "verdict") else "right")
-            step = MISSING if pd.isna(row["step"]) else str(int(row["step"]))
-            table.add_row(escape(row["algorithm"]), step, *map(escape, cells.values()), coloured(beside.verdict(row)))
-        console.print(table)
-    for mark in beside.UNREAD:
-        if mark in set(frames.published["mark"]):
-            console.print(f"[dim]{escape(f'[{mark}]')} {beside.MARKS[mark]}[/]")
+def print_results(frames: Frames, console: Console) -> None:
+    """Every table that is for a terminal, and in what the suite differs from what it is compared with."""
+    for kind in page_contents()[0]:
+        if isinstance(kind, TableKind) and kind.terminal is not None:
+            table = attempt(f"The table '{kind.name}'", lambda make=kind.terminal: make(frames))
+            if isinstance(table, Failure):
+                console.print(f"[yellow]Note:[/] {escape(table)}")
+            elif table is not None and len(table.frame):
+                print_table(table, console)
     if frames.deviations:
         console.print("[bold]Known deviations from the published protocol[/]")
         for deviation in frames.deviations:
@@ -83,24 +48,89 @@ def print_published(frames: Frames, console: Console) -> None:
 
 def print_comparison(frame: pd.DataFrame, a: str, b: str, results: Results, console: Console) -> None:
     """The rows of `metagap.analysis.comparisons.compare`: by how much `a` differs from `b`, and is it significant."""
-    measure = results.metric
-    frame = frame[frame["statistic"] == measure.statistic]
-    kinds = ", ".join(dict.fromkeys(frame["interval"]))
-    out = new_table(f"{a} − {b} in {measure.gap_unit}, positive: {a} is better (95% interval: {kinds})")
-    for heading in ("split", "role", "difference", "p", "p (Holm)", "P(first > second)", "verdict"):
-        out.add_column(escape(heading), justify="left" if heading in ("split", "role", "verdict") else "right")
-    for row in frame.to_dict("records"):
-        out.add_row(
-            escape(split_label(results.suite, row["split"])),
-            row["role"],
-            measure.gap(row["difference"], row["low"], row["high"]),
-            probability(row["p"]),
-            probability(row["p_holm"]),
-            number(row["improvement"], 2),
-            coloured(row["verdict"]),
-        )
-    console.print(out)
-    console.print(f"[dim]{escape(correction(frame))}[/]")
+    print_table(of_two(frame, a, b, results.suite, results.metric), console)
+
+
+def print_table(table: Table, console: Console) -> None:
+    """A table as wide as the console: columns that do not fit follow below, or every row becomes a sentence.
+
+    A table with groups of columns is turned, so that its groups stand above its rows.
+    """
+    console.print(f"[bold]{escape(table.title or table.name.capitalize())}[/]")
+    console.print(f"[dim]{escape(table.caption)}[/]")
+    table = table.turned() if table.groups and table.labels == 1 else table
+    columns = list(table.frame.columns[table.labels :])
+    widths = {column: _width(table, column) + 3 for column in columns}
+    labels = [table.frame.iloc[:, place] for place in range(table.labels)]
+    longest = max(map(len, labels[-1])) + (2 if table.labels > 1 else 0)
+    label = min(LABEL, max([longest, *(len(name) for part in labels[:-1] for name in part)]))
+    room = console.width - 2 - sum(widths.values())  # what a label may take if all columns are to fit
+    label = min(label, room) if room >= (NARROW if not table.plain else NARROW // 2) else label
+    if label + sum(widths.values()) + 2 <= console.width:
+        _print_grid(table, columns, label, console)
+    elif table.plain:
+        _print_rows(table, console)
+    else:
+        for part in _parts(columns, widths, console.width - label - 2):
+            _print_grid(table, part, label, console)
+
+
+def _parts(columns: list[str], widths: dict[str, int], room: int) -> list[list[str]]:
+    """The columns in runs that fit into a room, each of one column at least."""
+    parts: list[list[str]] = [[]]
+    for column in columns:
+        if parts[-1] and sum(widths[other] for other in parts[-1]) + widths[column] > room:
+            parts.append([])
+        parts[-1].append(column)
+    return parts
+
+
+def _width(table: Table, column: str) -> int:
+    """What a column needs: its longest line, the longest word of its heading; prose can be broken."""
+    lines = [len(line) for text in table.frame[column] for line in text.splitlines() or [""]]
+    heading = max(map(len, column.split()), default=0)
+    return max(heading, min(max(lines), PROSE) if column in table.plain else max(lines))
+
+
+def _print_grid(table: Table, columns: list[str], label: int, console: Console) -> None:
+    grid = new_table(None)
+    grid.add_column("", width=label, overflow="fold")
+    for column in columns:
+        prose = column in table.plain
+        grid.add_column(
+            escape(column), justify="left" if prose else "right", min_width=_width(table, column),
+            no_wrap=False, overflow="fold",
+        )  # fmt: skip
+    before = None
+    for place, row in enumerate(table.frame.to_dict("records")):
+        *above, name = (row[part] for part in table.frame.columns[: table.labels])
+        if above and above != before:
+            grid.add_row(f"[dim]{escape(', '.join(above))}[/]")
+        cells = [_cell(row[column], column, (place, column) in table.best) for column in columns]
+        grid.add_row(Padding(escape(name), (0, 0, 0, 2 if above else 0)), *cells)
+        before = above
+    console.print(grid)
+
+
+def _print_rows(table: Table, console: Console) -> None:
+    """A sentence for each row, where a grid would be wider than the console."""
+    names = list(table.frame.columns)
+    rows = table.frame.to_dict("records")
+    for above, part in groupby(rows, key=lambda row: [row[name] for name in names[: table.labels - 1]]):
+        if above:
+            console.print(f"[dim]{escape(', '.join(above))}[/]")
+        for row in part:
+            columns = names[table.labels :]
+            values = [f"{name} {' '.join(row[name].split())}" for name in columns if name not in table.plain]
+            text = Text(f"{row[names[table.labels - 1]]}: {', '.join(values)}")
+            for name in table.plain.intersection(columns):
+                text.append("  ").append_text(_cell(row[name], name, False))
+            console.print(Padding(text, (0, 0, 0, 2)))
+    console.print()
+
+
+def _cell(text: str, column: str, best: bool) -> Text:
+    return Text.from_markup(coloured(text)) if column == "verdict" else Text(text, style="bold" if best else "")
 
 
 def as_json(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -115,43 +145,9 @@ def _plain(value: Any) -> Any:
     return None if value is pd.NA or value is pd.NaT else value
 
 
-def _score_rows(suite: dict[str, Any], table: pd.DataFrame) -> list[tuple[str, str, str]]:
-    """(group, label, split) in the order of the table, with the splits of another shape last."""
-    splits = table.drop_duplicates("split").set_index("split")["role"]
-    rows = [(SHIFT_GROUP if is_shifted(suite, s) else role, split_label(suite, s), s) for s, role in splits.items()]
-    order = [*ROLE_ORDER, *splits.unique(), SHIFT_GROUP]
-    return sorted(rows, key=lambda row: order.index(row[0]))
-
-
-def _grid(
-    console: Console, title: str, rows: list[tuple[str, str, str]], text: dict, algorithms: list[str],
-    best: Container[tuple[str, str]] = (),
-) -> None:  # fmt: skip
-    """Rows of (group, label, key) by algorithms; algorithms that do not fit beside each other follow below."""
-    widest = max(len(value) for value in [*text.values(), *algorithms]) + 3
-    label = min(LABEL, max(max(len(name) + 2, len(group)) for group, name, _ in rows))
-    room = console.width - 2 - widest * len(algorithms)  # what a label may take if all algorithms are to fit
-    label = min(label, room) if room >= NARROW else label
-    fit = max(1, (console.width - label - 2) // widest)
-    for start in range(0, len(algorithms), fit):
-        shown = algorithms[start : start + fit]
-        out = new_table(title if start == 0 else None)
-        out.add_column("", width=label, overflow="fold")
-        for algorithm in shown:
-            out.add_column(escape(algorithm), justify="right", no_wrap=True)
-        before = None
-        for group, name, key in rows:
-            if group != before:
-                out.add_row(f"[dim]{escape(group)}[/]")
-            cells = [Text(text.get((key, a), MISSING), style="bold" if (key, a) in best else "") for a in shown]
-            out.add_row(Padding(escape(name), (0, 0, 0, 2)), *cells)
-            before = group
-        console.print(out)
-
-
-def new_table(title: str | None) -> Table:
+def new_table(title: str | None) -> Grid:
     """An empty table in the look of all of them."""
-    return Table(
+    return Grid(
         title=None if title is None else escape(title),
         box=box.SIMPLE_HEAD,
         title_justify="left",
@@ -159,10 +155,6 @@ def new_table(title: str | None) -> Table:
         pad_edge=False,
         padding=(0, 1),
     )
-
-
-def _interval(table: pd.DataFrame) -> str:
-    return f"95% interval over {' or '.join(dict.fromkeys(table['interval']))}"
 
 
 def coloured(verdict: str) -> str:

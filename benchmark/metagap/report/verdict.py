@@ -9,8 +9,8 @@ import pandas as pd
 from metagap.analysis.gaps import DOMAIN_GAP
 from metagap.analysis.grids import AVERAGE
 from metagap.report.frames import Frames
+from metagap.report.panels import Phrase
 
-Phrase = tuple[str, bool]  # text, and whether it is set in bold
 NAMED = 5
 """The most algorithms that a sentence names; beyond that it counts them."""
 
@@ -79,8 +79,8 @@ def _domain_gap(frames: Frames, names: list[str]) -> list[Phrase]:
         if not average:
             return []
         row = rows.loc[average[0]]
-        value = frames.measure.gap(row["value"], row["low"], row["high"]).removeprefix("+")
-        unit = "percentage points" if frames.measure.unit else "in MSE"
+        value = frames.metric.gap(row["value"], row["low"], row["high"]).removeprefix("+")
+        unit = frames.metric.gap_unit if frames.metric.unit else f"in {frames.metric.gap_unit}"
         mean = ", averaged over the domains," if len(frames.role("cross-domain")) > 1 else ""
         phrases += [(f"The {DOMAIN_GAP.name} of {name}{mean} is ", False), (f"{value} {unit}", True)]
         phrases.append((f" (95% interval over {row['interval']}).", False))
@@ -123,14 +123,13 @@ def _best(frames: Frames, split: str) -> pd.Series | None:
 
 
 def _score(frames: Frames, row: pd.Series) -> str:
-    text = frames.measure.score(row["score"], row["low"], row["high"])
-    return f"{text}{'%' if frames.measure.unit == '%' and '[' not in text else ''}"
+    text = frames.metric.score(row["score"], row["low"], row["high"])
+    return f"{text}{'%' if frames.metric.unit == '%' and '[' not in text else ''}"
 
 
 def _extreme(frames: Frames) -> str:
-    if frames.measure.log:
-        return f"lowest {frames.measure.label} ({frames.statistic_name})"
-    return f"highest {frames.measure.label}"
+    most = "highest" if frames.metric.better == "higher" else "lowest"
+    return f"{most} {frames.metric.label}{f' ({frames.statistic_name})' if frames.is_robust else ''}"
 
 
 def _split_pairs(frames: Frames, split: str, best: str) -> tuple[list[str], list[str]]:

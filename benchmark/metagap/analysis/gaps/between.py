@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 
@@ -25,11 +26,13 @@ def _domain(grids: Grids, algorithm: str) -> Iterator[Contrast]:
 
 
 def _domain_above_chance(grids: Grids, algorithm: str) -> Iterator[Contrast]:
-    def normalised(split: str) -> pd.DataFrame | None:
-        grid, chance = grids.get(algorithm, split), 1 / grids.splits.at[split, "ways"]
-        return None if grid is None else (grid - chance) / (1 - chance)
+    best = grids.metric.best_score
 
-    if grids.kind == "classification":
+    def normalised(split: str) -> pd.DataFrame | None:
+        grid, chance = grids.get(algorithm, split), grids.metric.chance_score(int(grids.splits.at[split, "ways"]))
+        return None if grid is None or chance is None else (grid - chance) / (best - chance)
+
+    if math.isfinite(best):
         yield from _each_domain(grids, "in-distribution", normalised)
 
 

@@ -1,0 +1,71 @@
+"""The page from top to bottom: its sections, and the things in them, each of which is an object in a file of its own.
+
+Plugins add theirs by entry points of the group `metagap.panels`; they stand at the end of their section.
+"""
+
+from __future__ import annotations
+
+from metagap import registry
+from metagap.report import texts
+from metagap.report.figures import adaptation, gaps, samples, scores, slopes, training
+from metagap.report.panels import Section, Shown
+from metagap.report.tables import comparisons, divergence, intervals, leaders, provenance, published, settings
+from metagap.report.tables import gaps as gap_tables
+from metagap.report.tables import scores as score_tables
+
+SECTIONS = (
+    Section("findings", "Findings"),
+    Section("scores", "Scores"),
+    Section("published", "Published values"),
+    Section("gaps", "Gaps"),
+    Section("curves", "Curves"),
+    Section("comparisons", "Comparisons"),
+    Section("samples", "Sample episodes"),
+    Section("intervals", "Intervals"),
+    Section("provenance", "Provenance"),
+)
+
+CONTENTS: tuple[Shown, ...] = (
+    texts.FINDINGS,
+    leaders.LEADERS,
+    texts.NOTES,
+    scores.SCORES,
+    score_tables.SCORES,
+    *score_tables.OTHER_STATISTICS,
+    slopes.SLOPES,
+    divergence.DIVERGENCE,
+    divergence.SHARES,
+    published.PUBLISHED,
+    texts.DEVIATIONS,
+    gaps.GAPS,
+    gap_tables.GAPS,
+    gaps.GAPS_WITHIN,
+    gap_tables.GAPS_WITHIN,
+    texts.FORMULAS,
+    adaptation.ADAPTATION,
+    training.TRAINING,
+    comparisons.COMPARISONS,
+    comparisons.COMPARISONS_ALL,
+    samples.SAMPLES,
+    texts.INTERVALS,
+    intervals.INTERVALS,
+    texts.BUDGET,
+    settings.SETTINGS,
+    provenance.PROVENANCE,
+)
+
+
+def page_contents() -> tuple[list[Shown], list[str]]:
+    """`CONTENTS` and the plugins', and a sentence for each plugin that cannot be used."""
+    return registry.objects("panel", Shown, CONTENTS)
+
+
+def sections_of(contents: list[Shown]) -> list[Section]:
+    """The sections that these things stand in: ours, and then those that plugins begin."""
+    known = {section.name: section for section in SECTIONS}
+    for shown in contents:
+        if shown.section and shown.section not in known:
+            words = shown.section.replace("-", " ")
+            known[shown.section] = Section(shown.section, words[:1].upper() + words[1:])
+    used = {shown.section for shown in contents}
+    return [section for section in known.values() if section.name in used]

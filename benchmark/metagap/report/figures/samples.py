@@ -1,0 +1,155 @@
+"""A test episode of every split."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from functools import partial
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from metagap.report.frames import Frames
+from metagap.report.panels import Gallery, Picture
+from metagap.report.theme import MUTED, PALETTE, PAPER, drawing
+
+SAMPLE_CLASSES = 5
+
+
+def sample_images(sample: dict[str, np.ndarray], classes: int = SAMPLE_CLASSES, queries: int = 3) -> Figure:
+    """One classification episode: a column for each class, its support images above, a few queries below."""
+    ways = min(len(sample["class_names"]), classes)
+    support = _by_class(sample["support_x"], sample["support_y"], ways, 3)
+    query = _by_class(sample["query_x"], sample["query_y"], ways, queries)
+    blocks = [block for block in (support, query) if block.size]
+    side = support.shape[2]
+    gap = 0.35 * side
+    height = sum(block.shape[0] * side * 1.08 for block in blocks) + gap * len(blocks)
+    width = ways * side * 1.08
+    with drawing():
+        figure = Figure((2.7, 2.7 * (height + gap) / (width * 1.02)))
+        axis = figure.add_axes((0.01, 0.0, 0.98, 1.0))
+        axis.set(xlim=(0, width), ylim=(height + gap * 0.4, 0))
+        axis.axis("off")
+        top = gap
+        for block, title in zip(blocks, ("support", "queries"), strict=False):
+            axis.text(0, top - 0.12 * side, title, fontsize=9, color=MUTED)
+            for row in range(block.shape[0]):
+                for column in range(ways):
+                    left = column * side * 1.08
+                    axis.imshow(block[row, column], extent=(left, left + side, top + side, top), cmap="gray",
+                                vmin=0, vmax=255, interpolation="none", aspect="equal")  # fmt: skip
+                top += side * 1.08
+            top += gap
+        axis.set(xlim=(0, width), ylim=(height + gap * 0.4, 0))
+    return figure
+
+
+def sample_functions(sample: dict[str, np.ndarray]) -> Figure:
+    """Regression tasks: the true functions as lines, the support points that an algorithm adapts to as dots."""
+    with drawing():
+        figure = Figure((2.7, 1.9), layout="constrained")
+        axis = figure.subplots()
+        for task, (color, _) in enumerate(PALETTE[: len(sample["curve_x"])]):
+            order = np.argsort(sample["curve_x"][task, :, 0])
+            axis.plot(sample["curve_x"][task, order, 0], sample["curve_y"][task, order, 0], color=color, linewidth=1.2)
+            axis.plot(sample["support_x"][task, :, 0], sample["support_y"][task, :, 0], "o", color=color, markersize=4,
+                      markeredgecolor=PAPER, markeredgewidth=0.6)  # fmt: skip
+        axis.tick_params(length=0, labelsize=8.5, labelcolor=MUTED)
+        axis.set(xlabel=None)
+    return figure
+
+
+def sample_series(sample: dict[str, np.ndarray], classes: int = SAMPLE_CLASSES, each: int = 3) -> Figure:
+    """One classification episode of series (n, length) or (n, channels, length), of which the first channel is drawn.
+
+    A row for each class: its support examples in colour, a few queries in grey.
+    """
+    ways = min(len(sample["class_names"]), classes)
+    with drawing():
+        figure = Figure((2.7, 0.3 + 0.62 * ways), layout="constrained")
+        axes = figure.subplots(ways, 1, sharex=True, squeeze=False)[:, 0]
+        for way, axis in enumerate(axes):
+            for part, color in (("query", MUTED), ("support", PALETTE[way % len(PALETTE)][0])):
+                series = sample[f"{part}_x"][sample[f"{part}_y"] == way][:each]
+                for values in series.reshape(len(series), -1, series.shape[-1])[:, 0]:
+                    axis.plot(values, color=color, linewidth=1.1 if part == "support" else 0.6)
+            axis.set_yticks([])
+            axis.tick_params(length=0, labelsize=7.5, labelcolor=MUTED)
+    return figure
+
+
+def sample(episode: dict[str, np.ndarray]) -> Figure:
+    """One split's sample episode, whatever its kind."""
+    if "curve_x" in episode:
+        return sample_functions(episode)
+    shape = np.shape(episode["support_x"])
+    if len(shape) == 4 and shape[1] in (1, 3, 4):
+        return sample_images({**episode, **{key: _levels(episode[key]) for key in ("support_x", "query_x")}})
+    if len(shape) in (2, 3):
+        return sample_series(episode)
+    raise ValueError(f"examples of shape {shape[1:]} are neither images nor series")
+
+
+def _levels(images: np.ndarray) -> np.ndarray:
+    """Pixels as 0..255, whatever they are."""
+    if images.dtype == np.uint8 or not images.size:
+        return images
+    images = np.nan_to_num(images.astype(float))
+    low, high = images.min(), images.max()
+    return ((images - low) / (high - low or 1.0) * 255).astype(np.uint8)
+
+
+def _by_class(images: np.ndarray, labels: np.ndarray, ways: int, most: int) -> np.ndarray:
+    """Images (n, C, H, W) as a grid (rows, ways, H, W[, 3]) with one column for each class."""
+    most = min([most, *(int((labels == way).sum()) for way in range(ways))])
+    grid = np.stack([images[labels == way][:most] for way in range(ways)], axis=1)
+    return grid[:, :, 0] if grid.shape[2] == 1 else np.moveaxis(grid[:, :, :3], 2, -1)
+
+
+def names(frames: Frames) -> dict[str, str]:
+    """Split -> the name of its sample figure, made of letters, digits and dashes and different for every split."""
+    slugs = {split: re.sub(r"[^a-z0-9]+", "-", split.lower()).strip("-") for split in frames.samples}
+    return {split: f"sample-{number}-{slug}".strip("-") for number, (split, slug) in enumerate(slugs.items(), 1)}
+
+
+def pictures(frames: Frames) -> list[Picture]:
+    """A picture for each split that has a sample, in the order of the page."""
+    roles = {name: role for role, group in frames.split_groups() for name in group}
+    order = list(roles)
+    named, found = names(frames), []
+    for split in sorted(frames.samples, key=lambda name: order.index(name) if name in roles else len(order)):
+        episode = frames.samples[split]
+        found.append(
+            Picture(named[split], split, _about(episode, roles.get(split, "")), partial(drawn, frames, episode))
+        )
+    return found
+
+
+def drawn(frames: Frames, episode: dict[str, np.ndarray]) -> Figure:
+    """A sample as its kind of task is drawn, in the style of the page."""
+    with drawing():
+        return frames.kind.drawing_function()(episode)
+
+
+def _about(episode: dict[str, np.ndarray], role: str) -> str:
+    """Its role and, for classification, what the first classes are called."""
+    if "class_names" not in episode or len(np.shape(episode["class_names"])) != 1:
+        return role
+    classes = ", ".join(str(name) for name in episode["class_names"][:SAMPLE_CLASSES])
+    more = len(episode["class_names"]) - SAMPLE_CLASSES
+    further = f" and {more} more" if more > 0 else ""
+    return f"{role} · {textwrap.shorten(classes, 72, placeholder=' …')}{further}"
+
+
+def text(frames: Frames) -> str:
+    """What the pictures are, by what the samples hold."""
+    if any("curve_x" in episode for episode in frames.samples.values()):
+        return "Tasks of every split: the true functions, and the support points that an algorithm adapts to."
+    return (
+        "The first test episode of every split. Each column is a class: an algorithm adapts to the support images and "
+        "is scored on the queries."
+    )
+
+
+SAMPLES = Gallery(name="samples", section="samples", text=text, pictures=pictures)

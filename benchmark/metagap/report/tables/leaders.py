@@ -1,0 +1,50 @@
+"""The leader table: every algorithm at home, away and on the way, the best first."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from metagap.analysis.gaps import DOMAIN_GAP
+from metagap.report.frames import Frames
+from metagap.report.panels import TableKind
+from metagap.report.table import Table
+from metagap.text import MISSING
+
+
+def leaders(frames: Frames) -> Table | None:
+    """In-distribution, mean cross-domain, domain gap and rank group, the best algorithm first; None without splits."""
+    metric, table = frames.metric, frames.headline_leaders()
+    home, domains = frames.role("in-distribution")[:1], frames.role("cross-domain")
+    if not home and not domains:
+        return None
+    away = "mean cross-domain" if len(domains) > 1 else "cross-domain"
+    columns = {"in-distribution": ("home", metric.score), away: ("away", metric.score)}
+    columns[DOMAIN_GAP.name] = ("gap", metric.gap)
+    rows = [
+        {"algorithm": row["algorithm"]}
+        | {
+            name: text(*(row[side + end] for end in ("", "_low", "_high")))
+            for name, (side, text) in columns.items()
+            if table[side].notna().any()
+        }
+        | ({"rank group": row["group"] or MISSING} if len(table) > 1 else {})
+        for row in table.to_dict("records")
+    ]
+    key = away if domains else "in-distribution"
+    statistic = f", {frames.statistic_name} over the episodes," if frames.is_robust else ","
+    caption = f"{metric.heading}{statistic} with the {frames.interval}"
+    caption += f"; {DOMAIN_GAP.name} in {metric.gap_unit}. " if home and domains else ". "
+    caption += f"In-distribution: {frames.split_label(home[0])}. " if home else ""
+    caption += f"Cross-domain: {_listed([frames.split_label(name) for name in domains])}. " if domains else ""
+    if len(rows) > 1:
+        caption += f"Sorted by {key}. Rank group: algorithms that share a letter are not significantly different there "
+        caption += "(a compact letter display of the paired comparisons: two share a letter where neither is better). "
+        caption += frames.correction
+    return Table("leaders", caption.strip(), pd.DataFrame(rows), plain=frozenset({"rank group"}))
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"the mean over {', '.join(names[:-1])} and {names[-1]}"
+
+
+LEADERS = TableKind(name="leaders", section="findings", make=leaders)

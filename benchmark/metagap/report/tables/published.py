@@ -1,0 +1,72 @@
+"""Published values next to ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from metagap.report import published as beside
+from metagap.report.frames import Frames
+from metagap.report.panels import TableKind
+from metagap.report.table import Table
+from metagap.text import MISSING
+
+
+def published(frames: Frames) -> Table | None:
+    """Published values, ours, and the verdict on their difference; None where the suite cites none."""
+    rows = []
+    for row in frames.published.to_dict("records"):
+        theirs, ours = beside.kinds(row)
+        rows.append(
+            {
+                "algorithm": row["algorithm"],
+                "split": frames.gap_row(row["split"]),
+                "steps": _steps(row),
+                **beside.columns(row, frames.metric),
+                "verdict": beside.verdict(row),
+                "published ±": theirs,
+                "our ±": ours,
+                "source": beside.source(row),
+            }
+        )
+    plain = frozenset({"verdict", "published ±", "our ±", "source"})
+    return _table(frames, rows, plain, f" {beside.EXPLAINED}")
+
+
+def brief(frames: Frames) -> Table | None:
+    """The same for a terminal: by split, robust statistics below ours, without sources."""
+    rows = [
+        {
+            "split": frames.gap_row(row["split"]),
+            "algorithm": row["algorithm"],
+            "steps": _steps(row),
+            **beside.stacked(row, frames.metric),
+            "verdict": beside.verdict(row),
+        }
+        for row in _by_split(frames.published)
+    ]
+    marks = [f"[{mark}] {beside.MARKS[mark]}" for mark in beside.UNREAD if mark in set(frames.published["mark"])]
+    return _table(frames, rows, frozenset({"verdict"}), "".join(f" {mark}." for mark in marks))
+
+
+def _table(frames: Frames, rows: list[dict[str, str]], plain: frozenset[str], explained: str) -> Table | None:
+    margin = beside.margin(frames.metric.margin, frames.metric)
+    caption = f"{frames.metric.heading}, mean over the episodes. The difference is ours − published, with its 95% "
+    caption += f"interval; the margin is {margin}.{explained}"
+    if not rows:
+        return None
+    return Table("published", caption, pd.DataFrame(rows), labels=2, plain=plain, title="Published values and ours")
+
+
+def _by_split(rows: pd.DataFrame) -> list[dict[Any, Any]]:
+    """Rows of a split together, in the order in which the splits are cited."""
+    return [row for _, part in rows.groupby("split", sort=False) for row in part.to_dict("records")]
+
+
+def _steps(row: Mapping[Any, Any]) -> str:
+    return MISSING if pd.isna(row["step"]) else str(int(row["step"]))
+
+
+PUBLISHED = TableKind(name="published", section="published", make=published, terminal=brief)

@@ -1,0 +1,99 @@
+"""The words of the page: findings, notes, what gaps and intervals mean, and what was run."""
+
+from __future__ import annotations
+
+from metagap import __version__
+from metagap.report.frames import Frames, task_shape
+from metagap.report.panels import Prose, Text
+from metagap.report.verdict import verdict
+
+MEANINGS = (
+    ("episodes", "New episodes for these very runs: t over the episodes. The convention of most papers."),
+    ("seeds", "New training runs on these episodes: t over the seeds. The headline wherever there are several seeds."),
+    ("hierarchical bootstrap", "New training runs and new episodes together. Claimed from three seeds on."),
+    (
+        "open",
+        "New data for the tasks: episodes that share no image, so that it speaks about the data and not about the "
+        "sampler (Lafargue et al. 2024). Its score is that of fewer episodes.",
+    ),
+)
+
+
+def findings(frames: Frames) -> Prose:
+    """Who is best, what new domains cost, and what is significant."""
+    return Prose(paragraphs=verdict(frames), style="verdict")
+
+
+def notes(frames: Frames) -> Prose:
+    """What a reader of the numbers should know."""
+    return Prose(items=frames.notes, style="notes")
+
+
+def deviations(frames: Frames) -> Prose:
+    """In what the suite differs from what it is compared with."""
+    return Prose(items=frames.deviations, style="deviations")
+
+
+def formulas(frames: Frames) -> Prose | None:
+    """How every gap of the two tables is computed."""
+    shown = {gap for within in (False, True) for gap in frames.headline_gaps(within)["gap"]}
+    return Prose(terms=[(kind.name, kind.formula) for kind in frames.gap_kinds.values() if kind.name in shown])
+
+
+def intervals(_: Frames) -> Prose:
+    """What each interval would do again."""
+    return Prose(terms=list(MEANINGS))
+
+
+def facts(frames: Frames) -> list[tuple[str, str]]:
+    """The suite in a few words; the first five are at the top of the page."""
+    suite = frames.suite
+    training, evaluation = suite["training"], suite["evaluation"]
+    seeds = f"{frames.seeds} seed" + ("s" if frames.seeds != 1 else "")
+    facts = [
+        ("Task", f"{task_shape(suite)} {suite['task']['kind']}"),
+        ("Model", suite["model"]["name"]),
+        ("Training data", suite["source"]["name"]),
+        ("Training", f"{training['iterations']:,} iterations of {training.get('meta_batch', 1)} tasks, {seeds}"),
+        ("Test", f"{evaluation['episodes']:,} episodes per split, the same for all"),
+    ]
+    if frames.kind.has_ways and "batch_norm" in evaluation:
+        facts.append(("Batch normalization", evaluation["batch_norm"]))
+    return [*facts, ("Algorithms", ", ".join(frames.algorithms))]
+
+
+def budget(frames: Frames) -> Prose:
+    """What was run, said once for all models, and the hyper-parameters of each algorithm."""
+    cells = frames.cells
+
+    def values(column: str) -> str:
+        return ", ".join(dict.fromkeys(cells[column].astype(str))) if column in cells else "not recorded"
+
+    lines = [
+        ("Device", values("device")),
+        ("Environment", f"torch {values('torch')}, metagap {values('metagap') if 'metagap' in cells else __version__}"),
+        ("Commit", values("commit")),
+        ("Seeds", ", ".join(map(str, frames.suite["seeds"]))),
+        ("Evaluated parameters", values("selection")),
+    ]
+    for name in frames.algorithms:
+        options = frames.suite["algorithms"][name]
+        own = {key: value for key, value in options.items() if key not in ("algorithm", "training", "evaluation")}
+        settings = [f"{key} = {value}" for key, value in own.items()]
+        settings.append(f"{frames.headline_step(name)} inner steps at test")
+        kind = f"{options['algorithm']}: " if options.get("algorithm", name) != name else ""
+        lines.append((name, kind + ", ".join(settings)))
+    return Prose(terms=[*facts(frames), *lines])
+
+
+FINDINGS = Text(name="findings", section="findings", write=findings)
+NOTES = Text(name="notes", section="findings", write=notes)
+DEVIATIONS = Text(
+    name="deviations",
+    section="published",
+    heading="Known deviations from the published protocol",
+    write=deviations,
+)
+FORMULAS = Text(name="formulas", section="gaps", folded="How each gap is computed", write=formulas)
+INTERVALS = Text(name="what-intervals-mean", section="intervals", write=intervals)
+BUDGET = Text(name="budget", section="provenance", write=budget)
