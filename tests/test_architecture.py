@@ -31,7 +31,7 @@ TRAINING = [
     "metrics",
 ]
 ANALYSIS = ["cli", "reproduce", "report", "analysis", "results", "kinds", "metrics"]
-ANYWHERE = {"errors", "extends", "files", "memory", "progress", "registry", "text", ""}
+ANYWHERE = {"digests", "errors", "extends", "files", "memory", "progress", "registry", "text", "writing", ""}
 
 
 def imports_of(path: Path) -> set[str]:

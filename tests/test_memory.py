@@ -10,9 +10,5 @@ from metagap.errors import UserError
 def test_more_than_the_machine_has_is_refused():
     assert 2**28 < memory.installed() < 2**50
     memory.require(2**20, "little")
-    with pytest.raises(UserError, match=r"a lake takes 1e\+03 EB of memory; this machine has \d"):
+    with pytest.raises(UserError, match=r"a lake takes 1.0 ZB of memory; this machine has \d"):
         memory.require(10**21, "a lake")
-
-
-def test_sizes_are_written_for_people():
-    assert [memory.size(count) for count in (12, 3500, 1.234e9, 5e12)] == ["12 bytes", "3.5 kB", "1.23 GB", "5 TB"]

@@ -7,13 +7,14 @@ import zipfile
 from pathlib import Path
 from typing import IO
 
+from rich.filesize import decimal
+
 from metagap.errors import UserError
 
 FREE = 2**26
 """Bytes that anything may be unpacked to."""
 GROWTH = 200
 """By which factor more than that may grow when it is unpacked."""
-UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
 def installed() -> int:
@@ -31,15 +32,15 @@ def installed() -> int:
 def require(needed: int, what: str) -> None:
     """Raise UserError where `what` takes more bytes than this machine has."""
     if needed > installed():
-        raise UserError(f"{what} takes {size(needed)} of memory; this machine has {size(installed())}")
+        raise UserError(f"{what} takes {decimal(needed)} of memory; this machine has {decimal(installed())}")
 
 
 def require_growth(unpacked: int, packed: int, what: str) -> None:
     """Raise UserError where `what` would grow as nothing but a bomb does, by the sizes that it states of itself."""
     if unpacked > FREE and unpacked > GROWTH * packed:
         raise UserError(
-            f"{what} would grow from {size(packed)} to {size(unpacked)} when it is unpacked, as files do that are made "
-            f"to fill memory; allowed: {GROWTH} times as much"
+            f"{what} would grow from {decimal(packed)} to {decimal(unpacked)} when it is unpacked, as files do that "
+            f"are made to fill memory; allowed: {GROWTH} times as much"
         )
 
 
@@ -48,7 +49,8 @@ def require_unpacked(unpacked: int, packed: int, what: str) -> None:
     require_growth(unpacked, packed, what)
     if unpacked > installed() / 2:
         raise UserError(
-            f"{what} takes {size(unpacked)} when it is unpacked; allowed: half of this machine's {size(installed())}"
+            f"{what} takes {decimal(unpacked)} when it is unpacked; allowed: half of this machine's "
+            f"{decimal(installed())}"
         )
 
 
@@ -57,12 +59,3 @@ def require_arrays(file: Path | IO[bytes], what: str) -> None:
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
     require_unpacked(sum(m.file_size for m in members), sum(m.compress_size for m in members), what)
-
-
-def size(count: float) -> str:
-    """Bytes as people write them: 12.3 GB."""
-    for unit in UNITS:
-        if count < 1000 or unit == UNITS[-1]:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    raise AssertionError

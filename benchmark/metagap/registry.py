@@ -9,7 +9,6 @@ in a UserError that names it, and only when it is asked for by its name.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import importlib.util
 import inspect
 import signal
@@ -23,6 +22,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
+from metagap import digests
 from metagap.errors import UserError
 
 Kind = Literal["algorithm", "model", "source", "metric", "kind"]
@@ -181,7 +181,7 @@ def fingerprint(kind: Kind, name: str) -> str | None:
     else:
         found = load(kind, name)
         path = inspect.getsourcefile(sys.modules[_entry(kind, name).module] if kind in OBJECTS else found) or ""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:12] if path else None
+    return digests.of_file(Path(path))[:12] if path else None
 
 
 def revision(kind: Kind, name: str) -> int:
@@ -340,7 +340,7 @@ def _told(error: BaseException) -> str:
 
 @cache
 def _module(path: Path) -> Any:
-    name = f"metagap_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    name = f"metagap_plugin_{digests.of_text(str(path))[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -87,7 +87,7 @@ def test_a_dry_run_says_what_there_is_and_leaves_nothing(here, paper):
     code, text, errors = here("doe.toml", "--dry-run", "--device", "cpu", "--jobs", "2", "--engine", "loop eager")
     assert code == 0, errors
     assert re.search(r"4 cells, 0 done\. To run: about \d+ s of computing on 2 workers \(cpu\)\.", text)
-    assert "Results: 0 B here, about" in text
+    assert "Results: 0 bytes here, about" in text
     assert sorted(paper.folder.rglob("*")) == before
     found = json.loads(here("doe.toml", "--dry-run", "--json", "--device", "cpu", "--engine", "loop eager")[1])
     assert [(row["algorithm"], row["done"], row["to run"], row["iterations"]) for row in found["cells"]] == [

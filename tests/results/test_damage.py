@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from metagap import results
+from metagap import digests, results
 from metagap.errors import UserError
 from metagap.runner import score
 from metagap.runner.cell import is_done, run_cell
@@ -230,7 +230,7 @@ def test_a_marker_knows_every_file(store):
     files = {str(path.relative_to(there)) for path in there.rglob("*") if path.is_file()}
     receipts = {name for name in files if name.startswith("evaluation/") and name.endswith(".json")}
     assert set(marker["sha256"]) == files - receipts - {".lock", next(there.glob("done-*.json")).name}
-    assert all(results.sha256((there / name).read_bytes()) == digest for name, digest in marker["sha256"].items())
+    assert all(digests.of_file(there / name) == digest for name, digest in marker["sha256"].items())
 
 
 def test_a_full_disk_is_told_and_leaves_what_was_there(store, monkeypatch):

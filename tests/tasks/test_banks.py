@@ -135,7 +135,7 @@ def test_a_full_disk_costs_time_or_is_said(cache, monkeypatch):
     assert files(cache) == {"other.npy", "other.json", "other.lock"}
     monkeypatch.setattr(banks, "IN_MEMORY", 1000)
     with pytest.raises(
-        UserError, match=r"Set: its decoded images take 2\.25 kB, which '.*banks' cannot take \(No space"
+        UserError, match=r"Set: its decoded images take 2\.2 kB, which '.*banks' cannot take \(No space"
     ):
         banks.bank("key", "Set", reading, 5, 3)
     assert files(cache) == {"other.npy", "other.json", "other.lock"}

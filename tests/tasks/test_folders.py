@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from metagap.tasks.folders import cache_folder, kept, readable
+from metagap.tasks.folders import cache_folder, kept
 
 
 @pytest.fixture(autouse=True)
@@ -25,11 +25,3 @@ def test_a_damaged_or_closed_cache_only_costs_time(tmp_path):
     assert kept("things", 1, lambda: "three") == "two"
     (cache_folder() / "closed").write_text("a file where the folder should be")
     assert kept("closed", 1, lambda: "four") == "four"
-
-
-@pytest.mark.parametrize(
-    ("size", "text"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1234, "1.23 kB"), (16.5e9, "16.5 GB"), (14_400_000, "14.4 MB")],
-)
-def test_sizes(size, text):
-    assert readable(size) == text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 import logging
@@ -17,6 +16,7 @@ import torch
 from platformdirs import user_cache_path
 from torch import nn
 
+from metagap import digests
 from metagap.algorithms.base import Algorithm, Params
 from metagap.algorithms.maml import FOMAML
 from metagap.engine.layouts import in_layout, unknown
@@ -138,7 +138,7 @@ def _key(network: nn.Module, episodes: Episode, candidates: list[Strategy]) -> s
     shapes = [tuple(field.shape[1:]) for field in episodes]
     model = [repr(network), _source(network), episodes.support_x.dtype, shapes]
     facts = [torch.__version__, name, os.cpu_count(), *model, candidates]
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+    return digests.of_text(repr(facts))[:16]
 
 
 def _source(network: nn.Module) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from metagap.digests import of_bytes
 from metagap.errors import UserError
-from metagap.results.files import DamagedError, read_signed, sha256, write_bytes, write_signed
+from metagap.results.files import DamagedError, read_signed, write_bytes, write_signed
 
 MANIFEST = ".metagap.json"
 """In a report's folder: the files that were written there, and their sha256."""
@@ -27,12 +28,12 @@ def publish(files: Mapping[str, bytes], out: Path, signature: bytes) -> None:
     legacy = not known and signature in _content(out / list(files)[-1])
     for name in files:
         _room_for(out, name)
-    made = {name: sha256(data) for name, data in files.items()}
+    made = {name: of_bytes(data) for name, data in files.items()}
     both = {name: [*known.get(name, []), *([made[name]] if name in made else [])] for name in {**known, **made}}
     write_signed(out / MANIFEST, {"files": both})  # first, so that a report that breaks off is known too
     for name, data in files.items():
         path = out / name
-        there = path.is_file() and sha256(_content(path))
+        there = path.is_file() and of_bytes(_content(path))
         if there == made[name]:
             continue
         if there and not legacy and there not in known.get(name, []):
@@ -40,7 +41,7 @@ def publish(files: Mapping[str, bytes], out: Path, signature: bytes) -> None:
         write_bytes(path, data)
     for name, digests in known.items():
         path = out / name
-        if name not in made and path.is_file() and sha256(_content(path)) in digests:
+        if name not in made and path.is_file() and of_bytes(_content(path)) in digests:
             path.unlink()
     write_signed(out / MANIFEST, {"files": {name: [digest] for name, digest in made.items()}})
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from rich.filesize import decimal
 from rich.markup import escape
 
 from metagap import registry
@@ -77,7 +78,7 @@ def print_forecast(found: dict[str, Any], console: Console) -> None:
     if found["not timed"]:
         left.append(f"{found['not timed']} that cannot be timed without their data")
     console.print(f"{done + to_run} cells, {done} done. To run: {' and '.join(left) or 'nothing'}.")
-    console.print(f"Results: {_bytes(found['bytes here'])} here{_to_come(found, to_run)}.")
+    console.print(f"Results: {decimal(found['bytes here'])} here{_to_come(found, to_run)}.")
 
 
 def _rows(todo: Sequence[Work], machine: Machine, console: Console) -> Iterator[dict[str, Any]]:
@@ -117,7 +118,7 @@ def _to_come(found: dict[str, Any], to_run: int) -> str:
     if found["not timed"] == to_run:
         return ", how much is to come is not known"
     more = " and what the cells take that cannot be timed" if found["not timed"] else ""
-    return f", about {_bytes(found['bytes to come'])} to come{more}"
+    return f", about {decimal(found['bytes to come'])} to come{more}"
 
 
 def _missing_data(todo: Sequence[Work]) -> list[dict[str, Any]]:
@@ -144,11 +145,3 @@ def _time(seconds: float) -> str:
     if seconds < 100 * 60:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.0f} h" if seconds < 100 * 3600 else f"{seconds / 86400:.0f} days"
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from metagap import digests
 from metagap.errors import UserError
 from metagap.memory import require_arrays
+from metagap.writing import write_whole
 
 SEAL = b"\nmetagap sha256 "
 """What stands between the content of a sealed file and its digest."""
@@ -26,33 +25,16 @@ class DamagedError(UserError):
     """A file of the store that is not what was written."""
 
 
-def sha256(data: bytes) -> str:
-    """The digest by which the content of a file is known."""
-    return hashlib.sha256(data).hexdigest()
-
-
 def write_bytes(path: Path, data: bytes) -> str:
     """Replace a file at one go, so that there is never half of one; returns its digest.
 
     Raises UserError where it cannot be written, as on a full disk.
     """
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        write_whole(path, data)
     except OSError as error:
         raise UserError(f"'{path}' cannot be written: {error.strerror or error}") from None
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-    return sha256(data)
+    return digests.of_bytes(data)
 
 
 def write_json(path: Path, value: Any) -> str:
@@ -67,7 +49,7 @@ def write_signed(path: Path, value: dict[str, Any]) -> str:
 
 def write_sealed(path: Path, data: bytes) -> str:
     """Write data with their digest behind them, which readers of zip files and so torch pass over."""
-    return write_bytes(path, data + SEAL + sha256(data).encode())
+    return write_bytes(path, data + SEAL + digests.of_bytes(data).encode())
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> str:
@@ -99,7 +81,7 @@ def read_bytes(path: Path, digest: str | None = None) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise DamagedError(f"'{path}' cannot be read: {error.strerror or error}") from None
-    if digest is not None and sha256(data) != digest:
+    if digest is not None and digests.of_bytes(data) != digest:
         raise DamagedError(f"'{path}' is damaged: it is not what was written, by its sha256")
     return data
 
@@ -126,7 +108,7 @@ def read_sealed(path: Path) -> bytes:
     content, seal, digest = data.rpartition(SEAL)
     if not seal:
         raise DamagedError(f"'{path}' is damaged, or was written by an older version: it ends without a digest")
-    if digest.decode(errors="replace") != sha256(content):
+    if digest.decode(errors="replace") != digests.of_bytes(content):
         raise DamagedError(f"'{path}' is damaged: it is not what was written, by its sha256")
     return content
 
@@ -156,7 +138,7 @@ def set_aside(path: Path) -> Path:
 
 
 def _content(value: dict[str, Any]) -> str:
-    return sha256(json.dumps(value, sort_keys=True).encode())
+    return digests.of_value(value, sort_keys=True)
 
 
 def _parsed(path: Path, digest: str | None, parse: Callable[[bytes], Any]) -> Any:

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 
-from metagap import __version__, results
+from metagap import __version__, digests, results
 from metagap.errors import UserError
 from metagap.runner.score import missing, score_splits
 from metagap.runner.train import train
@@ -76,7 +76,7 @@ def _run(cell: Cell, store: Path, machine: Machine, report: Report) -> None:
     trained = train(bench, folder, report, environment(machine.device))
     sha256["environment.json"] = _kept(folder / "environment.json", trained.environment)
     sha256["curve.parquet"] = _kept(folder / "curve.parquet", trained.curve)
-    sha256["checkpoint.pt"] = results.sha256((folder / "checkpoint.pt").read_bytes())
+    sha256["checkpoint.pt"] = digests.of_file(folder / "checkpoint.pt")
     started = time.monotonic()
     scored = score_splits(bench, trained.meta, folder / "evaluation", report)
     sha256 |= {f"evaluation/{name}": digest for name, digest in scored.pop("sha256").items()}
@@ -110,7 +110,7 @@ def _kept(path: Path, value: Any) -> str:
             else:
                 same = results.read_json(path) == value
             if same:
-                return results.sha256(path.read_bytes())
+                return digests.of_file(path)
             problem = f"'{path}' is not that of this training"
         except results.DamagedError as error:
             problem = str(error)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from metagap import results
+from metagap import digests, results
 from metagap.algorithms.base import Params
 from metagap.runner.workbench import log
 
@@ -44,7 +44,7 @@ def intact(folder: Path, stem: str, weights: str) -> dict[str, str]:
             _aside(path, f"'{path}' has no receipt, as after an interruption or of an older version")
         elif known["weights"] != weights:
             _aside(path, f"'{path}' is of other weights")
-        elif results.sha256(path.read_bytes()) != digest:
+        elif digests.of_file(path) != digest:
             _aside(path, f"'{path}' is damaged: it is not what was written, by its sha256")
         else:
             whole[name] = digest

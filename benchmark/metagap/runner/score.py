@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from metagap import results
+from metagap import digests, results
 from metagap.algorithms.base import Params
 from metagap.engine.evaluate import Evaluation, null_loss, shuffled_support
 from metagap.errors import UserError
@@ -193,7 +192,7 @@ def _score_draw(
 
 def _digest_of(drawn: Drawn) -> str:
     """What identifies drawn episodes: changed data or another way of drawing give another digest."""
-    return hashlib.sha256(raw(drawn)).hexdigest()[:10]
+    return digests.of_bytes(raw(drawn))[:10]
 
 
 def _stem(bench: Workbench, split: Split, episodes: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from metagap import registry
+from metagap import digests, registry
 from metagap.algorithms.base import Algorithm, Params
 from metagap.engine.choice import choose, convolutional, for_compiling
 from metagap.engine.layouts import in_layout
@@ -222,4 +221,4 @@ def training_part(suite: Suite) -> Part:
 
 def seed_of(purpose: str, seed: int | str) -> int:
     """A stream of random numbers of its own for every purpose of a seed."""
-    return int.from_bytes(hashlib.sha256(f"{purpose} {seed}".encode()).digest()[:7], "big")
+    return digests.number(f"{purpose} {seed}")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from metagap import registry
+from metagap import digests, registry
 from metagap.suite.resolve import entry_budget, resolve_entry
 from metagap.suite.schema import OwnEvaluation, Suite, Training
 from metagap.suite.sources import content, registered_name
@@ -98,7 +96,7 @@ class Cell:
 
 def digest(value: Any) -> str:
     """Ten hexadecimal digits that identify a plain value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:10]
+    return digests.of_value(value, sort_keys=True)[:10]
 
 
 def written_cell(suite: Suite, label: str, seed: int) -> Cell:

@@ -18,10 +18,11 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 import torch
 from filelock import FileLock
+from rich.filesize import decimal
 
 from metagap.errors import UserError
 from metagap.progress import progress
-from metagap.tasks.folders import cache_folder, readable
+from metagap.tasks.folders import cache_folder
 from metagap.tasks.images import ImageBank, resize
 
 FORMAT = 3
@@ -150,7 +151,7 @@ def _in_memory(path: Path, title: str, reading: Reading, size: int, channels: in
     shape = (len(reading.labels), channels, size, size)
     if (needed := int(np.prod(shape))) > IN_MEMORY:
         raise UserError(
-            f"{title}: its decoded images take {readable(needed)}, which '{path.parent}' cannot take "
+            f"{title}: its decoded images take {decimal(needed)}, which '{path.parent}' cannot take "
             f"({error.strerror or error}); make room there, or name another cache folder in $XDG_CACHE_HOME"
         ) from None
     pixels = np.empty(shape, np.uint8)

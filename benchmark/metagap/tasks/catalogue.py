@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 from rich.console import Console
+from rich.filesize import decimal
 
 from metagap import registry
 from metagap.errors import UserError
 from metagap.progress import progress
 from metagap.tasks.banks import Reading
-from metagap.tasks.folders import data_folder, readable
+from metagap.tasks.folders import data_folder
 from metagap.tasks.leaks import Overlap, compare
 from metagap.tasks.source import ImageSource, Part
 from metagap.tasks.sources.download import md5_of
@@ -103,7 +104,7 @@ def _state(source: StoredSource) -> tuple[str, str, str]:
         paths = source.paths()
     except UserError:
         return "not here", "", ""
-    size = readable(sum(map(_size, paths))) if paths else ""
+    size = decimal(sum(map(_size, paths))) if paths else ""
     try:
         return "here" if paths else "ships with scikit-learn", size, source.remark()
     except UserError as error:

@@ -6,12 +6,15 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from platformdirs import user_cache_path
 
+from metagap import digests
 from metagap.errors import UserError
+from metagap.writing import write_whole
 
 DATA_VARIABLE = "METAGAP_DATA"
 
@@ -32,19 +35,14 @@ def kept(kind: str, facts: Any, make: Callable[[], Any]) -> Any:
 
     A cache folder that cannot be written to, or a damaged file in it, only costs time.
     """
-    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    key = digests.of_value(facts)[:16]
     path = cache_folder() / kind / f"{key}.json"
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         made = make()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        part.write_text(json.dumps(made, ensure_ascii=False), encoding="utf-8")
-        part.replace(path)
-    except OSError:
-        pass
+    with suppress(OSError):
+        write_whole(path, json.dumps(made, ensure_ascii=False).encode())
     return made
 
 
@@ -74,19 +72,14 @@ def content(path: Path) -> str:
 def _content(path: Path) -> str:
     try:
         if not path.is_dir():
-            return _of_file(path)
+            return digests.of_file(path)
         digest = hashlib.sha256()
         for file in _listed(path):
             if (path / file).is_file():
-                digest.update(f"{file} {_of_file(path / file)}\n".encode(errors="surrogateescape"))
+                digest.update(f"{file} {digests.of_file(path / file)}\n".encode(errors="surrogateescape"))
         return digest.hexdigest()
     except OSError as error:
         raise UserError(f"'{error.filename or path}' cannot be read: {error.strerror or error}") from None
-
-
-def _of_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _facts(path: Path) -> tuple[int, ...]:
@@ -120,11 +113,3 @@ def files_in(folder: Path) -> list[str]:
                 else:
                     found.append(f"{name}{entry.name}")
     return found
-
-
-def readable(size: int) -> str:
-    """A number of bytes for people, such as 1.3 GB."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= scale:
-            return f"{size / scale:.3g} {unit}"
-    return f"{size} bytes"

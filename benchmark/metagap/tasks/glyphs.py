@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ import numpy as np
 from annotated_types import Ge
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from metagap import digests
 from metagap.memory import require
 from metagap.tasks import drawing
 from metagap.tasks.banks import Reading
@@ -48,7 +48,7 @@ class Glyphs(ImageSource):
 
     def stamp(self) -> str:
         """The drawing code: other code draws other characters."""
-        return hashlib.sha256(Path(drawing.__file__).read_bytes()).hexdigest()
+        return digests.of_file(Path(drawing.__file__))
 
     def digest(self, classes: str = "all") -> str:
         """Nothing is read: options and revision determine everything."""

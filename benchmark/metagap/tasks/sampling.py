@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from dataclasses import dataclass
 from typing import Any, Generic
 
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from metagap import digests
 from metagap.errors import UserError
 from metagap.tasks.episode import D, Episode, Tasks, TaskSpec
 
@@ -64,8 +64,7 @@ class Sampler(Generic[D]):
         """seed: of all episodes to come. device: where they are drawn; a stream of random numbers depends on it."""
         self.tasks, self.spec = tasks, spec
         self._examples = Generator(device).manual_seed(seed)
-        own = hashlib.sha256(f"order of queries {seed}".encode()).digest()
-        self._order = Generator(device).manual_seed(int.from_bytes(own[:7], "big"))
+        self._order = Generator(device).manual_seed(digests.number(f"order of queries {seed}"))
 
     @property
     def generators(self) -> list[Generator]:

@@ -14,6 +14,7 @@ import torch
 from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field
 
+from metagap import digests
 from metagap.errors import UserError
 from metagap.tasks import banks
 from metagap.tasks.banks import Reading
@@ -132,12 +133,12 @@ class ImageSource(Source):
         """Of the images of these classes and of their names, whatever they are packed in."""
         bank = self.classes(classes)
         about = [RESIZING, self.revision, bank.names, bank.digests]
-        return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:DIGITS]
+        return digests.of_value(about)[:DIGITS]
 
     def bank(self, device: torch.device | str = "cpu") -> ImageBank:
         """All classes at `image_size`; decoded once and kept in the user's cache folder, and by this process."""
         options = self.model_dump(mode="json", exclude=set(self.about_parts))
-        digest = hashlib.sha256(json.dumps([banks.FORMAT, self.stamp(), options]).encode()).hexdigest()[:16]
+        digest = digests.of_value([banks.FORMAT, self.stamp(), options])[:16]
         name = type(self).__name__
         key = (f"{name.lower()}-{digest}", str(device))
         if key not in _banks:

@@ -113,7 +113,7 @@ def test_a_file_is_fetched_checked_and_named(server, tmp_path):
 def test_a_broken_download_goes_on_where_it_was(server, tmp_path):
     server.breaks_after = 300_000
     for kept in (300_000, 600_000):
-        with pytest.raises(UserError, match=rf"Set: the connection to .* broke; {kept // 1000} kB are kept: run it"):
+        with pytest.raises(UserError, match=rf"Set: the connection to .* broke; {kept // 1000}\.0 kB are kept: run it"):
             fetch(remote(server), tmp_path, "Set")
         assert here(tmp_path) == ["sub/set.zip.part", "sub/set.zip.part.json"]
         assert (tmp_path / "sub" / "set.zip.part").read_bytes() == CONTENT[:kept]
@@ -128,7 +128,7 @@ def test_a_broken_download_goes_on_where_it_was(server, tmp_path):
 def test_a_file_of_unknown_length_ends_where_the_server_says(server, tmp_path, whole):
     server.chunked, server.breaks_after = True, None if whole else 300_000
     if not whole:
-        with pytest.raises(UserError, match=r"the connection to .* broke; 262 kB are kept"):
+        with pytest.raises(UserError, match=r"the connection to .* broke; 262\.1 kB are kept"):
             fetch(remote(server), tmp_path, "Set")
         return
     fetch(remote(server), tmp_path, "Set")
@@ -215,7 +215,7 @@ def test_a_full_disk_is_said_and_what_arrived_is_kept(server, tmp_path, monkeypa
         return Full(file) if full and path.suffix == ".part" and mode in ("ab", "wb") else file
 
     monkeypatch.setattr(Path, "open", opened)
-    with pytest.raises(UserError, match=r"set\.zip' cannot be written: No space left on device; 524 kB are kept"):
+    with pytest.raises(UserError, match=r"set\.zip' cannot be written: No space left on device; 524\.3 kB are kept"):
         fetch(remote(server), tmp_path, "Set")
     assert here(tmp_path) == ["sub/set.zip.part", "sub/set.zip.part.json"]
     full = False
@@ -225,7 +225,7 @@ def test_a_full_disk_is_said_and_what_arrived_is_kept(server, tmp_path, monkeypa
 
 def test_too_little_room_is_said_before_anything_is_written(server, tmp_path, monkeypatch):
     monkeypatch.setattr(download.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 5000}))
-    with pytest.raises(UserError, match=r"'.*sub' has 5 kB free, but 1\.02 MB are to be fetched"):
+    with pytest.raises(UserError, match=r"'.*sub' has 5\.0 kB free, but 1\.0 MB are to be fetched"):
         fetch(remote(server), tmp_path, "Set")
     assert list(tmp_path.iterdir()) == []
 

@@ -18,11 +18,12 @@ from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
+from rich.filesize import decimal
 
-from metagap import __version__
+from metagap import __version__, digests
 from metagap.errors import UserError
 from metagap.progress import progress
-from metagap.tasks.folders import cache_folder, readable
+from metagap.tasks.folders import cache_folder
 
 BLOCK = 2**18
 PATIENCE = 30
@@ -54,7 +55,7 @@ def fetch(remote: Remote, folder: Path, title: str) -> None:
     """
     place = folder / remote.path
     part = place.with_name(f"{place.name}.part")
-    lock = cache_folder() / "locks" / f"{hashlib.sha256(str(place.resolve()).encode()).hexdigest()[:16]}.lock"
+    lock = cache_folder() / "locks" / f"{digests.of_text(str(place.resolve()))[:16]}.lock"
     made = not place.parent.exists()
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +88,7 @@ def _transfer(remote: Remote, part: Path, title: str) -> str:
         total = have + int(left) if left else None
         if total and (free := shutil.disk_usage(part.parent).free) < total - have:
             raise UserError(
-                f"{title}: '{part.parent}' has {readable(free)} free, but {readable(total - have)} are to be fetched"
+                f"{title}: '{part.parent}' has {decimal(free)} free, but {decimal(total - have)} are to be fetched"
             )
         _about(part).write_text(json.dumps(known), encoding="utf-8")
         with progress(f"fetching {part.stem}", total, size=True) as advance, part.open("ab" if have else "wb") as file:
@@ -191,7 +192,7 @@ def md5_of(path: Path) -> str:
 def _kept(part: Path) -> str:
     """The end of a message: what is here already."""
     size = part.stat().st_size if part.exists() else 0
-    return f"; {readable(size)} are kept: run it again to go on" if size else "; run it again"
+    return f"; {decimal(size)} are kept: run it again to go on" if size else "; run it again"
 
 
 def _tag(headers: Message) -> str:
