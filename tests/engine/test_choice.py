@@ -11,7 +11,6 @@ from metagap.engine import choice
 from metagap.engine.choice import choose
 from metagap.engine.strategy import Strategy, parse
 from metagap.errors import UserError
-from metagap.models.conv4 import Conv4
 from metagap.models.mlp import MLP
 from metagap.tasks.episode import Episode, TaskSpec
 
@@ -22,39 +21,30 @@ def cache(tmp_path, monkeypatch):
     return tmp_path
 
 
-def images():
-    spec, network = TaskSpec("classification", 3, 1, 2), Conv4((1, 12, 12), 3, filters=4)
-    x = torch.randn(4, 9, 1, 12, 12)
-    y = torch.arange(3).repeat(4, 1)
-    algorithm = MAML().bind(network, spec)
-    episodes = Episode(x[:, :3], y, x[:, 3:], y.repeat(1, 2), torch.zeros(4, 3, dtype=torch.long))
-    return algorithm, algorithm.init(network, 0, torch.Generator()), episodes
-
-
-def test_it_is_timed_once_and_the_first_choice_stays(monkeypatch, cache):
+def test_it_is_timed_once_and_the_first_choice_stays(monkeypatch, cache, images):
     times = iter([3.0, 1.0, 2.0])
     monkeypatch.setattr(
         choice, "_milliseconds", lambda strategies, *_: {strategy: next(times) for strategy in strategies}
     )
-    found = choose(*images())
+    found = choose(*images)
     assert (found.batching, found.layout) == ("loop", "channels-last")
     assert len(list((cache / "engine").iterdir())) == 1
-    assert choose(*images()) == found  # the times are used up
+    assert choose(*images) == found  # the times are used up
 
 
-def test_a_damaged_record_only_costs_time(cache):
-    found = choose(*images())
+def test_a_damaged_record_only_costs_time(cache, images):
+    found = choose(*images)
     (record,) = (cache / "engine").iterdir()
     record.write_text("{")
-    assert isinstance(choose(*images()), Strategy)
+    assert isinstance(choose(*images), Strategy)
     assert isinstance(found, Strategy)
 
 
-def test_what_was_asked_for_is_held_to(caplog):
+def test_what_was_asked_for_is_held_to(caplog, images):
     caplog.set_level(logging.INFO, "metagap")
-    assert choose(*images(), engine="vmap gemm chunk=3")[:2] == ("vmap", "gemm")
+    assert choose(*images, engine="vmap gemm chunk=3")[:2] == ("vmap", "gemm")
     assert "BatchNorm2d" in caplog.text  # which gemm leaves as it is
-    assert choose(*images(), engine="loop").batching == "loop"
+    assert choose(*images, engine="loop").batching == "loop"
 
 
 def test_networks_without_convolutions_need_no_timing(monkeypatch):
@@ -66,8 +56,8 @@ def test_networks_without_convolutions_need_no_timing(monkeypatch):
     assert choose(algorithm, algorithm.init(network, 0, torch.Generator()), episodes) == Strategy()
 
 
-def test_a_machine_that_is_busy_for_a_while_does_not_decide(monkeypatch):
-    """Plans that take 1 to 4 seconds a task, on a machine that is ten times slower at first."""
+def test_a_machine_that_is_busy_for_a_while_does_not_decide(monkeypatch, images):
+    """Strategies that take 1 to 4 seconds a task, on a machine that is ten times slower at first."""
     now, calls = 0.0, 0
 
     def fake(function, strategy, **how):
@@ -81,10 +71,10 @@ def test_a_machine_that_is_busy_for_a_while_does_not_decide(monkeypatch):
 
     monkeypatch.setattr(choice, "TaskMap", fake)
     monkeypatch.setattr(choice.time, "perf_counter", lambda: now)
-    assert choose(*images())[:2] == ("loop", "channels-last")
+    assert choose(*images)[:2] == ("loop", "channels-last")
 
 
-def test_a_path_that_does_not_work_is_not_chosen(monkeypatch):
+def test_a_path_that_does_not_work_is_not_chosen(monkeypatch, images):
     class Failing(choice.TaskMap):
         def __call__(self, *args):
             if self.strategy.batching == "loop":
@@ -92,7 +82,7 @@ def test_a_path_that_does_not_work_is_not_chosen(monkeypatch):
             return super().__call__(*args)
 
     monkeypatch.setattr(choice, "TaskMap", Failing)
-    assert choose(*images()).batching == "vmap"
+    assert choose(*images).batching == "vmap"
 
 
 @pytest.mark.parametrize(

@@ -1,25 +1,24 @@
-"""Mapping over tasks: strategies, fallbacks, workers and memory."""
+"""Mapping over tasks: strategies, fallbacks and memory."""
 
 from __future__ import annotations
 
 import logging
-from functools import cache
 
 import pytest
 import torch
 from metagap.algorithms.base import GradientLearner
 from metagap.algorithms.maml import FOMAML, MAML
 from metagap.algorithms.reptile import Reptile
+from metagap.engine import batching as batching_module
 from metagap.engine import mapping
+from metagap.engine.batching import batched
 from metagap.engine.layouts import in_layout, unknown
 from metagap.engine.mapping import TaskMap
 from metagap.engine.memory import parse_bytes, peak_bytes, within
 from metagap.engine.outer import OuterLoop
 from metagap.engine.strategy import Strategy, parse
 from metagap.engine.tracing import trace
-from metagap.engine.workers import Workers
 from metagap.errors import UserError
-from metagap.models.conv4 import Conv4
 from metagap.suite import Training
 from metagap.tasks.episode import Episode, TaskSpec
 from torch import nn
@@ -27,53 +26,33 @@ from torch import nn
 SPEC = TaskSpec("classification", 3, 1, 2)
 
 
-def case(network: nn.Module | None = None, algorithm=None, tasks: int = 5):
+class Small(nn.Sequential):
+    """A convolution with batch norm, the smallest that all layouts change."""
+
+    def __init__(self, size: int = 6, filters: int = 3):
+        convolution, norm = nn.Conv2d(1, filters, 3, bias=False), nn.BatchNorm2d(filters, track_running_stats=False)
+        super().__init__(convolution, norm, nn.ReLU(), nn.Flatten(), nn.Linear(filters * (size - 2) ** 2, 3))
+        self.size = size
+
+
+def case(network: nn.Module | None = None, algorithm=None, tasks: int = 5, size: int = 6):
     torch.manual_seed(0)
-    network = (network or Conv4((1, 12, 12), 3, filters=4)).double()
-    x = torch.randn(tasks, 9, 1, 12, 12, dtype=torch.float64)
+    network = (network or Small()).double()
+    x = torch.randn(tasks, 9, 1, size, size, dtype=torch.float64)
     y = torch.arange(3).repeat(tasks, 1)
     episodes = Episode(x[:, :3], y, x[:, 3:], y.repeat(1, 2), torch.zeros(tasks, 3, dtype=torch.long))
-    bound = (algorithm or MAML(inner_lr=0.3, inner_steps=2)).bind(network, SPEC)
+    bound = (algorithm or MAML(inner_lr=0.3)).bind(network, SPEC)
     return bound, bound.init(network, 0, torch.Generator()), episodes
 
 
-def mean_gradient(algorithm, text: str, cores: int = 1):
+def mean_gradient(algorithm, text: str):
     strategy = parse(text, Strategy())
-    made = TaskMap(in_layout(algorithm, strategy.layout).meta_gradient, strategy, mean=True, cores=cores)
-    made.start_workers()
-    return made
+    return TaskMap(in_layout(algorithm, strategy.layout).meta_gradient, strategy, mean=True)
 
 
 def assert_close(first, second, **how):
     for name in first[0]:
         torch.testing.assert_close(first[0][name], second[0][name], **how)
-
-
-@pytest.mark.parametrize("strategy", ["loop traced", "vmap traced chunk=2", "loop channels-last traced recompute"])
-def test_workers_do_not_change_a_bit(strategy):
-    algorithm, meta, episodes = case()
-    episodes = episodes._replace(support_y=torch.arange(3).expand(5, 3))  # as samplers give it for one shot
-    one = mean_gradient(algorithm, strategy)(meta, episodes)
-    shared, done = mean_gradient(algorithm, strategy, cores=3), []
-    for _ in range(2):
-        two = shared(meta, episodes, done.append)
-        assert all(torch.equal(one[0][name], two[0][name]) for name in meta)
-    assert sum(done) == 10 and shared.cores == 3  # nothing went wrong in between
-    assert shared._runs
-
-
-def test_a_worker_that_ends_leaves_the_work_to_this_process(caplog, monkeypatch):
-    algorithm, meta, episodes = case()
-    one, left = mean_gradient(algorithm, "loop traced"), mean_gradient(algorithm, "loop traced", cores=2)
-    monkeypatch.setattr(mapping, "workers", cache(Workers))
-    left.start_workers()
-    left(meta, episodes)
-    for process in mapping.workers(1)._processes:
-        process.kill()
-        process.wait()
-    for _ in range(2):
-        assert_close(left(meta, episodes), one(meta, episodes), rtol=0, atol=0)
-    assert "going on with one core" in caplog.text
 
 
 def test_a_trace_holds_for_other_values_and_is_made_anew_for_other_shapes():
@@ -123,7 +102,7 @@ class Twice(nn.Module):
 
 
 def test_unknown_layers_stay_as_they_are():
-    network = nn.Sequential(Conv4((1, 12, 12), 3, filters=4), Twice())
+    network = nn.Sequential(Small(), Twice())
     algorithm, meta, episodes = case(network)
     assert unknown(network, "channels-last") == ["Twice"]
     assert unknown(network, "gemm") == ["BatchNorm2d", "Twice"]
@@ -132,28 +111,59 @@ def test_unknown_layers_stay_as_they_are():
         assert_close(mean_gradient(algorithm, f"vmap {layout}")(meta, episodes), plain, rtol=1e-9, atol=1e-12)
 
 
+def out_of_memory_above(tasks_at_once: int, sizes: list[int]):
+    """Batching that runs out of memory for more tasks than that."""
+
+    def make(function, batching, mean):
+        piece = batching_module.batched(function, batching, mean)
+
+        def small(meta, tasks):
+            sizes.append(len(tasks.support_x))
+            if len(tasks.support_x) > tasks_at_once:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return piece(meta, tasks)
+
+        return small
+
+    return make
+
+
 def test_running_out_of_memory_halves_the_tasks_at_once(monkeypatch, caplog):
     algorithm, meta, episodes = case()
     expected = mean_gradient(algorithm, "vmap")(meta, episodes)
+    sizes, done = [], []
+    monkeypatch.setattr(mapping, "batched", out_of_memory_above(1, sizes))
     step = mean_gradient(algorithm, "vmap")
-    piece, sizes = TaskMap.piece, []
-
-    def small(self, meta, tasks):
-        sizes.append(len(tasks.support_x))
-        if len(tasks.support_x) > 1:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return piece(self, meta, tasks)
-
-    monkeypatch.setattr(mapping.TaskMap, "piece", small)
-    assert_close(step(meta, episodes), expected, rtol=1e-9, atol=1e-12)
-    assert sizes[:2] == [5, 2]
+    assert_close(step(meta, episodes, done.append), expected, rtol=1e-9, atol=1e-12)
+    assert sizes == [5, 2, 1, 1, 1, 1, 1]
+    assert done == [1] * 5
     assert step.strategy.chunk == 1
     assert "out of memory with 5 tasks at once, going on with 2" in caplog.text
-    monkeypatch.setattr(
-        mapping.TaskMap, "piece", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory"))
-    )
+    monkeypatch.setattr(mapping, "batched", out_of_memory_above(0, sizes))
     with pytest.raises(UserError, match="single task"):
-        step(meta, episodes)
+        mean_gradient(algorithm, "vmap")(meta, episodes)
+
+
+def test_progress_counts_every_task_once(monkeypatch):
+    """Memory that runs out after some pieces makes the batch begin anew."""
+    algorithm, meta, episodes = case()
+    calls, done = [], []
+
+    def make(function, batching, mean):
+        piece = batching_module.batched(function, batching, mean)
+
+        def late(meta, tasks):
+            calls.append(len(tasks.support_x))
+            if calls == [2, 2]:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return piece(meta, tasks)
+
+        return late
+
+    monkeypatch.setattr(mapping, "batched", make)
+    mean_gradient(algorithm, "vmap chunk=2")(meta, episodes, done.append)
+    assert calls == [2, 2, 1, 1, 1, 1, 1]
+    assert sum(done) == 5
 
 
 def test_other_errors_are_not_taken_for_memory():
@@ -164,13 +174,10 @@ def test_other_errors_are_not_taken_for_memory():
 
 def test_memory_does_not_grow_with_inner_steps():
     peaks = {}
-    for steps in (1, 5):
-        for share in (True, False, None):
-            algorithm, meta, episodes = case(Conv4((1, 20, 20), 3, filters=8), MAML(inner_steps=steps))
-            x = torch.randn(5, 9, 1, 20, 20, dtype=torch.float64)
-            episodes = episodes._replace(support_x=x[:, :3], query_x=x[:, 3:])
-            piece = TaskMap(algorithm.meta_gradient, Strategy("loop"), mean=True).piece
-            peaks[steps, share] = peak_bytes(trace(piece, meta, episodes.tasks(0, 1), share=share))
+    for steps, share in ((1, False), (1, True), (5, False), (5, True), (5, None)):
+        algorithm, meta, episodes = case(Small(20, 8), MAML(inner_steps=steps), tasks=1, size=20)
+        piece = batched(algorithm.meta_gradient, "loop", mean=True)
+        peaks[steps, share] = peak_bytes(trace(piece, meta, episodes, share=share))
     assert peaks[5, False] < 1.3 * peaks[1, False]
     assert peaks[5, True] > 1.5 * peaks[1, True]
     assert peaks[5, None] == peaks[5, False]  # that would be too much
@@ -202,7 +209,7 @@ def test_the_peak_of_a_trace_is_what_it_holds_at_once():
 def test_a_budget_bounds_the_tasks_at_once():
     algorithm, meta, episodes = case(algorithm=FOMAML())
     one, two = (
-        peak_bytes(trace(TaskMap(algorithm.meta_gradient, Strategy(), mean=True).piece, meta, episodes.tasks(0, n)))
+        peak_bytes(trace(batched(algorithm.meta_gradient, "vmap", mean=True), meta, episodes.tasks(0, n)))
         for n in (1, 2)
     )
     found = within(one + 3 * (two - one), algorithm.meta_gradient, meta, episodes, Strategy())

@@ -30,7 +30,7 @@ class ChannelsLastConv(nn.Conv2d):
 
         The weights are its second factor, row by row: their gradient is then a product that libraries are fast at.
         """
-        patches = F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
+        patches = F.unfold(input, self.kernel_size, self.dilation, padding_of(self), self.stride)
         output = patches.transpose(1, 2) @ self.weight.flatten(1).t().contiguous()
         return output.unflatten(1, output_size(self, input)).movedim(-1, 1)
 
@@ -42,7 +42,7 @@ class GemmConv(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(n, C, H, W) to (n, O, H', W')."""
-        patches = F.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
+        patches = F.unfold(input, self.kernel_size, self.dilation, padding_of(self), self.stride)
         output = self.weight.flatten(1) @ patches
         if self.bias is not None:
             output = output + self.bias[:, None]
@@ -51,8 +51,14 @@ class GemmConv(nn.Conv2d):
 
 def output_size(conv: nn.Conv2d, input: Tensor) -> list[int]:
     """(H', W') of a convolution's output."""
-    sizes = zip(input.shape[2:], conv.kernel_size, conv.stride, conv.padding, conv.dilation, strict=True)
+    sizes = zip(input.shape[2:], conv.kernel_size, conv.stride, padding_of(conv), conv.dilation, strict=True)
     return [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sizes]
+
+
+def padding_of(conv: nn.Conv2d) -> tuple[int, ...]:
+    """Rows and columns of zeros around the image."""
+    assert not isinstance(conv.padding, str)  # as `knows` says
+    return conv.padding
 
 
 def _channels_last(x: Tensor) -> Tensor:
@@ -70,7 +76,7 @@ class _Geometry(NamedTuple):
 
     @classmethod
     def of(cls, conv: nn.Conv2d) -> _Geometry:
-        return cls(conv.stride, conv.padding, conv.dilation)
+        return cls(conv.stride, padding_of(conv), conv.dilation)
 
 
 class _Convolve(torch.autograd.Function):
@@ -88,7 +94,8 @@ class _Convolve(torch.autograd.Function):
         ctx.save_for_backward(x, w)
 
     @staticmethod
-    def backward(ctx: Any, y: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        (y,) = grad_outputs
         (x, w), y = ctx.saved_tensors, _channels_last(y)
         return _ToInput.apply(y, w, x, ctx.how), _ToWeight.apply(y, x, w, ctx.how), None
 
@@ -108,7 +115,8 @@ class _ToInput(torch.autograd.Function):
         ctx.save_for_backward(y, w)
 
     @staticmethod
-    def backward(ctx: Any, x: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        (x,) = grad_outputs
         (y, w), x = ctx.saved_tensors, _channels_last(x)
         return _Convolve.apply(x, w, ctx.how), _ToWeight.apply(y, x, w, ctx.how), None, None
 
@@ -128,7 +136,8 @@ class _ToWeight(torch.autograd.Function):
         ctx.save_for_backward(y, x)
 
     @staticmethod
-    def backward(ctx: Any, w: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        (w,) = grad_outputs
         (y, x), w = ctx.saved_tensors, _channels_last(w)
         return _Convolve.apply(x, w, ctx.how), _ToInput.apply(y, w, x, ctx.how), None, None
 

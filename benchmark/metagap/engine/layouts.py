@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from metagap.algorithms.base import Algorithm, Params
 from metagap.engine.convolution import ChannelsLastConv, GemmConv
+from metagap.engine.internals.reclassing import reclassed
 from metagap.engine.norm import BatchNorm
 from metagap.models.making import copied
 from metagap.models.parts import ShiftNorm2d
@@ -34,12 +35,13 @@ def laid_out(network: nn.Module, layout: Layout) -> nn.Module:
     """A copy of `network` in this layout; its parameters keep their names and shapes."""
     if layout == "plain":
         return network
-    network = copied(network)
-    for module in network.modules():
-        for known, replacement in _REPLACEMENTS[layout].items():
-            if type(module) is known and replacement.knows(module):
-                module.__class__ = replacement
-    return network
+    known = _REPLACEMENTS[layout]
+
+    def replacement(module: nn.Module) -> type[nn.Module] | None:
+        found = known.get(type(module))
+        return found if found is not None and found.knows(module) else None
+
+    return reclassed(copied(network), replacement)
 
 
 def unknown(network: nn.Module, layout: Layout) -> list[str]:

@@ -1,19 +1,44 @@
-"""How many tasks at once a budget of memory allows."""
+"""How many tasks at once the memory allows: what a budget holds, and what is done when it runs out."""
 
 from __future__ import annotations
 
 import logging
 
+import torch
 from torch import fx
 
 from metagap.algorithms.base import Params
-from metagap.engine.mapping import TaskFunction, TaskMap
+from metagap.engine.batching import TaskFunction, batched
 from metagap.engine.strategy import Strategy
 from metagap.engine.tracing import peak_bytes, trace
 from metagap.errors import UserError
 from metagap.tasks.episode import Episode
 
 log = logging.getLogger("metagap")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: a type of its own on a GPU, a text on a CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def halved(strategy: Strategy, tasks: int, error: BaseException) -> Strategy:
+    """`strategy` with half as many tasks at once, after memory did not suffice for a batch of `tasks`.
+
+    Raises UserError where that was one task.
+    """
+    at_once = min(strategy.at_once, tasks)
+    if at_once == 1:
+        raise UserError(f"out of memory with a single task at a time: {first_line(error)}") from None
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    log.warning("out of memory with %d tasks at once, going on with %d", at_once, at_once // 2)
+    return strategy._replace(chunk=at_once // 2)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return str(error).strip().partition("\n")[0]
 
 
 def within(budget: int, function: TaskFunction, meta: Params, episodes: Episode, strategy: Strategy) -> Strategy:
@@ -24,8 +49,8 @@ def within(budget: int, function: TaskFunction, meta: Params, episodes: Episode,
     try:
         one = peak_bytes(_traced(function, meta, episodes.tasks(0, 1), strategy))
     except Exception as error:
-        reason = str(error).partition("\n")[0]
-        log.warning("--memory %s cannot be kept to, for what a task needs is not known (%s)", _text(budget), reason)
+        unknown = "--memory %s cannot be kept to, for what a task needs is not known (%s)"
+        log.warning(unknown, _text(budget), first_line(error))
         return strategy
     if one > budget:
         raise UserError(f"--memory {_text(budget)} is too little: one task needs {_text(one)}")
@@ -36,7 +61,7 @@ def within(budget: int, function: TaskFunction, meta: Params, episodes: Episode,
 
 
 def _traced(function: TaskFunction, meta: Params, tasks: Episode, strategy: Strategy) -> fx.GraphModule:
-    return trace(TaskMap(function, strategy, mean=True).piece, meta, tasks, share=strategy.share)
+    return trace(batched(function, strategy.batching, mean=True), meta, tasks, share=strategy.share)
 
 
 def parse_bytes(text: str) -> int:
@@ -54,7 +79,7 @@ def parse_bytes(text: str) -> int:
     return found
 
 
-def _text(size: int) -> str:
+def _text(size: float) -> str:
     for unit in ("bytes", "K", "M"):
         if size < 1024:
             return f"{size:.3g} {unit}".replace(" K", "K").replace(" M", "M")

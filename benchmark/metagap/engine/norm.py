@@ -39,7 +39,8 @@ class _Normalise(torch.autograd.Function):
         ctx.save_for_backward(x, weight, mean, scale)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        grad, *_ = grad_outputs
         x, weight, mean, scale = ctx.saved_tensors
         return (*_NormaliseBackward.apply(grad, x, weight, mean, scale, ctx.eps), None)
 
@@ -64,13 +65,14 @@ class _NormaliseBackward(torch.autograd.Function):
         ctx.save_for_backward(grad, x, weight, mean, scale, grad_weight, grad_bias)
 
     @staticmethod
-    def backward(ctx: Any, u: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor | None, ...]:
-        """u, a, b: cotangents of the three gradients.
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        """grad_outputs: cotangents u, a, b of the three gradients.
 
         They meet the gradients in S = sum(u * gradient_x) + a * E + b * D, which with A = sum(u * grad), B = sum(u) and
         C = sum(u * z) is, in a channel, weight * scale * (A - D B / m - E C / m) + a E + b D. What follows is the
         derivative of S: through z, which depends on every x of the channel, and through scale.
         """
+        u, a, b = grad_outputs
         grad, x, weight, mean, scale, E, D = ctx.saved_tensors
         addcmul, k = torch.addcmul, x.shape[1] / x.numel()
         to_grad, C, B = _native_backward(u, x, weight, mean, scale, ctx.eps)

@@ -8,21 +8,17 @@ that do are refused, for a trace of them would be wrong for other values.
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
-import numpy as np
 import torch
 from torch import Tensor, fx
-from torch.fx.experimental import proxy_tensor
+
+from metagap.engine.internals import operations
+from metagap.engine.internals.recording import record
 
 aten = torch.ops.aten
-
 
 MORE_MEMORY = 1.5
 """How many times the memory is not too much for saving time."""
@@ -32,18 +28,13 @@ def trace(function: Callable[[Any, Any], Any], first: Any, second: Any, *, share
     """The operations of `function` at these two arguments (tensors in dicts, tuples and lists).
 
     share: compute equal operations once. That keeps their results for longer, while a function may compute something
-    twice to save memory; None: where that takes less than `MORE_MEMORY`. Raises what torch raises where the function
-    looks at values.
+    twice to save memory; None: where that takes less than `MORE_MEMORY`. Raises ValueError where the function looks at
+    values, and what torch raises where it cannot be traced.
     """
-
-    def called(first: Any, second: Any) -> Any:  # tracing looks at the signature, which a bound method hides
-        return function(first, second)
-
-    with torch.no_grad(), mock.patch.object(proxy_tensor, "extract_val", _shape_of, create=True), _values_hidden():
-        module = proxy_tensor.make_fx(called)(first, second)
+    module = record(function, first, second)
     graph = module.graph
     for node in graph.nodes:
-        if _has_shape_by_values(node):
+        if operations.has_shape_by_values(node):
             raise ValueError(f"the shape of what {node.target} gives depends on values")
     written = _written(graph)
     _drop_idle(graph, written)
@@ -59,55 +50,11 @@ def trace(function: Callable[[Any, Any], Any], first: Any, second: Any, *, share
     return module
 
 
-@contextmanager
-def _values_hidden() -> Iterator[None]:
-    """Refuses what would put a value of this moment into the trace: Python's and NumPy's view of a tensor, and their
-    random numbers."""
-
-    def refuse(*_: Any, **__: Any) -> Any:
-        raise ValueError("it takes values out of tensors")
-
-    numbers = _numbers()
-    with contextlib.ExitStack() as patches:
-        for name in ("tolist", "numpy", "__array__"):
-            patches.enter_context(mock.patch.object(Tensor, name, refuse))
-        yield
-    if _numbers() != numbers:
-        raise ValueError("it draws random numbers outside of torch")
-
-
-def _numbers() -> tuple[Any, ...]:
-    """Where the streams of Python and NumPy are."""
-    _, keys, position, *_ = np.random.get_state()  # noqa: NPY002
-    return random.getstate(), keys.tobytes(), position
-
-
-def _has_shape_by_values(node: fx.Node) -> bool:
-    """Whether the number of results depends on values; of indexing that is so with a mask alone."""
-    if not isinstance(node.target, torch._ops.OpOverload) or torch.Tag.dynamic_output_shape not in node.target.tags:
-        return False
-    if node.target is not aten.index.Tensor:
-        return True
-    found = [index.meta.get("val") for index in node.args[1] if isinstance(index, fx.Node)]
-    return any(isinstance(value, Tensor) and value.dtype in (torch.bool, torch.uint8) for value in found)
-
-
-_extract_val = getattr(proxy_tensor, "extract_val", None)
-
-
-def _shape_of(value: Any, *args: Any, **kwargs: Any) -> Any:
-    """What torch notes of a result, without data. Its own way makes a mode of fake tensors for each one, and with it a
-    stack trace, which takes two thirds of the time of a trace."""
-    if isinstance(value, Tensor) and value.layout is torch.strided:
-        return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
-    return _extract_val(value, *args, **kwargs)
-
-
 def storages(graph: fx.Graph) -> dict[fx.Node, fx.Node]:
     """For every node the one whose memory it lies in: itself, but for views and for what is written in place."""
     root: dict[fx.Node, fx.Node] = {}
     for node in graph.nodes:
-        base = next(iter(node.all_input_nodes), None) if _aliases(node) else None
+        base = next(iter(node.all_input_nodes), None) if operations.aliases(node) else None
         root[node] = root[base] if base is not None else node
     return root
 
@@ -140,31 +87,11 @@ def _size(value: Any) -> int:
     return sum(map(_size, value)) if isinstance(value, list | tuple) else 0
 
 
-def _aliases(node: fx.Node) -> bool:
-    if node.op != "call_function":
-        return False
-    schema = getattr(node.target, "_schema", None)
-    return schema is None or any(value.alias_info is not None for value in schema.returns)  # None: an item of a tuple
-
-
 def _written(graph: fx.Graph) -> set[fx.Node]:
     """The nodes in memory that some operation writes in place; what they hold depends on when they are read."""
     root = storages(graph)
-    roots = set()
-    for node in graph.nodes:
-        if isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable:
-            for argument, value in zip(node.target._schema.arguments, node.args, strict=False):
-                if argument.alias_info is not None and argument.alias_info.is_write and isinstance(value, fx.Node):
-                    roots.add(root[value])
+    roots = {root[value] for node in graph.nodes for value in operations.written_by(node)}
     return {node for node in root if root[node] in roots}
-
-
-_IDLE = {aten.lift_fresh.default, aten.lift_fresh_copy.default}
-_VIEWS = {  # other views of the same memory, from its beginning
-    aten.alias.default, aten.detach.default, aten.permute.default, aten.transpose.int, aten.t.default,
-    aten.view.default, aten._unsafe_view.default, aten.expand.default, aten.unsqueeze.default,
-    aten.squeeze.dim, aten.squeeze.dims,
-}  # fmt: skip
 
 
 def _drop_idle(graph: fx.Graph, written: set[fx.Node]) -> None:
@@ -177,12 +104,12 @@ def _drop_idle(graph: fx.Graph, written: set[fx.Node]) -> None:
             node.replace_all_uses_with(node.args[1])
         elif node.target in (aten.add.Tensor, aten.sub.Tensor) and not node.kwargs:
             _join(node)
-        elif node.target in _IDLE and _same(node, source):
+        elif node.target in operations.IDLE and _same(node, source):
             node.replace_all_uses_with(source)
-        while node.target in _VIEWS and isinstance(source, fx.Node) and source not in written:
+        while node.target in operations.VIEWS and isinstance(source, fx.Node) and source not in written:
             if _same(node, source):
                 node.replace_all_uses_with(source)
-            if source.target not in _VIEWS:
+            if source.target not in operations.VIEWS:
                 break
             source = source.args[0]
 
@@ -210,10 +137,14 @@ def _same(node: fx.Node, other: Any) -> bool:
 
 
 def _share(graph: fx.Graph, written: set[fx.Node]) -> None:
-    """Compute equal operations once; random ones are never equal."""
+    """Compute equal operations once; random ones are never equal.
+
+    torch has two passes for this. `fx.passes.dialect.common.cse_pass` takes 1 for 1.0, and 0.0 for -0.0. That of
+    `functorch` is right, but shares nothing across an operation that writes in place: traces have 19 to 27% more left.
+    """
     seen: dict[Any, fx.Node] = {}
     for node in graph.nodes:
-        if node.op != "call_function" or node in written or _random(node.target):
+        if node.op != "call_function" or node in written or operations.is_random(node):
             continue
         if any(used in written for used in node.all_input_nodes):
             continue
@@ -226,11 +157,7 @@ def _share(graph: fx.Graph, written: set[fx.Node]) -> None:
 
 def is_random(graph: fx.Graph) -> bool:
     """Whether some operation draws random numbers."""
-    return any(_random(node.target) for node in graph.nodes)
-
-
-def _random(target: Any) -> bool:
-    return isinstance(target, torch._ops.OpOverload) and torch.Tag.nondeterministic_seeded in target.tags
+    return any(map(operations.is_random, graph.nodes))
 
 
 def _hashable(value: Any) -> Any:

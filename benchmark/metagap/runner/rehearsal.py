@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad
-from torch.utils._pytree import tree_leaves
 
 from metagap import registry
 from metagap.algorithms.base import PROGRESS
@@ -15,6 +14,7 @@ from metagap.engine.evaluate import Evaluation
 from metagap.engine.kernels import differentiable
 from metagap.engine.mapping import TaskMap
 from metagap.engine.strategy import AS_WRITTEN
+from metagap.engine.trees import tree_leaves
 from metagap.errors import UserError
 from metagap.models.layers_in_use import last_layer
 from metagap.models.making import told

@@ -74,13 +74,9 @@ class Ours:
     def alone(self) -> Any:
         """The piece of an iteration that is computed at once, on this thread: so that its memory can be seen."""
         piece = self.case.episodes.tasks(0, self.strategy.at_once)
-        self._map.cores = 1
-        try:
-            if self.case.workload.evaluates:
-                return self._evaluation(self.weights, piece)
-            return self._outer.update(piece)
-        finally:
-            self._map.cores = self.cores
+        if self.case.workload.evaluates:
+            return self._evaluation(self.weights, piece)
+        return self._outer.update(piece)
 
     def answer(self) -> Tensor:
         """The meta-gradient as one vector, or the query losses (tasks,) of an evaluation."""

@@ -1,7 +1,11 @@
-"""Worker processes for a CPU: a traced function computed for the pieces of a batch on all cores.
+"""Worker processes for a CPU: a trace computed for the pieces of a batch on all cores.
 
 Threads would wait for each other's Python between any two operations, and for one allocator. Inputs and results lie in
 a file that all the processes have in memory; what goes through the pipes is the numbers of the pieces.
+
+Checked on Python 3.11 and torch 2.15, on Linux. Uses `multiprocessing.connection.Connection` on one end of a socket
+pair that a process inherits, and `torch.from_file` on a file in `/dev/shm`. The public way: this process computes all
+pieces, as it does on one core; `executors.Workers` takes it at the first `WorkerError`.
 """
 
 from __future__ import annotations
@@ -13,19 +17,22 @@ import subprocess
 import sys
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from socket import socketpair
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx
-from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from metagap.engine.internals.generated import Source, Whole, portable
 from metagap.engine.process import set_up
+from metagap.engine.trees import tree_filled, tree_leaves, tree_map
+
+Cuts = Sequence[tuple[int, int]]
+"""The first and the last but one task of every piece."""
 
 
 class WorkerError(Exception):
@@ -55,44 +62,32 @@ class Slot(NamedTuple):
 class Job(NamedTuple):
     """A function of flat lists of tensors, and where they lie: given whole, cut into pieces, and a result a piece."""
 
-    source: str
-    names: dict[str, Any]
-    constants: dict[str, Tensor]
-    cuts: list[tuple[int, int]]
+    function: Source | Whole
+    cuts: Cuts
     given: list[Slot]
     cut: list[Slot]
     results: list[Slot]
 
     @classmethod
-    def of(cls, graph: fx.GraphModule, cuts: list[tuple[int, int]], *tensors: list[Tensor]) -> tuple[Job, int]:
-        """The job of a trace, and the bytes of common memory it needs. tensors: of the three kinds, for their form."""
-        flat = fx.Graph()  # of plain lists
-        flat.output(flat.graph_copy(graph.graph, {}))
-        code = flat.python_code("self")
-        names = {name: value for name, value in code.globals.items() if not isinstance(value, ModuleType)}
-        constants = {node.target: getattr(graph, node.target) for node in graph.graph.nodes if node.op == "get_attr"}
-        slots, end = [], 0
+    def of(cls, trace: fx.GraphModule, cuts: Cuts, *tensors: list[Tensor]) -> tuple[Job, int]:
+        """The job of a trace, and the bytes of common memory it needs. tensors: examples of the three kinds."""
+        slots: list[list[Slot]] = []
+        end = 0
         for kind in tensors:
             slots.append([])
             for tensor in kind:
                 slots[-1].append(Slot(end, tuple(tensor.shape), tensor.stride(), tensor.dtype))
                 end += -(-slots[-1][-1].size // 64) * 64
-        return cls(code.src, names, constants, cuts, *slots), end
-
-    def function(self) -> Callable[..., list[Tensor]]:
-        """What computes the results of a piece, in a process that has only torch."""
-        names = {"torch": torch, **self.names}
-        exec(self.source, names)
-        constants = type("Constants", (), self.constants)
-        return lambda *tensors: names["forward"](constants, *tensors)
+        return cls(portable(trace), cuts, *slots), end
 
 
 class Share:
     """A job in the memory of one process."""
 
     def __init__(self, job: Job, memory: Tensor):
-        self.function, self.cuts = job.function(), job.cuts
-        self.given, self.cut, self.results = ([slot.of(memory) for slot in kind] for kind in job[4:])
+        self.function, self.cuts = job.function.function(), job.cuts
+        kinds = (job.given, job.cut, job.results)
+        self.given, self.cut, self.results = ([slot.of(memory) for slot in kind] for kind in kinds)
 
     def compute(self, piece: int) -> None:
         """Write the results of a piece."""
@@ -106,8 +101,8 @@ class Share:
 class Run:
     """A job ready to be run by this process and its workers."""
 
-    def __init__(self, workers: Workers, number: int, share: Share, tree: Any):
-        self._workers, self._number, self._share, self._tree = workers, number, share, tree
+    def __init__(self, workers: Workers, number: int, share: Share, result: Any):
+        self._workers, self._number, self._share, self._result = workers, number, share, result
 
     def __call__(self, given: Any, batch: Any, advance: Callable[[int], None]) -> list[Any]:
         """The result of every piece, to be read before the next run. advance is told each piece that is done.
@@ -115,12 +110,12 @@ class Run:
         Raises WorkerError.
         """
         for slots, values in ((self._share.given, given), (self._share.cut, batch)):
-            for slot, value in zip(slots, tree_flatten(values)[0], strict=True):
+            for slot, value in zip(slots, tree_leaves(values), strict=True):
                 _distinct(slot).copy_(_distinct(value))
         count = len(self._share.cuts)
         for piece in self._workers.compute(self._number, count, self._share.compute):
             advance(piece)
-        return [tree_unflatten([value[i] for value in self._share.results], self._tree) for i in range(count)]
+        return [tree_filled(self._result, [value[i] for value in self._share.results]) for i in range(count)]
 
 
 def _distinct(tensor: Tensor) -> Tensor:
@@ -136,26 +131,26 @@ class Workers:
 
     def __init__(self, count: int):
         """count: processes beside this one, which takes its share too."""
-        self._processes, self._pipes = zip(*(_start() for _ in range(count)), strict=True)
+        started = [_start() for _ in range(count)]
+        self._processes, self._pipes = [process for process, _ in started], [pipe for _, pipe in started]
         self._starting = set(self._pipes)
         self._jobs = 0
 
     def ready(self, timeout: float | None = 0) -> bool:
         """Whether all of them have started; waits for that for `timeout` seconds, or as long as it takes."""
-        while self._starting and (started := wait(self._starting, timeout)):
+        while self._starting and (started := _ready(self._starting, timeout)):
             for pipe in started:
                 _receive(pipe)
                 self._starting.discard(pipe)
         return not self._starting
 
-    def run(self, graph: fx.GraphModule, given: Any, batch: Any, cuts: list[tuple[int, int]], result: Any) -> Run:
-        """A trace made known to all. cuts: first and last but one task of each piece. result: of one, for its form.
+    def run(self, trace: fx.GraphModule, given: Any, batch: Any, cuts: Cuts, result: Any) -> Run:
+        """A trace made known to all. result: of one piece, for its shape.
 
         Raises WorkerError.
         """
-        example, tree = tree_flatten(result)
-        each = [value.expand(len(cuts), *value.shape).contiguous() for value in example]
-        job, size = Job.of(graph, cuts, tree_flatten(given)[0], tree_flatten(batch)[0], each)
+        each = [value.expand(len(cuts), *value.shape).contiguous() for value in tree_leaves(result)]
+        job, size = Job.of(trace, cuts, tree_leaves(given), tree_leaves(batch), each)
         self._jobs += 1
         number, folder = self._jobs, "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         with tempfile.NamedTemporaryFile(dir=folder, prefix="metagap-") as file:
@@ -165,7 +160,7 @@ class Workers:
             share = Share(job, _memory(file.name, size))
             for pipe in self._pipes:
                 _receive(pipe)  # it has the file in memory
-        run = Run(self, number, share, tree)
+        run = Run(self, number, share, tree_map(lambda _: None, result))
         weakref.finalize(run, self._forget, number)
         return run
 
@@ -180,7 +175,7 @@ class Workers:
                 here(piece)
                 yield piece
             while waiting := [pipe for pipe, left in expected.items() if left]:
-                for pipe in wait(waiting):
+                for pipe in _ready(waiting):
                     yield _receive(pipe)
                     expected[pipe] -= 1
         except BaseException:  # what the others go on to send would be taken for something else
@@ -202,8 +197,8 @@ def workers(count: int) -> Workers:
 
 def _start() -> tuple[subprocess.Popen, Connection]:
     ours, theirs = socketpair()
-    code = f"import sys; sys.path[:0] = [{str(Path(__file__).parents[2])!r}]; "
-    code += f"from metagap.engine.workers import main; main({theirs.fileno()})"
+    code = f"import sys; sys.path[:0] = [{str(Path(__file__).parents[3])!r}]; "
+    code += f"from metagap.engine.internals.pool import main; main({theirs.fileno()})"
     # A session of its own: an interruption from the terminal reaches this process, which ends the others.
     process = subprocess.Popen([sys.executable, "-c", code], pass_fds=[theirs.fileno()], start_new_session=True)
     theirs.close()
@@ -212,6 +207,10 @@ def _start() -> tuple[subprocess.Popen, Connection]:
 
 def _memory(file: str, size: int) -> Tensor:
     return torch.from_file(file, shared=True, size=max(1, size), dtype=torch.uint8)
+
+
+def _ready(pipes: Iterable[Connection], timeout: float | None = None) -> list[Connection]:
+    return [pipe for pipe in wait(pipes, timeout) if isinstance(pipe, Connection)]
 
 
 def _send(pipe: Connection, message: Any) -> None:
