@@ -116,9 +116,3 @@ def test_a_schedule_may_fall_once_per_epoch():
 def test_settings_that_would_be_of_no_effect_are_refused(training, said):
     with pytest.raises(ValueError, match=said):
         Training(iterations=1, **training)
-
-
-def test_keys_that_came_later_leave_digests_as_they_were():
-    assert not {"schedule_steps", "decay", "final_lr", "eps", "clip_norm"} & set(Training(iterations=1).model_dump())
-    set_keys = {"schedule": "step", "schedule_steps": 2, "decay": 0.5, "eps": 0.1, "clip_norm": 0.5}
-    assert set_keys.items() <= Training(iterations=1, **set_keys).model_dump().items()
