@@ -585,9 +585,7 @@ def _present(found: Results, folder: Path, json: bool) -> None:
         tables = {name: terminal.as_json(getattr(frames, name)) for name in ("scores", "gaps", "pairs", "published")}
         _print_json({**tables, "notes": found.notes})
     else:
-        terminal.print_scores(frames, console)
-        terminal.print_gaps(frames, console)
-        terminal.print_published(frames, console)
+        terminal.print_results(frames, console)
         for note in found.notes:
             console.print(f"[yellow]Note:[/] {escape(note)}")
     with console.status("drawing the report"):
