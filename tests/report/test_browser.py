@@ -23,6 +23,8 @@ MANY = ("maml", LONG, *(f"variant-{number}" for number in range(14)), "scratch",
 def written(tmp_path_factory):
     """A page with every section and many splits, and one with many algorithms and a long name."""
     folder = tmp_path_factory.mktemp("pages")
+    patch = pytest.MonkeyPatch()
+    patch.setattr(page, "to_png", lambda figure: b"")  # nobody looks at them
     few = Frames.of(make_results(algorithms=("maml", "reptile", "scratch"), seeds=(0, 1), episodes=6, curve_steps=3))
     many = Frames.of(make_results(algorithms=MANY, seeds=(0,), episodes=4, curve_steps=3, small=True))
     paths = {}
@@ -30,6 +32,7 @@ def written(tmp_path_factory):
     for name, frames, contents in (("few", few, CONTENTS), ("many", many, all_but_curves)):
         paths[name] = folder / f"{name}.html"
         paths[name].write_text(page.render(*page.make(frames, contents)), encoding="utf-8")
+    patch.undo()
     return paths
 
 

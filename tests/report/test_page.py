@@ -42,6 +42,12 @@ class Balance(HTMLParser):
                 self.ids.append(value)
 
 
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """PNG files take longest; where nobody looks at them they are empty."""
+    monkeypatch.setattr(page, "to_png", lambda figure: b"")
+
+
 def parsed(text):
     parser = Balance()
     parser.feed(text)
@@ -138,7 +144,7 @@ def test_colours_on_the_page_follow_the_mode(written):
         assert used and all(text.count(f"--{name}: ") == 3 for name in used)
 
 
-def test_a_report_replaces_the_one_before_whole_or_not_at_all(tmp_path):
+def test_a_report_replaces_the_one_before_whole_or_not_at_all(tmp_path, no_pictures):
     out = tmp_path / "suite"
     write_report(make_results(algorithms=("maml",), episodes=20, small=True, seeds=(0,)), out)
     (out / "mine.txt").write_text("kept")
@@ -162,7 +168,7 @@ def test_a_report_replaces_the_one_before_whole_or_not_at_all(tmp_path):
     assert "reptile" in (out / "index.html").read_text("utf-8")
 
 
-def test_one_seed_is_said(tmp_path):
+def test_one_seed_is_said(tmp_path, no_pictures):
     text = write_report(
         make_results(seeds=(0,), algorithms=("maml", "scratch"), episodes=20, small=True), tmp_path / "suite"
     ).read_text("utf-8")
@@ -171,7 +177,7 @@ def test_one_seed_is_said(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])
-def test_little_is_enough_for_a_page(kind, tmp_path):
+def test_little_is_enough_for_a_page(kind, tmp_path, no_pictures):
     results = make_results(kind, algorithms=("scratch",), seeds=(0,), episodes=10, curve_steps=3, published=False)
     names = [split["name"] for split in results.suite["splits"] if split["role"] == "in-distribution"][:1]
     suite = results.suite | {"splits": [s for s in results.suite["splits"] if s["name"] in names]}
@@ -185,7 +191,7 @@ def test_little_is_enough_for_a_page(kind, tmp_path):
     assert parsed(text).wrong == []
 
 
-def test_everything_diverged_still_makes_a_page(tmp_path):
+def test_everything_diverged_still_makes_a_page(tmp_path, no_pictures):
     results = make_results("regression", algorithms=("maml", "reptile"), episodes=12, small=True)
     bad = results.episodes.assign(query_loss=np.inf, query_score=-np.inf, support_loss=np.nan, support_score=np.nan)
     curves = results.curves.assign(loss=np.inf, score=-np.inf, val_loss=np.nan, val_score=-np.inf)
