@@ -1,4 +1,4 @@
-"""The table of ours beside the official code: it has every algorithm, and what it names is there."""
+"""Our algorithms compared with the official code: it has every algorithm, and what it names is there."""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ class Named(Protocol):
     def name(self) -> str:
         """By which it is found."""
         ...
+        ...
 
 
 T = TypeVar("T", bound=Named)
