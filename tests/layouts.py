@@ -26,7 +26,7 @@ def encoded(array: np.ndarray, kind: str = "PNG") -> bytes:
 
 
 def pixels(data: bytes) -> np.ndarray:
-    """(3, H, W), as a bank holds an image that need not be resized."""
+    """(3, H, W), as a store holds an image that need not be resized."""
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
 

@@ -34,7 +34,7 @@ def npz(path: Path, **arrays: np.ndarray) -> Path:
 def test_an_npz_bomb(tmp_path):
     path = npz(tmp_path / "bomb.npz", images=np.zeros((1024, 32, 32), np.uint8), labels=np.arange(1024) % 4)
     with pytest.raises(UserError, match=r"bomb\.npz' would grow from .* kB to 1\.1 MB when it is unpacked"):
-        UserImages(path=str(path)).bank()
+        UserImages(path=str(path)).store()
     with pytest.raises(DamagedError, match="would grow"):
         read_arrays(path)
 
@@ -42,10 +42,10 @@ def test_an_npz_bomb(tmp_path):
 def test_what_is_larger_than_half_of_the_memory(tmp_path, monkeypatch):
     images = np.random.default_rng(0).integers(0, 256, (64, 32, 32), np.uint8)
     path = npz(tmp_path / "large.npz", images=images, labels=np.arange(64) % 4)
-    UserImages(path=str(path)).bank()
+    UserImages(path=str(path)).store()
     monkeypatch.setattr(memory, "installed", lambda: 2**16)
     with pytest.raises(UserError, match=r"large\.npz' takes 66.* when it is unpacked; allowed: half of .* 65\.5 kB"):
-        UserImages(path=str(path), image_size=16).bank()
+        UserImages(path=str(path), image_size=16).store()
 
 
 @pytest.mark.parametrize("spread", [1, 8])

@@ -153,7 +153,7 @@ def test_what_was_digested_is_not_read_again(mine, monkeypatch):
 
 PLUGIN = '''
 import numpy as np, torch
-from metagap.tasks.images import ImageBank
+from metagap.tasks.images import ImageStore
 from metagap.tasks.source import Source
 
 class Mine(Source):
@@ -164,7 +164,7 @@ class Mine(Source):
 
     def tasks(self, part, device):
         images = torch.from_numpy(np.load(self.file or "hidden.npy"))
-        return ImageBank.from_labels(images.flatten(0, 1)[:, None], torch.arange(4).repeat_interleave(5), list("abcd"))
+        return ImageStore.from_labels(images.flatten(0, 1)[:, None], torch.arange(4).repeat_interleave(5), list("abcd"))
 '''
 
 

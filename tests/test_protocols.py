@@ -36,7 +36,7 @@ class Noise(ImageSource):
         images = np.random.default_rng(self.seed).integers(0, 256, (4000, 16, 16), dtype=np.uint8)
         return images, np.repeat(np.arange(100), 40), [f"class {i}" for i in range(100)]
 
-    def parts(self, bank):
+    def parts(self, store):
         return {"train": list(range(64)), "val": list(range(64, 80)), "test": list(range(80, 100))}
 '''
 

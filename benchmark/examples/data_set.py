@@ -1,7 +1,7 @@
 """A data set: stripes of 60 directions and widths, to be told apart."""
 
 import numpy as np
-from metagap.tasks.banks import Reading
+from metagap.tasks.image_store import Reading
 from metagap.tasks.source import ImageSource
 from pydantic import Field
 
@@ -33,9 +33,9 @@ class Stripes(ImageSource):
         labels = np.repeat(np.arange(len(names)), self.instances)
         return Reading(np.stack(images), labels, names)
 
-    def parts(self, bank):
+    def parts(self, store):
         """Every third class is for the test: its direction and its width occur in training, but not together."""
-        classes = range(bank.class_count)
+        classes = range(store.class_count)
         return {
             "train": [c for c in classes if c % 3 == 0],
             "val": [c for c in classes if c % 3 == 1],

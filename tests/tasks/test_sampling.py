@@ -9,7 +9,7 @@ from metagap.tasks.functions import Sinusoid
 from metagap.tasks.sampling import Sampler
 from metagap.tasks.source import Part
 from scipy import stats
-from test_images import bank_of
+from test_images import store_of
 
 SPEC = TaskSpec("classification", 5, 2, 3)
 
@@ -34,7 +34,7 @@ class SortedBlocks:
         return Episode(*support, *query, torch.arange(spec.ways).repeat(len(draw), 1))
 
 
-SOURCES = {"images": bank_of([40] * 12), "sorted": SortedBlocks()}
+SOURCES = {"images": store_of([40] * 12), "sorted": SortedBlocks()}
 
 
 def by_example(x: torch.Tensor, y: torch.Tensor) -> list:

@@ -10,10 +10,10 @@ from metagap.tasks.sources import Digits
 
 
 def test_digits_need_no_download():
-    bank = Digits(image_size=16).tasks(Part(), "cpu")
-    assert bank.class_count == 10
-    assert len(bank.images) == 1797
-    assert bank.images.max() == 255
+    store = Digits(image_size=16).tasks(Part(), "cpu")
+    assert store.class_count == 10
+    assert len(store.images) == 1797
+    assert store.images.max() == 255
     with pytest.raises(UserError, match="no classes 'test' in Digits; allowed: all"):
         Digits().tasks(Part("test"), "cpu")
 
@@ -21,8 +21,8 @@ def test_digits_need_no_download():
 def test_glyphs_part_by_alphabet():
     source = Glyphs(alphabets=10, characters=3, instances=4, image_size=16, held_out_images=1)
     parts = [source.tasks(Part(part), "cpu") for part in ("train", "val", "test")]
-    assert [bank.class_count for bank in parts] == [18, 6, 6]
-    alphabets = [{name.split("/")[0] for name in bank.names} for bank in parts]
+    assert [store.class_count for store in parts] == [18, 6, 6]
+    alphabets = [{name.split("/")[0] for name in store.names} for store in parts]
     assert not set.intersection(*alphabets)
     assert source.tasks(Part("train", "train"), "cpu").size.unique().tolist() == [3]
     assert source.tasks(Part("train", "held-out"), "cpu").size.unique().tolist() == [1]

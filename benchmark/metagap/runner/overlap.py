@@ -8,7 +8,7 @@ from metagap.errors import UserError
 from metagap.suite import Split, Suite, make_source
 from metagap.tasks import leaks
 from metagap.tasks.folders import kept
-from metagap.tasks.images import ImageBank
+from metagap.tasks.images import ImageStore
 from metagap.tasks.source import ImageSource
 
 NEW = ("in-distribution", "meta-val")
@@ -61,11 +61,11 @@ def overlap(suite: Suite, split: Split) -> list[str]:
     ]
 
 
-def _shared(a: ImageBank, b: ImageBank) -> list[Shared]:
+def _shared(a: ImageStore, b: ImageStore) -> list[Shared]:
     """The classes of `b` that share images with one of `a`, kept in the cache folder."""
     if a.x_shape != b.x_shape:
         return []
-    facts = [[bank.names, bank.digests, bank.x_shape] for bank in (a, b)]
+    facts = [[store.names, store.digests, store.x_shape] for store in (a, b)]
     sizes = dict(zip(b.names, b.size.tolist(), strict=True))
     pairs = kept("overlaps", facts, lambda: leaks.compare("training", a, "split", b, []).images)
     return [Shared(one, other, count, sizes[other]) for one, other, count in pairs]

@@ -21,7 +21,7 @@ from metagap.runner.receipts import digest_of, intact, write_receipt
 from metagap.runner.workbench import Report, Workbench
 from metagap.suite import Condition, Split, digest, make_source
 from metagap.tasks.episode import Tasks, TaskSpec
-from metagap.tasks.images import ImageBank
+from metagap.tasks.images import ImageStore
 from metagap.tasks.sampling import Drawn, Sampler, raw
 from metagap.tasks.source import ImageSource
 
@@ -65,7 +65,7 @@ def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -
 
 def remarks(source: dict[str, Any], tasks: Tasks, spec: TaskSpec, place: str) -> list[str]:
     """Sentences on the data that a reader of results should know: what is here of a source, what is never drawn."""
-    small = tasks.remark(spec) if isinstance(tasks, ImageBank) else ""
+    small = tasks.remark(spec) if isinstance(tasks, ImageStore) else ""
     notes = (make_source(source).remark(), f"{place}: {small}" if small else "")
     return [f"{note}." for note in notes if note]
 

@@ -21,7 +21,7 @@ from metagap.models.making import for_test, make_model
 from metagap.runner import randomness
 from metagap.suite import Cell, Split, Suite, Task, Training, make_source
 from metagap.tasks.episode import TaskSpec
-from metagap.tasks.images import ImageBank, pixel_statistics
+from metagap.tasks.images import ImageStore, pixel_statistics
 from metagap.tasks.sampling import Sampler
 from metagap.tasks.source import Part
 
@@ -167,7 +167,7 @@ class Workbench:
     @property
     def captures(self) -> bool:
         """Whether an iteration can be one CUDA graph: on a GPU, of pure functions, with the images there."""
-        streamed = isinstance(self.training_tasks, ImageBank) and self.training_tasks.streamed
+        streamed = isinstance(self.training_tasks, ImageStore) and self.training_tasks.streamed
         return self.device.type == "cuda" and self.algorithm.mappable and not streamed
 
     def bind(self, spec: TaskSpec, *, test: bool = False) -> Algorithm:
@@ -180,7 +180,7 @@ class Workbench:
     def tasks(self, source: dict[str, Any], part: Part) -> Any:
         """The tasks of a part of a source, on the device, with pixels scaled as those of the training images."""
         tasks = make_source(source).tasks(part, self.device)
-        return tasks.normalised(*self._normalisation) if isinstance(tasks, ImageBank) else tasks
+        return tasks.normalised(*self._normalisation) if isinstance(tasks, ImageStore) else tasks
 
     def spec(self, split: Split) -> TaskSpec:
         """The form of a split's tasks."""

@@ -12,8 +12,8 @@ from rich.filesize import decimal
 from metagap import registry
 from metagap.errors import UserError
 from metagap.progress import progress
-from metagap.tasks.banks import Reading
 from metagap.tasks.folders import data_folder
+from metagap.tasks.image_store import Reading
 from metagap.tasks.leaks import Overlap, compare
 from metagap.tasks.source import ImageSource, Part
 from metagap.tasks.sources.download import md5_of
@@ -90,12 +90,12 @@ def leaks(first: str, second: str) -> Overlap:
     Images are compared at one size and in one colour mode: the larger of the two sources' own.
     """
     sources = [_parse(text) for text in (first, second)]
-    form = {key: max(getattr(source, key) for source, _ in sources) for key in ("image_size", "channels")}
-    banks = [source.model_copy(update=form).tasks(Part(part), "cpu") for source, part in sources]
+    size = {key: max(getattr(source, key) for source, _ in sources) for key in ("image_size", "channels")}
+    stores = [source.model_copy(update=size).tasks(Part(part), "cpu") for source, part in sources]
     notes = [
         note for (a, _), (b, _) in (sources, sources[::-1]) if (note := getattr(a, "related", {}).get(_name_of(b), ""))
     ]
-    return compare(first, banks[0], second, banks[1], list(dict.fromkeys(notes)))
+    return compare(first, stores[0], second, stores[1], list(dict.fromkeys(notes)))
 
 
 def _state(source: StoredSource) -> tuple[str, str, str]:

@@ -13,9 +13,9 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from metagap import digests
 from metagap.memory import require
 from metagap.tasks import drawing
-from metagap.tasks.banks import Reading
 from metagap.tasks.drawing import Style, draw_glyphs
-from metagap.tasks.images import ImageBank
+from metagap.tasks.image_store import Reading
+from metagap.tasks.images import ImageStore
 from metagap.tasks.source import ImageSource
 
 BYTES_OF_A_DRAWING = 10_000
@@ -69,7 +69,7 @@ class Glyphs(ImageSource):
         images, names = draw_glyphs(self.alphabets, self.characters, self.instances, self.image_size, style, self.seed)
         return Reading(images.flatten(0, 2).numpy(), np.arange(len(names)).repeat(self.instances), names)
 
-    def parts(self, bank: ImageBank) -> dict[str, list[int]]:
+    def parts(self, store: ImageStore) -> dict[str, list[int]]:
         """Classes by alphabet: 60% train, 20% val, 20% test."""
         ends = [round(self.alphabets * share) * self.characters for share in (0.6, 0.8, 1.0)]
         return {

@@ -19,7 +19,7 @@ from metagap.tasks.episode import Episode, TaskSpec
 CPU = torch.device("cpu")
 
 SHARE = 0.5
-"""Of a GPU's free memory, what the images of one bank may take."""
+"""Of a GPU's free memory, what the images of one store may take."""
 
 RESIZING = 1
 """Changes when `resize` makes other pixels of the same images, which makes other cells of them."""
@@ -40,7 +40,7 @@ class ImageDraw:
 
 
 @dataclass(frozen=True)
-class ImageBank:
+class ImageStore:
     """Images of many classes, and the tasks that can be drawn from them.
 
     Class c is `images[start[c] : start[c] + size[c]]`, turned by `turns[c]` quarter turns. Subsets, held-out images and
@@ -75,8 +75,8 @@ class ImageBank:
     """What drawing and looking up need again and again, so that on a GPU they do not wait for it."""
 
     @classmethod
-    def from_labels(cls, images: Tensor, labels: Tensor, names: Sequence[str]) -> ImageBank:
-        """A bank of images (n, C, H, W) uint8 with labels (n,) in 0..len(names)-1, in any order."""
+    def from_labels(cls, images: Tensor, labels: Tensor, names: Sequence[str]) -> ImageStore:
+        """A store of images (n, C, H, W) uint8 with labels (n,) in 0..len(names)-1, in any order."""
         order = torch.argsort(labels, stable=True)
         size = torch.bincount(labels, minlength=len(names))
         start, turns = size.cumsum(0) - size, torch.zeros_like(size)
@@ -92,8 +92,8 @@ class ImageBank:
         """Number of classes, rotated ones included."""
         return len(self.names)
 
-    def subset(self, classes: Sequence[int]) -> ImageBank:
-        """The bank of these classes only, in this order."""
+    def subset(self, classes: Sequence[int]) -> ImageStore:
+        """The store of these classes only, in this order."""
         index = torch.as_tensor(classes, dtype=torch.long)
         named = {
             field: tuple(getattr(self, field)[c] for c in classes)
@@ -104,7 +104,7 @@ class ImageBank:
             self, start=self.start[index], size=self.size[index], turns=self.turns[index], **named
         )
 
-    def rotated(self, meet: bool = True) -> ImageBank:
+    def rotated(self, meet: bool = True) -> ImageStore:
         """Every class four times, turned by 0, 90, 180 and 270 degrees, as new classes (Santoro et al. 2016).
 
         meet: whether two of the four may be drawn for one task.
@@ -122,21 +122,21 @@ class ImageBank:
             parts=self.parts * 4,
         )
 
-    def without_last(self, count: int) -> ImageBank:
+    def without_last(self, count: int) -> ImageStore:
         """Every class without its last `count` images, which are held out."""
         return dataclasses.replace(self, size=(self.size - count).clamp(min=0))
 
-    def only_last(self, count: int) -> ImageBank:
+    def only_last(self, count: int) -> ImageStore:
         """Every class with nothing but its last `count` images."""
         kept = self.size.clamp(max=count)
         return dataclasses.replace(self, start=self.start + self.size - kept, size=kept)
 
-    def normalised(self, mean: float, std: float) -> ImageBank:
-        """The same bank with pixels in [0, 1] shifted by `mean` and divided by `std`."""
+    def normalised(self, mean: float, std: float) -> ImageStore:
+        """The same store with pixels in [0, 1] shifted by `mean` and divided by `std`."""
         return dataclasses.replace(self, mean=mean, std=std)
 
-    def to(self, device: torch.device | str) -> ImageBank:
-        """The same bank for episodes on `device`. The index stays on the CPU.
+    def to(self, device: torch.device | str) -> ImageStore:
+        """The same store for episodes on `device`. The index stays on the CPU.
 
         The images go there as a whole, unless they would take more than `SHARE` of the memory that is free: then they
         stay where they are, and every meta-batch is gathered there and sent.
@@ -211,7 +211,7 @@ class ImageBank:
         return ImageDraw(torch.stack(chosen), torch.stack(rows))
 
     def episode(self, draw: ImageDraw, spec: TaskSpec) -> Episode:
-        """Look the drawn images up: a batch of len(draw) tasks, float32, on the device of the bank."""
+        """Look the drawn images up: a batch of len(draw) tasks, float32, on the device of the store."""
         device, classes = self.device, draw.classes.to(self.device)
         tasks, ways, each = draw.rows.shape
         images = self.images[draw.rows.to(self.images.device)].to(device)
@@ -289,11 +289,11 @@ def free_memory(device: torch.device) -> float:
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")
 
 
-def pixel_statistics(bank: ImageBank) -> tuple[float, float]:
-    """Mean and standard deviation of all pixels in [0, 1] of a bank's classes."""
+def pixel_statistics(store: ImageStore) -> tuple[float, float]:
+    """Mean and standard deviation of all pixels in [0, 1] of a store's classes."""
     counts = torch.zeros(256, dtype=torch.float64)
-    for start, size in {(int(a), int(n)) for a, n in zip(bank.start, bank.size, strict=True)}:
-        counts += torch.bincount(bank.images[start : start + size].flatten().long(), minlength=256).cpu()
+    for start, size in {(int(a), int(n)) for a, n in zip(store.start, store.size, strict=True)}:
+        counts += torch.bincount(store.images[start : start + size].flatten().long(), minlength=256).cpu()
     values, share = torch.arange(256, dtype=torch.float64) / 255, counts / counts.sum()
     mean = (values * share).sum()
     return float(mean), float(((values - mean) ** 2 * share).sum().sqrt())

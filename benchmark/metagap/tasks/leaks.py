@@ -1,4 +1,4 @@
-"""Leaks: classes and images that two banks share, although one of them is to be new to whoever knows the other."""
+"""Leaks: classes and images that two stores share, although one of them is to be new to whoever knows the other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from metagap.progress import progress
-from metagap.tasks.images import ImageBank
+from metagap.tasks.images import ImageStore
 
 
 class Overlap(NamedTuple):
@@ -42,9 +42,9 @@ class Overlap(NamedTuple):
         return f"They share {total:,} {'image' if total == 1 else 'images'} {where}: {_few(pairs, '; ')}."
 
 
-def compare(first: str, a: ImageBank, second: str, b: ImageBank, notes: list[str]) -> Overlap:
-    """Classes by name, and images by a hash of their pixels; the banks have images of the same shape."""
-    ours, theirs = ({_plain(name): name for name in bank.names} for bank in (a, b))
+def compare(first: str, a: ImageStore, second: str, b: ImageStore, notes: list[str]) -> Overlap:
+    """Classes by name, and images by a hash of their pixels; the stores have images of the same shape."""
+    ours, theirs = ({_plain(name): name for name in store.names} for store in (a, b))
     classes = sorted(theirs[name] for name in ours.keys() & theirs.keys())
     known = _hashes(a, first)
     pairs: Counter[tuple[str, str]] = Counter()
@@ -55,12 +55,12 @@ def compare(first: str, a: ImageBank, second: str, b: ImageBank, notes: list[str
     return Overlap(first, second, classes, images, a.x_shape[-1], notes)
 
 
-def _hashes(bank: ImageBank, what: str) -> dict[bytes, str]:
+def _hashes(store: ImageStore, what: str) -> dict[bytes, str]:
     """The class of every image, by a hash of its pixels."""
     found = {}
-    with progress(f"comparing {what}", int(bank.size.sum())) as advance:
-        for name, start, size in zip(bank.names, bank.start.tolist(), bank.size.tolist(), strict=True):
-            for image in bank.images[start : start + size].numpy():
+    with progress(f"comparing {what}", int(store.size.sum())) as advance:
+        for name, start, size in zip(store.names, store.start.tolist(), store.size.tolist(), strict=True):
+            for image in store.images[start : start + size].numpy():
                 found[hashlib.blake2b(image.tobytes(), digest_size=16).digest()] = name
             advance(size)
     return found

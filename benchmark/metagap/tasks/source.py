@@ -16,11 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from metagap import digests
 from metagap.errors import UserError
-from metagap.tasks import banks
-from metagap.tasks.banks import Reading
+from metagap.tasks import image_store
 from metagap.tasks.episode import Tasks, TaskSpec
 from metagap.tasks.folders import content, data_folder
-from metagap.tasks.images import RESIZING, ImageBank
+from metagap.tasks.image_store import Reading
+from metagap.tasks.images import RESIZING, ImageStore
 
 DIGITS = 16
 """Of a digest of data, hexadecimal."""
@@ -126,46 +126,46 @@ class ImageSource(Source):
         """
 
     @abstractmethod
-    def parts(self, bank: ImageBank) -> dict[str, list[int]]:
-        """The classes of each part, as indices into `bank`."""
+    def parts(self, store: ImageStore) -> dict[str, list[int]]:
+        """The classes of each part, as indices into `store`."""
 
     def digest(self, classes: str = "all") -> str:
         """Of the images of these classes and of their names, whatever they are packed in."""
-        bank = self.classes(classes)
-        about = [RESIZING, self.revision, bank.names, bank.digests]
+        store = self.classes(classes)
+        about = [RESIZING, self.revision, store.names, store.digests]
         return digests.of_value(about)[:DIGITS]
 
-    def bank(self, device: torch.device | str = "cpu") -> ImageBank:
+    def store(self, device: torch.device | str = "cpu") -> ImageStore:
         """All classes at `image_size`; decoded once and kept in the user's cache folder, and by this process."""
         options = self.model_dump(mode="json", exclude=set(self.about_parts))
-        digest = digests.of_value([banks.FORMAT, self.stamp(), options])[:16]
+        digest = digests.of_value([image_store.FORMAT, self.stamp(), options])[:16]
         name = type(self).__name__
         key = (f"{name.lower()}-{digest}", str(device))
-        if key not in _banks:
+        if key not in _stores:
             if str(device) == "cpu":
                 called = getattr(self, "called", name)
-                _banks[key] = banks.bank(key[0], called, self.read, self.image_size, self.channels)
+                _stores[key] = image_store.load(key[0], called, self.read, self.image_size, self.channels)
             else:
-                _banks[key] = self.bank().to(device)
-        return _banks[key]
+                _stores[key] = self.store().to(device)
+        return _stores[key]
 
-    def tasks(self, part: Part, device: torch.device | str) -> ImageBank:
-        """The bank of this part on `device`. Parts are views: they share its images."""
-        bank = self.classes(part.classes, device)
+    def tasks(self, part: Part, device: torch.device | str) -> ImageStore:
+        """The store of this part on `device`. Parts are views: they share its images."""
+        store = self.classes(part.classes, device)
         if part.images != "all" and not self.held_out_images:
             raise UserError(f"images = '{part.images}' needs held_out_images > 0 in the source")
         if part.images == "train":
-            bank = bank.without_last(self.held_out_images)
+            store = store.without_last(self.held_out_images)
         elif part.images == "held-out":
-            bank = bank.only_last(self.held_out_images)
-        return bank.rotated(self.rotations_meet) if self.rotations else bank
+            store = store.only_last(self.held_out_images)
+        return store.rotated(self.rotations_meet) if self.rotations else store
 
-    def classes(self, classes: str, device: torch.device | str = "cpu") -> ImageBank:
-        """The bank of these classes with all their images, not rotated."""
-        bank = self.bank(device)
-        parts = {**self.parts(bank), "all": list(range(bank.class_count))}
+    def classes(self, classes: str, device: torch.device | str = "cpu") -> ImageStore:
+        """The store of these classes with all their images, not rotated."""
+        store = self.store(device)
+        parts = {**self.parts(store), "all": list(range(store.class_count))}
         self.check_part(Part(classes), list(parts))
-        return bank.subset(parts[classes])
+        return store.subset(parts[classes])
 
 
 def _named(value: Any) -> Iterator[Path]:
@@ -181,5 +181,5 @@ def _named(value: Any) -> Iterator[Path]:
             yield from _named(one)
 
 
-_banks: dict[tuple[str, str], ImageBank] = {}
-"""The banks of this process, by key and device."""
+_stores: dict[tuple[str, str], ImageStore] = {}
+"""The stores of this process, by key and device."""

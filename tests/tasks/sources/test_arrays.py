@@ -18,21 +18,21 @@ COLOUR = RNG.integers(0, 256, (6, 10, 10, 3), dtype=np.uint8)
 LABELS = np.array([0, 1, 2, 0, 1, 2])
 
 
-def bank(folder, /, channels=1, **arrays):
+def store(folder, /, channels=1, **arrays):
     np.savez(folder / "mine.npz", **arrays)
-    return UserImages(path="mine.npz", image_size=10, channels=channels).bank()
+    return UserImages(path="mine.npz", image_size=10, channels=channels).store()
 
 
 def refused(data, message, **arrays):
     with pytest.raises(UserError, match=message):
-        bank(data, **arrays)
+        store(data, **arrays)
 
 
-def equal(bank, images, labels=LABELS):
-    """The bank has these images, grouped by class."""
+def equal(store, images, labels=LABELS):
+    """The store has these images, grouped by class."""
     order = np.argsort(labels, kind="stable")
     images = torch.from_numpy(images[order])
-    return torch.equal(bank.images, images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2))
+    return torch.equal(store.images, images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def equal(bank, images, labels=LABELS):
     ],
 )
 def test_classes_are_the_labels_that_there_are(data, labels, names):
-    found = bank(data, images=GREY, labels=labels)
+    found = store(data, images=GREY, labels=labels)
     assert found.names == tuple(names)
     assert equal(found, GREY)
     assert found.parts == ()
@@ -71,7 +71,7 @@ def test_classes_are_the_labels_that_there_are(data, labels, names):
     ],
 )
 def test_class_names_belong_to_labels(data, labels, given, names):
-    assert bank(data, images=GREY, labels=labels, class_names=list(given)).names == tuple(names)
+    assert store(data, images=GREY, labels=labels, class_names=list(given)).names == tuple(names)
 
 
 @pytest.mark.parametrize(
@@ -121,22 +121,22 @@ def test_unfit_class_names_are_refused(data, labels, names, message):
     ],
 )
 def test_colour_in_every_form(data, images):
-    assert equal(bank(data, channels=3, images=images, labels=LABELS), COLOUR)
+    assert equal(store(data, channels=3, images=images, labels=LABELS), COLOUR)
 
 
 @pytest.mark.parametrize("images", [GREY, GREY[:, None], GREY[..., None]])
 def test_grey_in_every_form(data, images):
-    assert equal(bank(data, images=images, labels=LABELS), GREY)
+    assert equal(store(data, images=images, labels=LABELS), GREY)
 
 
 def test_images_in_groups(data):
     many = np.concatenate([GREY, GREY])
-    assert equal(bank(data, images=many.reshape(2, 6, 10, 10)), many, np.arange(12))
-    assert equal(bank(data, images=many.reshape(2, 6, 10, 10), class_names=["a", "b"]), many, np.arange(12))
-    assert equal(bank(data, images=GREY.reshape(2, 3, 10, 10), class_names=["a", "b"]), GREY, np.arange(6))
+    assert equal(store(data, images=many.reshape(2, 6, 10, 10)), many, np.arange(12))
+    assert equal(store(data, images=many.reshape(2, 6, 10, 10), class_names=["a", "b"]), many, np.arange(12))
+    assert equal(store(data, images=GREY.reshape(2, 3, 10, 10), class_names=["a", "b"]), GREY, np.arange(6))
     colour = COLOUR.reshape(2, 3, 10, 10, 3)
-    assert equal(bank(data, channels=3, images=colour), COLOUR, np.arange(6))
-    assert equal(bank(data, channels=3, images=colour.transpose(0, 1, 4, 2, 3)), COLOUR, np.arange(6))
+    assert equal(store(data, channels=3, images=colour), COLOUR, np.arange(6))
+    assert equal(store(data, channels=3, images=colour.transpose(0, 1, 4, 2, 3)), COLOUR, np.arange(6))
 
 
 @pytest.mark.parametrize(
@@ -145,11 +145,11 @@ def test_images_in_groups(data):
      ("train_images", "train_labels"), ("pictures", "kinds"), ("image", "label")],
 )  # fmt: skip
 def test_arrays_may_have_other_names(data, keys):
-    assert equal(bank(data, **dict(zip(keys, (GREY, LABELS), strict=True))), GREY)
+    assert equal(store(data, **dict(zip(keys, (GREY, LABELS), strict=True))), GREY)
 
 
 def test_further_arrays_do_not_matter(data):
-    found = bank(
+    found = store(
         data, images=GREY, masks=GREY > 9, labels=LABELS, writers=np.arange(6), classes=["a", "b", "c"], seed=7
     )
     assert equal(found, GREY)
@@ -158,7 +158,7 @@ def test_further_arrays_do_not_matter(data):
 
 def test_parts_have_arrays_of_their_own(data):
     arrays = {"train_images": GREY, "train_labels": LABELS, "val_images": GREY[:2], "val_labels": LABELS[:2] + 7}
-    found = bank(data, **arrays, class_names=list("abcdefghi"))
+    found = store(data, **arrays, class_names=list("abcdefghi"))
     assert found.names == tuple("abchi")
     assert found.parts == ("train", "train", "train", "val", "val")
     source = UserImages(path="mine.npz")
@@ -218,7 +218,7 @@ def test_what_is_not_clear_is_refused(data, arrays, message):
 def test_a_damaged_file_is_refused(data, content):
     (data / "mine.npz").write_bytes(content)
     with pytest.raises(UserError, match=r"'.*mine\.npz' is not a readable \.npz file: "):
-        UserImages(path="mine.npz").bank()
+        UserImages(path="mine.npz").store()
 
 
 def test_a_cut_or_changed_file_is_refused(data):
@@ -227,29 +227,29 @@ def test_a_cut_or_changed_file_is_refused(data):
     for damaged in (raw[:300], raw[:200] + bytes(100) + raw[300:]):
         (data / "mine.npz").write_bytes(damaged)
         with pytest.raises(UserError, match=r"'.*mine\.npz' is not a readable \.npz file: "):
-            UserImages(path="mine.npz").bank()
+            UserImages(path="mine.npz").store()
     buffer = io.BytesIO()
     np.save(buffer, GREY)
     (data / "mine.npz").write_bytes(buffer.getvalue())
     with pytest.raises(UserError, match=r"'.*mine\.npz' is not a readable \.npz file: "):
-        UserImages(path="mine.npz").bank()
+        UserImages(path="mine.npz").store()
 
 
 def test_members_that_are_no_arrays_do_not_count(data):
     np.savez(data / "mine.npz", images=GREY, labels=LABELS)
     with zipfile.ZipFile(data / "mine.npz", "a") as archive:
         archive.writestr("README.txt", b"hello")
-    assert equal(UserImages(path="mine.npz", image_size=10).bank(), GREY)
+    assert equal(UserImages(path="mine.npz", image_size=10).store(), GREY)
     with zipfile.ZipFile(data / "none.npz", "w") as archive:
         archive.writestr("a/0.png", b"picture")
     with pytest.raises(UserError, match="not clear which array holds the images; found: nothing"):
-        UserImages(path="none.npz").bank()
+        UserImages(path="none.npz").store()
 
 
 def test_suffix_in_capitals(data):
     np.savez(data / "mine.npz", images=GREY, labels=LABELS)
     (data / "mine.npz").rename(data / "MINE.NPZ")
-    assert equal(UserImages(path="MINE.NPZ", image_size=10).bank(), GREY)
+    assert equal(UserImages(path="MINE.NPZ", image_size=10).store(), GREY)
 
 
 def saved(array, **options) -> bytes:

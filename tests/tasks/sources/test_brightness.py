@@ -32,7 +32,7 @@ def npy(array: np.ndarray) -> bytes:
 def pixels(data, files: dict[str, bytes], channels: int = 1, **options) -> np.ndarray:
     """The images (n, 8, 8) or (n, 8, 8, 3) of files in the order of their names, without a class: one class."""
     write_folder(data / "mine", {f"a/{name}": content for name, content in files.items()})
-    found = UserImages(path="mine", image_size=8, channels=channels, **options).bank().images.numpy()
+    found = UserImages(path="mine", image_size=8, channels=channels, **options).store().images.numpy()
     return found[:, 0] if channels == 1 else found.transpose(0, 2, 3, 1)
 
 
@@ -161,7 +161,7 @@ def test_transparency_in_npz(data):
     images = np.stack([drawn(255), drawn(255)])
     for array in (images, images.astype(np.uint16) * 257, images / 255):
         np.savez(data / "mine.npz", images=array, labels=[0, 1])
-        found = UserImages(path="mine.npz", image_size=8).bank().images
+        found = UserImages(path="mine.npz", image_size=8).store().images
         assert np.array_equal(found[0, 0], 255 * INK)
 
 
@@ -221,7 +221,7 @@ def test_every_kind_of_file(data, suffix):
         Image.fromarray(image).convert("RGB"), kind, **({"quality": 95} if kind in ("JPEG", "AVIF") else {})
     )
     write_zip(data / "set.zip", {f"a/x.{suffix}": content})
-    found = UserImages(path="set.zip", image_size=64).bank().images.numpy()[0, 0]
+    found = UserImages(path="set.zip", image_size=64).store().images.numpy()[0, 0]
     assert np.abs(found.astype(int) - image).max() <= 8
 
 

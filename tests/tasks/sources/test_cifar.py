@@ -42,22 +42,22 @@ def as_published(images: dict, classes: list[str] = CLASSES) -> dict[str, bytes]
 
 
 def test_all_forms_are_the_same(data):
-    images, banks = cifar(), []
+    images, stores = cifar(), []
     write_zip(data / "cifarfs" / "mine.zip", as_files(images))
-    banks.append(CIFARFS().tasks(Part(), "cpu"))
+    stores.append(CIFARFS().tasks(Part(), "cpu"))
     copy = {"processed/train/apple/copy.png": encoded(np.zeros((9, 9, 3), np.uint8))}
     write_folder(data / "cifarfs", as_files(images) | copy)
-    banks.append(CIFARFS().tasks(Part(), "cpu"))
+    stores.append(CIFARFS().tasks(Part(), "cpu"))
     write_folder(data, as_published(images))
-    banks.append(CIFARFS().tasks(Part(), "cpu"))
+    stores.append(CIFARFS().tasks(Part(), "cpu"))
     write_tar(data / "cifar-100-python.tar.gz", as_published(images))
-    banks.append(CIFARFS().tasks(Part(), "cpu"))
+    stores.append(CIFARFS().tasks(Part(), "cpu"))
     write_tar(data / "cifar-100-python.tar.gz", as_published(images, CLASSES[::-1]))
-    banks.append(FC100().tasks(Part(), "cpu"))
+    stores.append(FC100().tasks(Part(), "cpu"))
     expected = np.stack([images[name].transpose(2, 0, 1) for name in sorted(images)])
-    for bank in banks:
-        assert bank.names == tuple(CLASSES)
-        assert np.array_equal(bank.images.numpy(), expected)
+    for store in stores:
+        assert store.names == tuple(CLASSES)
+        assert np.array_equal(store.images.numpy(), expected)
 
 
 def test_the_splits_differ(data):
@@ -73,15 +73,15 @@ def test_a_missing_class_is_named(data):
     few = {name: image for name, image in cifar(1).items() if name[0] != "wolf"}
     write_zip(data / "cifarfs" / "mine.zip", as_files(few))
     with pytest.raises(UserError, match=r"CIFAR-FS: 1 of 100 classes are missing in '.*mine\.zip': 'wolf'"):
-        CIFARFS().bank()
+        CIFARFS().store()
 
 
 def test_the_real_part(real_data):
     real_data("cifarfs/cifarfs_100x100.zip")
     source = CIFARFS()
     assert source.remark() == "CIFAR-FS here is a part: 100 of 600 images a class"
-    bank = source.tasks(Part("train"), "cpu")
-    assert bank.class_count == 64
-    assert bank.size.unique().tolist() == [100]
-    assert bank.x_shape == (3, 32, 32)
+    store = source.tasks(Part("train"), "cpu")
+    assert store.class_count == 64
+    assert store.size.unique().tolist() == [100]
+    assert store.x_shape == (3, 32, 32)
     assert FC100().remark() == "FC100 here is a part: 100 of 600 images a class"

@@ -49,10 +49,10 @@ def write_tiered(folder: Path, each: int = 2, size: int = 84, protocol: int = 2)
 
 
 def same(source, found: dict) -> None:
-    bank = source.tasks(Part(), "cpu")
-    assert set(bank.names) == set(found)
-    for name, start, size in zip(bank.names, bank.start.tolist(), bank.size.tolist(), strict=True):
-        assert np.array_equal(bank.images[start : start + size].numpy(), found[name]), name
+    store = source.tasks(Part(), "cpu")
+    assert set(store.names) == set(found)
+    for name, start, size in zip(store.names, store.start.tolist(), store.size.tolist(), strict=True):
+        assert np.array_equal(store.images[start : start + size].numpy(), found[name]), name
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])
@@ -107,7 +107,7 @@ def test_a_pickle_that_would_run_something_is_refused(data, tmp_path, monkeypatc
     content = {"image_data": np.zeros((0, 6, 6, 3), np.uint8), "class_dict": {}, place: Bomb()}
     (data / "mini-imagenet-cache-train.pkl").write_bytes(pickle.dumps(content))
     with pytest.raises(UserError, match=r"cache-train\.pkl' is damaged, or no pickle of plain arrays: it asks for"):
-        MiniImageNet().bank()
+        MiniImageNet().store()
     assert not (tmp_path / "exploded").exists()
 
 
@@ -116,7 +116,7 @@ def test_a_pickle_in_place_of_images_is_listed_and_not_run(data, tmp_path, monke
     write_tiered(data / "tiered-imagenet", each=1, size=6)
     (data / "tiered-imagenet" / "val_images_png.pkl").write_bytes(pickle.dumps([Bomb()]))
     with pytest.raises(UserError, match="511 images, but 608 labels"):
-        TieredImageNet(image_size=6).bank()
+        TieredImageNet(image_size=6).store()
     assert not (tmp_path / "exploded").exists()
 
 
@@ -137,14 +137,14 @@ def test_a_damaged_pickle_is_named(data, change, message):
     path = data / "mini-imagenet-cache-validation.pkl"
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(UserError, match=rf"cache-validation\.pkl' {message}"):
-        MiniImageNet().bank()
+        MiniImageNet().store()
 
 
 def test_one_pickle_missing_is_said(data):
     write_mini(data, size=6)
     (data / "mini-imagenet-cache-test.pkl").unlink()
     with pytest.raises(UserError, match=r"no file '.*cache-test\.pkl'; fetch it with `metagap data get mini-imagenet"):
-        MiniImageNet().bank()
+        MiniImageNet().store()
 
 
 def test_what_is_said_of_the_two_is_true():

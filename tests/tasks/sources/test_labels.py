@@ -16,7 +16,7 @@ def table(*heads: str, rows=ROWS, between: str = ",") -> bytes:
     return "\n".join(between.join(row) for row in [heads, *rows]).encode()
 
 
-def bank(data, files, part="all"):
+def store(data, files, part="all"):
     write_folder(data / "mine", files)
     return UserImages(path="mine", image_size=8, channels=3).tasks(Part(part), "cpu")
 
@@ -24,7 +24,7 @@ def bank(data, files, part="all"):
 def refused(data, files, message):
     write_folder(data / "mine", files)
     with pytest.raises(UserError, match=f"^path:mine: '.*': {message}"):
-        UserImages(path="mine").bank()
+        UserImages(path="mine").store()
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def refused(data, files, message):
 )
 @pytest.mark.parametrize("name", ["labels.csv", "metadata.csv", "Labels.CSV"])
 def test_a_table_says_the_classes_of_a_flat_folder(data, heads, name):
-    found = bank(data, IMAGES | {name: table(*heads)})
+    found = store(data, IMAGES | {name: table(*heads)})
     assert found.names == ("a", "b", "c")
     assert found.size.tolist() == [2, 2, 2]
 
@@ -41,7 +41,7 @@ def test_a_table_says_the_classes_of_a_flat_folder(data, heads, name):
 def test_forms_of_tables(data, between):
     rows = [("7", str(i), label, f"class {label}") for i, (_, label) in enumerate(ROWS)]
     text = b"\xef\xbb\xbf" + table("", "image_id", "label", "class_name", rows=rows, between=between) + b"\r\n\n"
-    found = bank(data, IMAGES | {"labels.csv": text})
+    found = store(data, IMAGES | {"labels.csv": text})
     assert found.names == ("class a", "class b", "class c")
 
 
@@ -56,15 +56,15 @@ def test_forms_of_tables(data, between):
     ],
 )
 def test_images_may_lie_below_the_table(data, files):
-    assert bank(data, files).names == ("a", "b", "c")
+    assert store(data, files).names == ("a", "b", "c")
     write_zip(data / "mine.zip", files)
-    assert UserImages(path="mine.zip").bank().names == ("a", "b", "c")
+    assert UserImages(path="mine.zip").store().names == ("a", "b", "c")
 
 
 def test_parts_by_a_column(data):
     rows = [(file, label, {"a": "train", "b": "Valid", "c": "test"}[label]) for file, label in ROWS]
     files = IMAGES | {"labels.csv": table("file", "label", "split", rows=rows)}
-    assert [bank(data, files, part).names for part in ("train", "val", "test")] == [("a",), ("b",), ("c",)]
+    assert [store(data, files, part).names for part in ("train", "val", "test")] == [("a",), ("b",), ("c",)]
 
 
 def test_parts_by_tables(data):
@@ -72,7 +72,7 @@ def test_parts_by_tables(data):
     files |= {
         f"{part}.csv": table("filename", "label", rows=ROWS[i::3]) for i, part in enumerate(("train", "val", "test"))
     }
-    assert [bank(data, files, part).names for part in ("train", "val", "test")] == [("a",), ("b",), ("c",)]
+    assert [store(data, files, part).names for part in ("train", "val", "test")] == [("a",), ("b",), ("c",)]
 
 
 @pytest.mark.parametrize("apart", [False, True])
@@ -85,37 +85,37 @@ def test_parts_by_folders_with_tables(data, apart):
             files[f"{part}/labels.csv"] = table("file", "label", rows=own)
     else:
         files["labels.csv"] = table("file", "label", rows=rows)
-    assert bank(data, files, "train").names == ("a", "b")
-    assert bank(data, files, "test").names == ("c",)
+    assert store(data, files, "train").names == ("a", "b")
+    assert store(data, files, "test").names == ("c",)
 
 
 def test_a_table_called_labels_counts_whatever_the_folders_are(data):
     files = {f"batch{i % 2}/{i}.png": picture(i) for i in range(6)}
     rows = [(file, label) for file, (_, label) in zip(files, ROWS, strict=True)]
-    assert bank(data, files | {"labels.csv": table("file", "label", rows=rows)}).names == ("a", "b", "c")
+    assert store(data, files | {"labels.csv": table("file", "label", rows=rows)}).names == ("a", "b", "c")
 
 
 def test_another_table_beside_folders_of_classes_is_not_read(data):
     files = by_class(["x", "y"]) | {"train.csv": table("file", "label", rows=[("x/0.png", "a")])}
-    assert bank(data, files).names == ("x", "y")
+    assert store(data, files).names == ("x", "y")
     assert UserImages(path="mine", image_size=8, channels=3).remark() == (
         "path:mine: classes are by folder, 'train.csv' was not read"
     )
-    assert bank(data, {"x/boxes.csv": b"left,top\n1,2"}).names == ("x", "y")
+    assert store(data, {"x/boxes.csv": b"left,top\n1,2"}).names == ("x", "y")
 
 
 def test_files_may_be_called_without_their_suffix_or_in_other_capitals(data):
     rows = [("0", "a"), ("1", "b"), ("a", "c"), ("A", "d")]
     files = {f"{name}.png": picture(i) for i, (name, _) in enumerate(rows)}
-    assert bank(data, files | {"labels.csv": table("id", "label", rows=rows)}).names == ("a", "b", "c", "d")
+    assert store(data, files | {"labels.csv": table("id", "label", rows=rows)}).names == ("a", "b", "c", "d")
     rows = [("0.PNG", "a"), ("1.Png", "b"), ("a.png", "c"), ("A.png", "d")]
-    assert bank(data, files | {"labels.csv": table("file", "label", rows=rows)}).names == ("a", "b", "c", "d")
+    assert store(data, files | {"labels.csv": table("file", "label", rows=rows)}).names == ("a", "b", "c", "d")
     refused(data, {"labels.csv": table("file", "label", rows=[("a.PNG", "c")])}, "table 'labels.csv' has 1 of 1 rows")
 
 
 def test_images_without_a_row_are_left_out_and_said(data):
     files = IMAGES | {"labels.csv": table("file", "label", rows=ROWS[:4])}
-    assert bank(data, files).size.tolist() == [2, 1, 1]
+    assert store(data, files).size.tolist() == [2, 1, 1]
     remark = UserImages(path="mine", image_size=8, channels=3).remark()
     assert remark == "path:mine: 2 of 6 images are in no table and were left out"
 

@@ -27,7 +27,7 @@ def test_omniglot_must_be_complete(data, packed):
         else:
             write_folder(data / "omniglot-py", drawings)
     with pytest.raises(UserError, match=r"1 characters with 6 to 6 drawings.*1623 characters with 20"):
-        Omniglot().bank()
+        Omniglot().store()
 
 
 def test_a_damaged_archive_is_named(data):
@@ -35,7 +35,7 @@ def test_a_damaged_archive_is_named(data):
     for half in HALVES:
         (data / "omniglot-py" / f"{half}.zip").write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(UserError, match=r"images_background\.zip' is not a readable zip"):
-        Omniglot().bank()
+        Omniglot().store()
 
 
 def test_missing_data_say_how_to_get_them(data):
@@ -57,8 +57,8 @@ def test_the_real_omniglot(real_data):
     assert all(name.startswith("Latin/") for name in latin.tasks(Part("test"), "cpu").names)
     with pytest.raises(UserError, match="no classes 'val'"):
         latin.tasks(Part("val"), "cpu")
-    bank = source.tasks(Part(), "cpu")
-    assert 0.02 < bank.images.float().mean() / 255 < 0.2  # light strokes on dark
+    store = source.tasks(Part(), "cpu")
+    assert 0.02 < store.images.float().mean() / 255 < 0.2  # light strokes on dark
     draw = source.tasks(Part("train"), "cpu").draw(
         100, TaskSpec("classification", 5, 1, 5), torch.Generator().manual_seed(3)
     )

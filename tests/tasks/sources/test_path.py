@@ -33,9 +33,9 @@ def test_a_folder_with_and_without_parts(data):
 @pytest.mark.parametrize(("write", "name"), [(write_zip, "MINE.ZIP"), (write_tar, "mine.tar.gz"), (write_tar, "m.TGZ")])
 def test_an_archive_is_read_like_the_folder(data, write, name):
     write(data / name, by_class(["train/cat", "train/dog", "test/bird"], pattern="photos/{name}/{i}.png", size=10))
-    bank = UserImages(path=name, image_size=10, channels=3).tasks(Part("train"), "cpu")
-    assert bank.names == ("cat", "dog")
-    assert bank.size.tolist() == [2, 2]
+    store = UserImages(path=name, image_size=10, channels=3).tasks(Part("train"), "cpu")
+    assert store.names == ("cat", "dog")
+    assert store.size.tolist() == [2, 2]
 
 
 def test_an_archive_made_on_windows(data):
@@ -45,7 +45,7 @@ def test_an_archive_made_on_windows(data):
 
 def test_a_folder_may_be_called_like_a_file(data):
     write_folder(data / "mine.npz", by_class(["a", "b"]))
-    assert UserImages(path="mine.npz").bank().names == ("a", "b")
+    assert UserImages(path="mine.npz").store().names == ("a", "b")
 
 
 def test_classes_are_shuffled_into_shares(data):
@@ -58,17 +58,17 @@ def test_classes_are_shuffled_into_shares(data):
 def test_classes_of_all_characters(data):
     names = ["an (apple)", "C: drive", "back\\slash", "été", "-x", "ten%", "line\nbreak"]
     write_folder(data / "odd", by_class(names))
-    assert set(UserImages(path="odd").bank().names) == set(names)
+    assert set(UserImages(path="odd").store().names) == set(names)
     raw = bytes(data / "odd") + b"/caf\xe9"
     (data / "odd" / "-x").rename(raw.decode(errors="surrogateescape"))
-    assert "caf\\xe9" in UserImages(path="odd").bank().names
+    assert "caf\\xe9" in UserImages(path="odd").store().names
 
 
 def test_what_is_hidden_is_no_image(data):
     hidden = [".DS_Store", "a/.hidden.png", "__MACOSX/a/._0.png", "a/@eaDir/0.png", ".git/x.png", "a/Thumbs.db"]
     write_folder(data / "mine", by_class(["a", "b"]) | dict.fromkeys(hidden, b"nothing"))
     source = UserImages(path="mine")
-    assert source.bank().size.tolist() == [2, 2]
+    assert source.store().size.tolist() == [2, 2]
     assert source.remark() == ""
 
 
@@ -82,10 +82,10 @@ def test_what_is_not_read_is_said(data):
     with pytest.raises(
         UserError, match=r"path:none: '.*' has no images: 2 \.heic, 1 \.dng, 1 \.txt, 1 without a suffix;"
     ):
-        UserImages(path="none").bank()
+        UserImages(path="none").store()
     (data / "empty").mkdir()
     with pytest.raises(UserError, match=r"has no images: it is empty; allowed: .*.webp"):
-        UserImages(path="empty").bank()
+        UserImages(path="empty").store()
 
 
 def test_what_is_no_data_set_is_refused(data):
@@ -93,10 +93,10 @@ def test_what_is_no_data_set_is_refused(data):
     (data / "set.7z").write_bytes(b"")
     for name in ("one.png", "set.7z"):
         with pytest.raises(UserError, match=rf"'.*{name}' is none of the forms that are read; allowed: a folder"):
-            UserImages(path=name).bank()
+            UserImages(path=name).store()
     for name in ("nowhere", "nul\0", "x" * 5000, "~nobody-of-this-name/x"):
         with pytest.raises(UserError, match=r"neither a folder of images nor an \.npz"):
-            UserImages(path=name).bank()
+            UserImages(path=name).store()
 
 
 def test_all_damaged_files_are_named(data):
@@ -104,15 +104,15 @@ def test_all_damaged_files_are_named(data):
     damaged = {name: content[:60] for name, content in files.items() if name[0] == "a"}
     write_folder(data / "one", files | {"b/3.png": b""})
     with pytest.raises(UserError, match=r"path:one: 'b/3\.png' in '.*one' is not a readable image: cannot identify"):
-        UserImages(path="one").bank()
+        UserImages(path="one").store()
     write_zip(data / "some.zip", files | damaged)
     with pytest.raises(
         UserError, match=r"path:some\.zip: 8 of 16 files in .* are not readable images: 'a/0\.png' \(.*a/7"
     ):
-        UserImages(path="some.zip").bank()
+        UserImages(path="some.zip").store()
     write_folder(data / "many", {name: b"nothing" for name in files})
     with pytest.raises(UserError, match=r"16 of 16 files in .* \(cannot identify image file\); and 6 more$"):
-        UserImages(path="many").bank()
+        UserImages(path="many").store()
 
 
 def test_links(data):
@@ -123,18 +123,18 @@ def test_links(data):
     (data / "mine" / "b" / "round").symlink_to(data / "mine" / "a")
     source = UserImages(path="mine")
     with pytest.raises(UserError, match="images lie next to folders of images"):
-        source.bank()
+        source.store()
     for link in ("b/up", "a/round", "b/round"):
         (data / "mine" / link).unlink()
-    assert source.bank().names == ("a", "b", "c")
+    assert source.store().names == ("a", "b", "c")
     (data / "mine" / "b" / "up").symlink_to("../b")
-    assert source.bank().size.tolist() == [2, 2, 2]
+    assert source.store().size.tolist() == [2, 2, 2]
     for name, target in (("gone.png", "nowhere.png"), ("self.png", "self.png")):
         (data / "mine" / "a" / name).symlink_to(target)
     with pytest.raises(
         UserError, match=r"4 of 10 files .* 'a/gone\.png' \(it is a link to nothing, or no ordinary file\)"
     ):
-        source.bank()
+        source.store()
 
 
 def test_a_pipe_is_no_image(data):
@@ -144,12 +144,12 @@ def test_a_pipe_is_no_image(data):
     with pytest.raises(
         UserError, match=r"'a/pipe\.png' in '.*' is not a readable image: it is a link to nothing, or no"
     ):
-        UserImages(path="mine").bank()
+        UserImages(path="mine").store()
 
 
 def test_inverted_is_the_other_way_round(data):
     write_folder(data / "mine", {"a/0.png": encoded(np.arange(64, dtype=np.uint8).reshape(8, 8))})
-    one, other = (UserImages(path="mine", image_size=8, invert=invert).bank().images for invert in (False, True))
+    one, other = (UserImages(path="mine", image_size=8, invert=invert).store().images for invert in (False, True))
     assert torch.equal(other, 255 - one)
 
 
@@ -169,7 +169,7 @@ def test_what_may_not_be_read_is_told(monkeypatch):
             ("above/x", r"'.*above/x' cannot be read: Permission denied"),
         ):
             with pytest.raises(UserError, match=message):
-                UserImages(path=str(folder / name)).bank()
+                UserImages(path=str(folder / name)).store()
     finally:
         os.seteuid(0)
         shutil.rmtree(folder)

@@ -34,12 +34,12 @@ def classes(split: str) -> list[str]:
 
 
 def holds(source, files: dict[str, bytes], names: list[str], label=lambda file: file.split("/")[-2]) -> None:
-    """The bank has exactly these pictures, class by class and by name."""
-    bank = source.tasks(Part(), "cpu")
-    assert bank.names == tuple(names)
-    for name, start, size in zip(bank.names, bank.start.tolist(), bank.size.tolist(), strict=True):
+    """The store has exactly these pictures, class by class and by name."""
+    store = source.tasks(Part(), "cpu")
+    assert store.names == tuple(names)
+    for name, start, size in zip(store.names, store.start.tolist(), store.size.tolist(), strict=True):
         expected = [pixels(data) for file, data in sorted(files.items()) if label(file) == name]
-        assert np.array_equal(bank.images[start : start + size].numpy(), np.stack(expected)), name
+        assert np.array_equal(store.images[start : start + size].numpy(), np.stack(expected)), name
 
 
 BY_CLASS = [
@@ -89,7 +89,7 @@ def test_flowers_are_labelled_by_their_table(data):
     assert source.remark() == "Flowers here is a part: 204 of 8,189 images"
     (data / "flowers-102" / "imagelabels.mat").write_bytes(b"nothing of the kind")
     with pytest.raises(UserError, match=r"Flowers: '.*imagelabels\.mat' is damaged"):
-        source.bank()
+        source.store()
 
 
 def aircraft_files(names: list[str]) -> dict[str, bytes]:
@@ -110,9 +110,9 @@ def test_aircraft_are_cropped_to_their_boxes(data):
     write_tar(data / "fgvc-aircraft-2013b.tar.gz", files)
     photographs = {name: content for name, content in files.items() if name.endswith(".jpg")}
     holds(Aircraft(image_size=12, crop=False), photographs, names, lambda file: names[int(file[-11:-4]) // 2])
-    bank = Aircraft(image_size=8).tasks(Part(), "cpu")
+    store = Aircraft(image_size=8).tasks(Part(), "cpu")
     first = pixels(photographs["fgvc-aircraft-2013b/data/images/0000000.jpg"])
-    assert np.array_equal(bank.images[0].numpy(), first[:, 1:9, 2:10])
+    assert np.array_equal(store.images[0].numpy(), first[:, 1:9, 2:10])
     assert Aircraft().remark() == "Aircraft here is a part: 2 of 100 images a class"
 
 
@@ -121,7 +121,7 @@ def test_an_aeroplane_without_a_box_is_named(data):
     files["fgvc-aircraft-2013b/data/images_box.txt"] = b"0000000 2 1 10 9\n"
     write_folder(data, files)
     with pytest.raises(UserError, match=r"Aircraft: 'data/images/0000001\.jpg' has no variant or no box"):
-        Aircraft().bank()
+        Aircraft().store()
 
 
 def test_isic_is_labelled_by_its_table(data):
@@ -135,7 +135,7 @@ def test_isic_is_labelled_by_its_table(data):
     holds(ISIC(image_size=8), files, sorted(kinds), lambda file: kinds[int(file[-11:-4]) % 7])
     write_zip(data / "isic" / f"{truth}.zip", {f"{truth}/{truth}.csv": table.replace(b"ISIC_0000003", b"ISIC_9")})
     with pytest.raises(UserError, match=r"ISIC: '.*ISIC_0000003\.jpg' has no class in"):
-        ISIC().bank()
+        ISIC().store()
 
 
 @pytest.mark.parametrize("packed", [True, False], ids=["packed", "unpacked"])
@@ -150,9 +150,9 @@ def test_chestx_has_radiographs_of_one_finding(data, packed):
         write_zip(data / "chestx" / "archive.zip", everything)
     else:
         write_folder(data / "chestx", everything)
-    bank = ChestX(image_size=8, channels=1).tasks(Part(), "cpu")
-    assert bank.names == ("Mass", "Nodule")
-    assert bank.images[:, 0, 0, 0].tolist() == [0, 45, 9]
+    store = ChestX(image_size=8, channels=1).tasks(Part(), "cpu")
+    assert store.names == ("Mass", "Nodule")
+    assert store.images[:, 0, 0, 0].tolist() == [0, 45, 9]
 
 
 def fungi_files(names: list[str]) -> tuple[dict[str, bytes], dict[str, bytes]]:
@@ -176,16 +176,16 @@ def test_fungi_are_labelled_by_their_tables(data):
     write_tar(data / "fgvc_fungi" / "fungi_train_val.tgz", photographs)
     write_tar(data / "fgvc_fungi" / "train_val_annotations.tgz", tables)
     source = Fungi(image_size=8)
-    bank = source.tasks(Part("test"), "cpu")
-    assert bank.class_count == 200
-    assert bank.size.unique().tolist() == [2]
-    name = bank.names[7]
+    store = source.tasks(Part("test"), "cpu")
+    assert store.class_count == 200
+    assert store.size.unique().tolist() == [2]
+    name = store.names[7]
     stem = f"images/{name.replace(' ', '_')}/{names.index(name)}"
     expected = [pixels(photographs[f"{stem}_{half}.JPG"]) for half in ("train", "val")]
-    assert np.array_equal(bank.images[bank.start[7] : bank.start[7] + 2].numpy(), np.stack(expected))
+    assert np.array_equal(store.images[store.start[7] : store.start[7] + 2].numpy(), np.stack(expected))
     write_tar(data / "fgvc_fungi" / "train_val_annotations.tgz", {**tables, "val.json": b"{}"})
     with pytest.raises(UserError, match=r"'val\.json' of '.*annotations\.tgz' is damaged"):
-        source.bank()
+        source.store()
 
 
 def test_coco_is_cut_into_things(data):
@@ -204,30 +204,30 @@ def test_coco_is_cut_into_things(data):
     write_zip(data / "coco" / "val2017.zip", photographs)
     file = "annotations/instances_val2017.json"
     write_zip(data / "coco" / "annotations_trainval2017.zip", {file: json.dumps(table).encode()})
-    bank = COCO(image_size=24, smallest=20).tasks(Part(), "cpu")
-    assert bank.names == ("cat", "dog")
-    assert bank.size.tolist() == [2, 1]
+    store = COCO(image_size=24, smallest=20).tasks(Part(), "cpu")
+    assert store.names == ("cat", "dog")
+    assert store.size.tolist() == [2, 1]
     first = pixels(photographs["val2017/000000000000.jpg"])
-    assert np.array_equal(bank.images[0].numpy(), first[:, 8:32, 3:27])  # larger by a fifth on the whole
+    assert np.array_equal(store.images[0].numpy(), first[:, 8:32, 3:27])  # larger by a fifth on the whole
     table["annotations"][0]["image_id"] = 9
     write_zip(data / "coco" / "annotations_trainval2017.zip", {file: json.dumps(table).encode()})
     with pytest.raises(UserError, match="is damaged, or not of these photographs"):
-        COCO().bank()
+        COCO().store()
 
 
 def test_a_missing_class_is_named(data):
     names = [name for name in classes("dtd") if name not in ("banded", "woven")]
     write_folder(data / "dtd", by_class(names, 1, "dtd/images/{name}/{i}.jpg"))
     with pytest.raises(UserError, match=r"DTD: 2 of 47 classes are missing in '.*dtd/images': 'banded', 'woven'$"):
-        DTD().bank()
+        DTD().store()
 
 
-def test_a_damaged_image_is_named_and_leaves_no_bank(data, tmp_path, monkeypatch):
+def test_a_damaged_image_is_named_and_leaves_no_store(data, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     files = by_class(["a", "b"], 3, "2750/{name}/{i}.jpg")
     write_zip(data / "eurosat" / "EuroSAT.zip", files | {"2750/b/1.jpg": files["2750/b/1.jpg"][:50]})
     with pytest.raises(UserError, match=r"EuroSAT: '2750/b/1\.jpg' in '.*EuroSAT\.zip' is not a readable image"):
-        EuroSAT().bank()
+        EuroSAT().store()
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.suffix != ".lock"]
     write_zip(data / "eurosat" / "EuroSAT.zip", files)
     assert EuroSAT().tasks(Part(), "cpu").class_count == 2
@@ -235,7 +235,7 @@ def test_a_damaged_image_is_named_and_leaves_no_bank(data, tmp_path, monkeypatch
 
 def test_what_has_to_be_fetched_by_hand_says_how(data):
     with pytest.raises(UserError, match=r"ChestX: no file '.*'; fetch https://.* and lay the zip.*chestx"):
-        ChestX().bank()
+        ChestX().store()
     with pytest.raises(UserError, match=r"CropDisease: fetch https://.*lay the zip"):
         CropDisease.download(data)
 

@@ -22,9 +22,9 @@ def drawings(data):
 
 def test_the_first_drawings_of_every_class(data, drawings):
     source = QuickDraw(images_per_class=2)
-    bank = source.tasks(Part(), "cpu")
-    assert bank.names == tuple(sorted(drawings))
-    assert np.array_equal(bank.images.numpy().reshape(345, 2, 784), np.stack([drawings[n][:2] for n in bank.names]))
+    store = source.tasks(Part(), "cpu")
+    assert store.names == tuple(sorted(drawings))
+    assert np.array_equal(store.images.numpy().reshape(345, 2, 784), np.stack([drawings[n][:2] for n in store.names]))
     assert [source.tasks(Part(part), "cpu").class_count for part in ("train", "val", "test")] == [241, 52, 52]
 
 
@@ -49,4 +49,4 @@ def test_an_unfit_file_is_named(data, drawings, content, message):
     elif content is not None:
         np.save(path, content)
     with pytest.raises(UserError, match=message):
-        QuickDraw().bank()
+        QuickDraw().store()

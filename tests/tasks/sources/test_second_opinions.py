@@ -39,11 +39,11 @@ def by_label(dataset) -> list[set[bytes]]:
 
 def ours(source, part: str = "all") -> list[set[bytes]]:
     """The same of ours."""
-    bank = source.tasks(Part(part), "cpu")
-    shown = bank.images.permute(0, 2, 3, 1).contiguous().numpy()
+    store = source.tasks(Part(part), "cpu")
+    shown = store.images.permute(0, 2, 3, 1).contiguous().numpy()
     return [
         {image.tobytes() for image in shown[start : start + size]}
-        for start, size in zip(bank.start.tolist(), bank.size.tolist(), strict=True)
+        for start, size in zip(store.start.tolist(), store.size.tolist(), strict=True)
     ]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from metagap.errors import UserError
 from metagap.memory import require_arrays
-from metagap.tasks.banks import Reading
+from metagap.tasks.image_store import Reading
 from metagap.tasks.sources.brightness import Rules, Survey, checked
 from metagap.tasks.sources.layout import PARTS, Place, few, part_of, refuse_shared
 

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from metagap.errors import UserError
-from metagap.tasks.banks import Reading
+from metagap.tasks.image_store import Reading
 from metagap.tasks.source import ImageSize
 from metagap.tasks.sources import pickles
 from metagap.tasks.sources.archives import opened

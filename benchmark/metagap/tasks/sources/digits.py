@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from metagap.tasks.banks import Reading
+from metagap.tasks.image_store import Reading
 from metagap.tasks.sources.stored import StoredSource
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from metagap.errors import UserError
-from metagap.tasks.banks import Reading
 from metagap.tasks.folders import data_folder
+from metagap.tasks.image_store import Reading
 from metagap.tasks.sources import pickles
 from metagap.tasks.sources.download import Remote
 from metagap.tasks.sources.pictures import Pictures, ahead, alphabetical

@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import Field
 
 from metagap.errors import UserError
-from metagap.tasks.banks import Reading
-from metagap.tasks.images import ImageBank
+from metagap.tasks.image_store import Reading
+from metagap.tasks.images import ImageStore
 from metagap.tasks.sources.archives import gunzipped, opened
 from metagap.tasks.sources.download import Remote
 from metagap.tasks.sources.stored import StoredSource
@@ -119,9 +119,9 @@ class EMNIST(StoredSource):
         first = 1 if self.subset == "letters" else 0
         return Reading(images.transpose(0, 2, 1), labels.astype(np.int64) - first, names)
 
-    def parts(self, bank: ImageBank) -> dict[str, list[int]]:
+    def parts(self, store: ImageStore) -> dict[str, list[int]]:
         """Even and odd classes."""
-        return {"val": list(range(0, bank.class_count, 2)), "test": list(range(1, bank.class_count, 2))}
+        return {"val": list(range(0, store.class_count, 2)), "test": list(range(1, store.class_count, 2))}
 
     def _files(self) -> list[str]:
         return [f"emnist-{self.subset}-test-{file}" for file in FILES]

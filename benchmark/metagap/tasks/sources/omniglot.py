@@ -11,8 +11,8 @@ from PIL import Image
 from pydantic import Field
 
 from metagap.errors import UserError
-from metagap.tasks.banks import Reading
-from metagap.tasks.images import ImageBank
+from metagap.tasks.image_store import Reading
+from metagap.tasks.images import ImageStore
 from metagap.tasks.source import ImageSize
 from metagap.tasks.sources.download import Remote
 from metagap.tasks.sources.pictures import Pictures
@@ -90,12 +90,12 @@ class Omniglot(Pictures):
             for part, alphabets in pinned(self.split_file).items()
         }
 
-    def parts(self, bank: ImageBank) -> dict[str, list[int]]:
+    def parts(self, store: ImageStore) -> dict[str, list[int]]:
         """Characters of the chosen split."""
         if self.split == "vinyals":
-            return super().parts(bank)
+            return super().parts(store)
         if self.split == "no-latin":
-            latin = [name.startswith("Latin/") for name in bank.names]
+            latin = [name.startswith("Latin/") for name in store.names]
             return {"train": np.flatnonzero(~np.array(latin)).tolist(), "test": np.flatnonzero(latin).tolist()}
-        order = np.random.default_rng(self.split_seed).permutation(bank.class_count).tolist()
+        order = np.random.default_rng(self.split_seed).permutation(store.class_count).tolist()
         return {"train": order[:1100], "val": order[1100:1200], "test": order[1200:]}

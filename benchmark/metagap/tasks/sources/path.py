@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import Field, PositiveFloat
 
 from metagap.errors import UserError
-from metagap.tasks.banks import Reading
 from metagap.tasks.folders import data_folder
-from metagap.tasks.images import ImageBank
+from metagap.tasks.image_store import Reading
+from metagap.tasks.images import ImageStore
 from metagap.tasks.source import ImageSize
 from metagap.tasks.sources import labels
 from metagap.tasks.sources.archives import Archive, opened
@@ -95,17 +95,17 @@ class UserImages(StoredSource):
             reading = self._from_files(opened(path, self.called), rules)
         return reading._replace(images=(255 - image for image in reading.images)) if self.invert else reading
 
-    def parts(self, bank: ImageBank) -> dict[str, list[int]]:
+    def parts(self, store: ImageStore) -> dict[str, list[int]]:
         """As the files say, or the shuffled shares."""
-        if bank.parts:
-            return {part: found for part in PARTS if (found := [i for i, p in enumerate(bank.parts) if p == part])}
-        order = np.random.default_rng(self.split_seed).permutation(bank.class_count).tolist()
+        if store.parts:
+            return {part: found for part in PARTS if (found := [i for i, p in enumerate(store.parts) if p == part])}
+        order = np.random.default_rng(self.split_seed).permutation(store.class_count).tolist()
         train, val, _ = (round(share / sum(self.shares) * len(order)) for share in self.shares)
         return {"train": order[:train], "val": order[train : train + val], "test": order[train + val :]}
 
     def remark(self) -> str:
         """How the files were read, where that is not plain."""
-        notes = self.bank().notes
+        notes = self.store().notes
         return f"{self.called}: {'; '.join(notes)}" if notes else ""
 
     def _from_files(self, archive: Archive, rules: Rules) -> Reading:

@@ -15,7 +15,7 @@ from PIL import Image
 from pydantic import Field
 
 from metagap.errors import UserError
-from metagap.tasks.banks import Reading
+from metagap.tasks.image_store import Reading
 from metagap.tasks.source import ImageSize
 from metagap.tasks.sources.archives import Archive, Faults, opened
 from metagap.tasks.sources.stored import StoredSource

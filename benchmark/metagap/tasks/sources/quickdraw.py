@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, PositiveInt
 
 from metagap.errors import UserError
-from metagap.tasks.banks import Reading
+from metagap.tasks.image_store import Reading
 from metagap.tasks.source import ImageSize
 from metagap.tasks.sources.download import Remote
 from metagap.tasks.sources.stored import StoredSource, pinned

@@ -13,7 +13,7 @@ import numpy as np
 
 from metagap.errors import UserError
 from metagap.tasks.folders import data_folder, kept, stamp
-from metagap.tasks.images import ImageBank
+from metagap.tasks.images import ImageStore
 from metagap.tasks.source import ImageSource
 from metagap.tasks.sources.download import Remote, fetch
 
@@ -80,9 +80,9 @@ class StoredSource(ImageSource):
         """That of every file and folder."""
         return [stamp(path) for path in self.paths()]
 
-    def parts(self, bank: ImageBank) -> dict[str, list[int]]:
+    def parts(self, store: ImageStore) -> dict[str, list[int]]:
         """The pinned split; without one, no parts but `all`."""
-        index = {name: i for i, name in enumerate(bank.names)}
+        index = {name: i for i, name in enumerate(store.names)}
         return {part: [index[name] for name in names] for part, names in self.pinned().items()}
 
     def pinned(self) -> dict[str, list[str]]:

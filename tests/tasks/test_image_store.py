@@ -1,4 +1,4 @@
-"""Banks on disk: decoded once, image by image, whole or not at all."""
+"""Stores on disk: decoded once, image by image, whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 from metagap.errors import UserError
-from metagap.tasks import banks
-from metagap.tasks.banks import Reading
-from metagap.tasks.images import ImageBank, resize
+from metagap.tasks import image_store
+from metagap.tasks.image_store import Reading
+from metagap.tasks.images import ImageStore, resize
 
 
 @pytest.fixture(autouse=True)
@@ -34,19 +34,19 @@ def files(folder: Path) -> set[str]:
 
 
 def test_what_is_decoded_is_what_is_read(cache, monkeypatch):
-    monkeypatch.setattr(banks, "CHUNK", 4)
+    monkeypatch.setattr(image_store, "CHUNK", 4)
     images, labels, names = reading()
-    bank = banks.bank("key", "Set", reading, 5, 3)
-    expected = ImageBank.from_labels(resize(torch.from_numpy(images), 5, 3), torch.from_numpy(labels), names)
+    store = image_store.load("key", "Set", reading, 5, 3)
+    expected = ImageStore.from_labels(resize(torch.from_numpy(images), 5, 3), torch.from_numpy(labels), names)
     for field in ("images", "start", "size", "turns"):
-        assert torch.equal(getattr(bank, field), getattr(expected, field))
-    assert bank.names == tuple(names)
+        assert torch.equal(getattr(store, field), getattr(expected, field))
+    assert store.names == tuple(names)
     assert files(cache) == {"key.npy", "key.json"}
 
 
 def test_it_is_decoded_once(cache):
-    first = banks.bank("key", "Set", reading, 5, 3)
-    again = banks.bank("key", "Set", None, 5, 3)
+    first = image_store.load("key", "Set", reading, 5, 3)
+    again = image_store.load("key", "Set", None, 5, 3)
     assert torch.equal(first.images, again.images)
     assert isinstance(np.load(cache / "key.npy", mmap_mode="r"), np.memmap)
 
@@ -61,15 +61,15 @@ def test_images_may_come_lazily_in_any_order_and_shape():
             asked.append(i)
             yield np.repeat(images[i], 1 + i % 3, axis=0)
 
-    bank = banks.bank("key", "Set", lambda: Reading(lazily(), labels, names, order), 9, 3)
+    store = image_store.load("key", "Set", lambda: Reading(lazily(), labels, names, order), 9, 3)
     assert asked == order.tolist()
     tall = [resize(torch.from_numpy(np.repeat(images[i], 1 + i % 3, axis=0)[None]), 9, 3)[0] for i in range(30)]
-    expected = ImageBank.from_labels(torch.stack(tall), torch.from_numpy(labels), names)
-    assert torch.equal(bank.images, expected.images)
+    expected = ImageStore.from_labels(torch.stack(tall), torch.from_numpy(labels), names)
+    assert torch.equal(store.images, expected.images)
 
 
 def test_only_a_chunk_is_in_memory_at_a_time(monkeypatch):
-    monkeypatch.setattr(banks, "CHUNK", 4)
+    monkeypatch.setattr(image_store, "CHUNK", 4)
     alive, most = 0, 0
 
     class Counted(np.ndarray):
@@ -86,17 +86,17 @@ def test_only_a_chunk_is_in_memory_at_a_time(monkeypatch):
             image[:] = i
             yield image
 
-    bank = banks.bank("key", "Set", lambda: Reading(lazily(), np.zeros(100, int), ["a"]), 3, 1)
-    assert bank.images[:, 0, 0, 0].tolist() == list(range(100))
+    store = image_store.load("key", "Set", lambda: Reading(lazily(), np.zeros(100, int), ["a"]), 3, 1)
+    assert store.images[:, 0, 0, 0].tolist() == list(range(100))
     assert most <= 8
 
 
 @pytest.mark.parametrize("file", ["key.npy", "key.json"])
 @pytest.mark.parametrize("damage", [lambda raw: raw[: len(raw) // 2], lambda raw: b""])
-def test_a_damaged_bank_is_made_again(cache, file, damage):
-    images = banks.bank("key", "Set", reading, 5, 3).images.clone()
+def test_a_damaged_store_is_made_again(cache, file, damage):
+    images = image_store.load("key", "Set", reading, 5, 3).images.clone()
     (cache / file).write_bytes(damage((cache / file).read_bytes()))
-    assert torch.equal(banks.bank("key", "Set", reading, 5, 3).images, images)
+    assert torch.equal(image_store.load("key", "Set", reading, 5, 3).images, images)
 
 
 def test_nothing_is_left_of_what_breaks_off(cache):
@@ -110,9 +110,9 @@ def test_nothing_is_left_of_what_breaks_off(cache):
         return Reading(lazily(), labels, names)
 
     with pytest.raises(UserError, match="Set: an image is damaged"):
-        banks.bank("key", "Set", breaking, 5, 3)
+        image_store.load("key", "Set", breaking, 5, 3)
     assert files(cache) == set()
-    assert len(banks.bank("key", "Set", reading, 5, 3).images) == 30
+    assert len(image_store.load("key", "Set", reading, 5, 3).images) == 30
 
 
 @pytest.mark.parametrize(("change", "message"), [(slice(25), "25 images, but 30 labels"), (None, "more images than")])
@@ -120,7 +120,7 @@ def test_images_and_labels_must_be_as_many(cache, change, message):
     images, labels, names = reading()
     images = images[change] if change else np.concatenate([images, images])
     with pytest.raises(UserError, match=message):
-        banks.bank("key", "Set", lambda: Reading(images, labels, names), 5, 3)
+        image_store.load("key", "Set", lambda: Reading(images, labels, names), 5, 3)
     assert files(cache) == set()
 
 
@@ -129,29 +129,29 @@ def full(*_):
 
 
 def test_a_full_disk_costs_time_or_is_said(cache, monkeypatch):
-    expected = banks.bank("other", "Set", reading, 5, 3).images
-    monkeypatch.setattr(banks, "_put", full)
-    assert torch.equal(banks.bank("key", "Set", reading, 5, 3).images, expected)
+    expected = image_store.load("other", "Set", reading, 5, 3).images
+    monkeypatch.setattr(image_store, "_put", full)
+    assert torch.equal(image_store.load("key", "Set", reading, 5, 3).images, expected)
     assert files(cache) == {"other.npy", "other.json", "other.lock"}
-    monkeypatch.setattr(banks, "IN_MEMORY", 1000)
+    monkeypatch.setattr(image_store, "IN_MEMORY", 1000)
     with pytest.raises(
         UserError, match=r"Set: its decoded images take 2\.2 kB, which '.*banks' cannot take \(No space"
     ):
-        banks.bank("key", "Set", reading, 5, 3)
+        image_store.load("key", "Set", reading, 5, 3)
     assert files(cache) == {"other.npy", "other.json", "other.lock"}
 
 
 def test_room_is_asked_for_before_decoding(cache, monkeypatch):
-    monkeypatch.setattr(banks.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 2249}))
-    monkeypatch.setattr(banks, "IN_MEMORY", 1000)
+    monkeypatch.setattr(image_store.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 2249}))
+    monkeypatch.setattr(image_store, "IN_MEMORY", 1000)
     with pytest.raises(UserError, match="its decoded images take 2"):
-        banks.bank("key", "Set", lambda: Reading(iter(()), *reading()[1:]), 5, 3)
+        image_store.load("key", "Set", lambda: Reading(iter(()), *reading()[1:]), 5, 3)
 
 
 def test_a_cache_that_cannot_be_written_only_costs_time(cache, monkeypatch):
     cache.parent.mkdir(parents=True)
     cache.write_text("a file where the folder should be")
-    images = banks.bank("key", "Set", reading, 5, 3).images
+    images = image_store.load("key", "Set", reading, 5, 3).images
     assert images.shape == (30, 3, 5, 5)
 
 
@@ -168,8 +168,8 @@ def _decode(started, results) -> None:
         return Reading(lazily(), labels, names)
 
     started.wait()
-    bank = banks.bank("key", "Set", slowly, 5, 3)
-    results.put(int(bank.images.sum()))
+    store = image_store.load("key", "Set", slowly, 5, 3)
+    results.put(int(store.images.sum()))
 
 
 def test_processes_do_not_decode_the_same_twice(cache):
@@ -187,9 +187,9 @@ def test_processes_do_not_decode_the_same_twice(cache):
 
 
 def test_the_index_is_readable(cache):
-    banks.bank("key", "Set", reading, 5, 3)
+    image_store.load("key", "Set", reading, 5, 3)
     about = json.loads((cache / "key.json").read_text())
-    assert about.pop("digests") == list(banks.bank("other", "Set", reading, 9, 1).digests)
+    assert about.pop("digests") == list(image_store.load("other", "Set", reading, 9, 1).digests)
     sizes = np.bincount(reading()[1]).tolist()
     assert about == {"names": ["d", "c", "b", "a"], "sizes": sizes, "parts": [], "notes": []}
 
@@ -202,9 +202,9 @@ def test_parts_and_notes_are_kept():
         notes.append("two of them are upside down")
 
     found = Reading(lazily(), reading()[1], ["d", "c", "b", "a"], parts=["train", "train", "test", "val"], notes=notes)
-    banks.bank("key", "Set", lambda: found, 5, 3)
-    bank = banks.bank("key", "Set", None, 5, 3)
-    assert bank.parts == ("train", "train", "test", "val")
-    assert bank.notes == ("two of them are upside down",)
-    assert bank.subset([2, 0]).parts == ("test", "train")
-    assert len(bank.rotated().parts) == 16
+    image_store.load("key", "Set", lambda: found, 5, 3)
+    store = image_store.load("key", "Set", None, 5, 3)
+    assert store.parts == ("train", "train", "test", "val")
+    assert store.notes == ("two of them are upside down",)
+    assert store.subset([2, 0]).parts == ("test", "train")
+    assert len(store.rotated().parts) == 16

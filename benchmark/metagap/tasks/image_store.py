@@ -1,4 +1,4 @@
-"""Decoded images kept between runs: a .npy file that is mapped into memory, beside a small JSON of its classes.
+"""Decoded images kept between runs: a .npy file that is mapped into memory, next to a small JSON file of its classes.
 
 Decoding goes image by image, so that a set larger than memory can be read; processes share the pages of the file.
 """
@@ -23,7 +23,7 @@ from rich.filesize import decimal
 from metagap.errors import UserError
 from metagap.progress import progress
 from metagap.tasks.folders import cache_folder
-from metagap.tasks.images import ImageBank, resize
+from metagap.tasks.images import ImageStore, resize
 
 FORMAT = 3
 """Changes when other pixels come of the same files, or another file is written of them."""
@@ -52,7 +52,7 @@ class Reading(NamedTuple):
     """What a reader of results should know of these images. It is complete when all images are decoded."""
 
 
-def bank(key: str, title: str, read: Callable[[], Reading], size: int, channels: int) -> ImageBank:
+def load(key: str, title: str, read: Callable[[], Reading], size: int, channels: int) -> ImageStore:
     """The images of a source at `size` pixels a side, decoded once.
 
     key: names everything that the pixels depend on. Where another process decodes the same, this one waits for it. A
@@ -75,27 +75,27 @@ def bank(key: str, title: str, read: Callable[[], Reading], size: int, channels:
     return found
 
 
-def _opened(path: Path) -> ImageBank | None:
-    """The bank in this file, mapped; None where it is missing or damaged."""
+def _opened(path: Path) -> ImageStore | None:
+    """The store in this file, mapped; None where it is missing or damaged."""
     try:
         about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        return _bank(np.load(path, mmap_mode="r"), about)
+        return _store(np.load(path, mmap_mode="r"), about)
     except (OSError, EOFError, ValueError, KeyError):
         return None
 
 
-def _bank(images: np.ndarray, about: dict[str, Any]) -> ImageBank:
+def _store(images: np.ndarray, about: dict[str, Any]) -> ImageStore:
     size = torch.tensor(about["sizes"], dtype=torch.long)
     names, digests, parts, notes = (tuple(about[key]) for key in ("names", "digests", "parts", "notes"))
-    with warnings.catch_warnings():  # nobody writes into a bank, and the map would not let them
+    with warnings.catch_warnings():  # nobody writes into a store, and the map would not let them
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         pixels = torch.from_numpy(images)
     start, turns = size.cumsum(0) - size, torch.zeros_like(size)
-    return ImageBank(pixels, start, size, turns, names, digests=digests, parts=parts, notes=notes)
+    return ImageStore(pixels, start, size, turns, names, digests=digests, parts=parts, notes=notes)
 
 
 def _about(reading: Reading, hashes: np.ndarray) -> dict[str, Any]:
-    """What is to be known of the images of a bank besides their pixels, once they are decoded."""
+    """What is to be known of the images of a store besides their pixels, once they are decoded."""
     sizes = np.bincount(reading.labels, minlength=len(reading.names)).tolist()
     notes = [*reading.notes, *_duplicates(reading, hashes, sizes)]
     facts = {"names": reading.names, "parts": reading.parts, "notes": notes}
@@ -119,7 +119,7 @@ def _duplicates(reading: Reading, hashes: np.ndarray, sizes: list[int]) -> list[
 
 
 def _write(path: Path, title: str, reading: Reading, size: int, channels: int) -> None:
-    """Decode into a file beside `path`, which is renamed when it is whole. The JSON comes last: it says `finished`."""
+    """Decode into a file next to `path`, which is renamed when it is whole. The JSON comes last: it says `finished`."""
     shape = (len(reading.labels), channels, size, size)
     part, index = path.with_suffix(".npy.part"), path.with_suffix(".json")
     try:
@@ -147,7 +147,7 @@ def _put(file: IO[bytes], offsets: np.ndarray, images: np.ndarray) -> None:
         file.write(run.tobytes())
 
 
-def _in_memory(path: Path, title: str, reading: Reading, size: int, channels: int, error: OSError) -> ImageBank:
+def _in_memory(path: Path, title: str, reading: Reading, size: int, channels: int, error: OSError) -> ImageStore:
     shape = (len(reading.labels), channels, size, size)
     if (needed := int(np.prod(shape))) > IN_MEMORY:
         raise UserError(
@@ -158,7 +158,7 @@ def _in_memory(path: Path, title: str, reading: Reading, size: int, channels: in
     hashes = np.empty((shape[0], HASH), np.uint8)
     for rows, images in _decoded(title, reading, size, channels, hashes):
         pixels[rows] = images
-    return _bank(pixels, _about(reading, hashes))
+    return _store(pixels, _about(reading, hashes))
 
 
 def _digests(hashes: np.ndarray, sizes: list[int]) -> list[str]:
@@ -173,7 +173,7 @@ def _digests(hashes: np.ndarray, sizes: list[int]) -> list[str]:
 def _decoded(
     title: str, reading: Reading, size: int, channels: int, hashes: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Chunks of images (n, channels, size, size) uint8, with their rows (n,) in a bank that is grouped by class.
+    """Chunks of images (n, channels, size, size) uint8, with their rows (n,) in a store that is grouped by class.
 
     hashes (n, HASH): filled with that of each image as it is read. Resizing rounds otherwise on other processors, so it
     is no part of what the data are.
