@@ -31,7 +31,19 @@ TRAINING = [
     "metrics",
 ]
 ANALYSIS = ["cli", "reproduce", "report", "analysis", "results", "kinds", "metrics"]
-ANYWHERE = {"digests", "errors", "extends", "files", "memory", "progress", "registry", "text", "writing", ""}
+ANYWHERE = {
+    "conditions",
+    "digests",
+    "errors",
+    "extends",
+    "files",
+    "memory",
+    "progress",
+    "registry",
+    "text",
+    "writing",
+    "",
+}
 
 
 def imports_of(path: Path) -> set[str]:

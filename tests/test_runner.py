@@ -11,6 +11,7 @@ import pytest
 import torch
 from filelock import FileLock
 from metagap import results
+from metagap.conditions import INDUCTIVE, OPEN, SHUFFLED, STANDARD
 from metagap.engine.strategy import Strategy
 from metagap.errors import UserError
 from metagap.launch import error_of, run_cells
@@ -189,20 +190,20 @@ def test_the_transduction_gap_is_that_of_the_algorithm_too(cells, monkeypatch):
     bench = Workbench(cells(WAVES)["maml"], CPU)
     split = next(split for split in bench.cell.suite.splits if split.role == "meta-train")
     split = split.model_copy(update={"role": "in-distribution"})
-    assert "inductive" not in conditions(bench, split)
+    assert INDUCTIVE not in conditions(bench, split)
     monkeypatch.setattr(type(bench.algorithm), "transductive", True)
-    assert "inductive" in conditions(bench, split)
+    assert INDUCTIVE in conditions(bench, split)
 
 
 def test_splits_that_are_scored_alike_share_an_evaluation(cells):
     bench = Workbench(cells(IMAGES)["maml"], CPU)
     splits, made = {split.name: split for split in bench.cell.suite.splits}, Evaluations(bench)
     new, far, two_ways = (splits[name] for name in ("new", "far", "two ways"))
-    assert made.of(new, "standard") is made.of(far, "standard")
-    assert made.of(new, "open") is made.of(new, "shuffled") is made.of(far, "open")
-    different = [(new, "standard"), (new, "open"), (new, "inductive"), (two_ways, "standard")]
+    assert made.of(new, STANDARD) is made.of(far, STANDARD)
+    assert made.of(new, OPEN) is made.of(new, SHUFFLED) is made.of(far, OPEN)
+    different = [(new, STANDARD), (new, OPEN), (new, INDUCTIVE), (two_ways, STANDARD)]
     assert len({id(made.of(*one)) for one in different}) == 4
-    assert (made.of(new, "standard").steps, made.of(new, "open").steps) == (3, 2)
+    assert (made.of(new, STANDARD).steps, made.of(new, OPEN).steps) == (3, 2)
 
 
 @pytest.mark.parametrize(("label", "shots"), [("maml", 2), ("pretrain", 1)])

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from metagap import kinds
+from metagap import conditions, kinds
 from metagap.analysis.divergence import diverged, worst_if_nan
 
 if TYPE_CHECKING:
     from metagap.kinds import TaskKind
     from metagap.results import Results
 
-STANDARD = "standard"
 KEY = ["algorithm", "split", "condition"]
+STANDARD = conditions.STANDARD.name
 AVERAGE = "average"
 """The name of the mean over the cross-domain splits, where a split's name stands otherwise."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from metagap import conditions
 from metagap.analysis.grids import STANDARD, Grids
 from metagap.analysis.intervals import (
     LEVEL,
@@ -56,7 +57,7 @@ def score_table(results: Results, level: float = LEVEL) -> pd.DataFrame:
 
     @cache
     def opened(algorithm: str, split: str, statistic: str) -> Interval:
-        scores = grids.get(algorithm, split, OPEN)
+        scores = grids.get(algorithm, split, conditions.OPEN.name)
         if scores is None:
             return Interval(np.nan, np.nan, np.nan, OPEN, 0)
         return over_open_tasks(scores.to_numpy(), statistic, level)

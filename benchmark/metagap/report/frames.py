@@ -13,7 +13,7 @@ from metagap import kinds as task_kinds
 from metagap.analysis import comparisons, leaders, reproduction, scores
 from metagap.analysis.gaps import GapKind, gap_kinds, gap_table
 from metagap.analysis.gaps.kind import Place
-from metagap.analysis.grids import AVERAGE
+from metagap.analysis.grids import AVERAGE, STANDARD
 from metagap.metrics import Metric
 
 ROLE_ORDER = ("meta-train", "recurring-task", "meta-val", "in-distribution", "cross-domain")
@@ -203,7 +203,7 @@ class Frames:
         """The label of a row of the gap table."""
         return self.split_label(name) if name in self.splits else name
 
-    def headline_scores(self, statistic: str | None = None, condition: str = "standard") -> pd.DataFrame:
+    def headline_scores(self, statistic: str | None = None, condition: str = STANDARD) -> pd.DataFrame:
         """One row per algorithm and split: the headline step, condition and statistic."""
         table = self.scores
         return table[(table["condition"] == condition) & (table["statistic"] == (statistic or self.metric.statistic))]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from metagap.conditions import STANDARD
 from metagap.engine.capture import WARM_UP, Captured
 from metagap.engine.outer import OuterLoop
 from metagap.engine.strategy import Strategy
@@ -100,7 +101,7 @@ def _evaluation(bench: Workbench) -> tuple[float, int]:
 
 def _episode(evaluations: Evaluations, split: Split) -> float:
     """Seconds of an episode among as many others as are computed side by side."""
-    bench, evaluation = evaluations.bench, evaluations.of(split, "standard")
+    bench, evaluation = evaluations.bench, evaluations.of(split, STANDARD)
     at_once = min(_at_once(bench, evaluation.map.strategy), EPISODES_IN_MEMORY)
     drawn = bench.sampler(split, "timing").episodes(at_once).to(bench.device, bench.dtype)
     evaluation.map.start_workers()

@@ -13,13 +13,14 @@ import torch
 
 from metagap import digests, results
 from metagap.algorithms.base import Params
+from metagap.conditions import CONDITIONS, STANDARD, Condition
 from metagap.engine.evaluate import Evaluation, null_loss, shuffled_support
 from metagap.errors import UserError
 from metagap.runner import randomness
 from metagap.runner.overlap import overlap
 from metagap.runner.receipts import digest_of, intact, write_receipt
 from metagap.runner.workbench import Report, Workbench
-from metagap.suite import Condition, Split, digest, make_source
+from metagap.suite import Split, digest, make_source
 from metagap.tasks.episode import Tasks, TaskSpec
 from metagap.tasks.images import ImageStore
 from metagap.tasks.sampling import Drawn, Sampler, raw
@@ -43,7 +44,7 @@ def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -
             notes.append(f"Split '{split.name}' was skipped, data missing: {fault}.")
             continue
         sampler = bench.sampler(split, "test")
-        drawn = sampler.draw(conditions(bench, split)["standard"])
+        drawn = sampler.draw(conditions(bench, split)[STANDARD])
         episodes[split.name] = digest([bench.cell.split_data.get(split.name), _digest_of(drawn)])
         said = remarks(split.source, sampler.tasks, sampler.spec, f"Split '{split.name}'")
         said += overlap(bench.cell.suite, split)
@@ -118,9 +119,8 @@ class Evaluations:
 
     def _way(self, split: Split, condition: Condition) -> _Way:
         usual = self.bench.cell.evaluation.batch_norm
-        mode = condition if condition in ("transductive", "inductive") else usual
-        inductive = mode == "inductive" and self.bench.is_transductive
-        return _Way(self.bench.spec(split), inductive, last_only=condition != "standard")
+        inductive = (condition.batch_norm or usual) == "inductive" and self.bench.is_transductive
+        return _Way(self.bench.spec(split), inductive, last_only=condition != STANDARD)
 
 
 def _score_split(
@@ -136,7 +136,7 @@ def _score_split(
 
     for condition, count in under.items():
         # the first of the same episodes, or others from the same random numbers
-        part = bench.sampler(split, "test").draw_open(count) if condition == "open" else drawn[:count]
+        part = bench.sampler(split, "test").draw_open(count) if condition.disjoint else drawn[:count]
         if part is not None:
             frames.append(_score_draw(evaluations, meta, split, sampler, part, condition, advance))
     return pd.concat(frames, ignore_index=True)
@@ -145,16 +145,18 @@ def _score_split(
 def conditions(bench: Workbench, split: Split) -> dict[Condition, int]:
     """The conditions under which a split is scored, and on how many episodes: beside the standard one on fewer."""
     evaluation = bench.cell.evaluation
-    further: list[Condition] = []
-    if split.role == "in-distribution":
-        if "batch-norm" in evaluation.diagnostics and bench.is_transductive:
-            further.append("inductive" if evaluation.batch_norm == "transductive" else "transductive")
-        if "shuffled" in evaluation.diagnostics:
-            further.append("shuffled")
-    if "open" in evaluation.diagnostics:
-        further.append("open")
     episodes = split.episodes or evaluation.episodes
-    return {"standard": episodes, **dict.fromkeys(further, min(episodes, evaluation.diagnostic_episodes))}
+    fewer = min(episodes, evaluation.diagnostic_episodes)
+    asked = [one for one in CONDITIONS if one.diagnostic in evaluation.diagnostics and _applies(one, bench, split)]
+    return {STANDARD: episodes, **dict.fromkeys(asked, fewer)}
+
+
+def _applies(condition: Condition, bench: Workbench, split: Split) -> bool:
+    """Whether a split of this role is scored under it, and the outcome could differ from the standard one."""
+    if condition.roles and split.role not in condition.roles:
+        return False
+    usual = bench.cell.evaluation.batch_norm
+    return condition.batch_norm is None or (bench.is_transductive and condition.batch_norm != usual)
 
 
 def _score_draw(
@@ -175,7 +177,7 @@ def _score_draw(
     for start in range(0, len(drawn), EPISODES_IN_MEMORY):
         part = drawn[start : start + EPISODES_IN_MEMORY]
         episodes = sampler.episode(part).to(bench.device, bench.dtype)
-        if condition == "shuffled":
+        if condition.shuffles:
             episodes = shuffled_support(episodes, labels)
         scores = evaluation(meta, episodes, advance)
         n, recorded = scores["query_loss"].shape
@@ -186,7 +188,13 @@ def _score_draw(
             "null_loss": np.repeat(null_loss(episodes, spec).numpy(), recorded),
         }
         frames.append(pd.DataFrame(rows))
-    about = {"split": split.name, "role": split.role, "condition": condition, "ways": spec.ways, "shots": spec.shots}
+    about = {
+        "split": split.name,
+        "role": split.role,
+        "condition": condition.name,
+        "ways": spec.ways,
+        "shots": spec.shots,
+    }
     return pd.concat(frames, ignore_index=True).assign(**about)
 
 

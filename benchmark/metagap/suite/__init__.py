@@ -9,7 +9,6 @@ from metagap.suite.cell import Cell, as_json, digest, expand, written_cell
 from metagap.suite.messages import Faults, validated
 from metagap.suite.resolve import load_suite, resolve, written_suite
 from metagap.suite.schema import (
-    Condition,
     Entry,
     Evaluation,
     OwnEvaluation,
@@ -27,7 +26,6 @@ from metagap.suite.variants import variation, with_algorithms, with_budget, with
 
 __all__ = [
     "Cell",
-    "Condition",
     "Entry",
     "Evaluation",
     "Faults",

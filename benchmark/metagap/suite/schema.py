@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import (
@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from metagap.conditions import Diagnostic
 from metagap.files import fault_of_name
 
 MOST = 10**9
@@ -41,7 +42,6 @@ Text = Annotated[str, Field(pattern=r"\S")]
 Name = Annotated[str, AfterValidator(_name)]
 """Of a split or an algorithm's entry: it stands in tables, and in the names of files."""
 Role = Literal["meta-train", "meta-val", "recurring-task", "in-distribution", "cross-domain"]
-Condition = Literal["standard", "transductive", "inductive", "shuffled", "open"]
 
 
 class Section(BaseModel):
@@ -140,8 +140,8 @@ class Evaluation(Section):
         default="transductive",
         description="query statistics: of the whole query set, or of the support set and one query",
     )
-    diagnostics: Annotated[list[Literal["batch-norm", "shuffled", "open"]], AfterValidator(_distinct)] = Field(
-        default=["batch-norm", "shuffled", "open"],
+    diagnostics: Annotated[list[Diagnostic], AfterValidator(_distinct)] = Field(
+        default=list(get_args(Diagnostic)),
         description="further conditions: for the transduction gap, memorization, and the interval over new images",
     )
     diagnostic_episodes: PositiveInt = Field(

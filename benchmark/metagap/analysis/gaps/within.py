@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from metagap.analysis.gaps.kind import PAGE, TABLE, Contrast, GapKind, within
 from metagap.analysis.grids import Grids
 from metagap.analysis.intervals import Term
+from metagap.conditions import INDUCTIVE, SHUFFLED, TRANSDUCTIVE
 
 
 def _within_task(grids: Grids, algorithm: str) -> Iterator[Contrast]:
@@ -32,14 +33,14 @@ def _transduction(grids: Grids, algorithm: str) -> Iterator[Contrast]:
     """Only the batch-norm mode that is not the suite's own is recorded under its name."""
     for split in grids.plain:
         usual = grids.get(algorithm, split)
-        inductive = grids.get(algorithm, split, "inductive")
-        transductive = grids.get(algorithm, split, "transductive")
+        inductive = grids.get(algorithm, split, INDUCTIVE.name)
+        transductive = grids.get(algorithm, split, TRANSDUCTIVE.name)
         yield from within(split, usual, inductive) if inductive is not None else within(split, transductive, usual)
 
 
 def _memorization(grids: Grids, algorithm: str) -> Iterator[Contrast]:
     for split in grids.plain:
-        yield from within(split, grids.get(algorithm, split), grids.get(algorithm, split, "shuffled"))
+        yield from within(split, grids.get(algorithm, split), grids.get(algorithm, split, SHUFFLED.name))
 
 
 WITHIN_TASK_GAP = GapKind(

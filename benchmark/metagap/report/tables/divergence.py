@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from metagap.analysis.grids import STANDARD
 from metagap.report.frames import STATISTICS, Frames
 from metagap.report.panels import TableKind
 from metagap.report.table import Table
@@ -14,7 +15,7 @@ def divergence(frames: Frames) -> Table | None:
     """Mean, median and interquartile mean beside the share of diverged episodes; None where it says nothing."""
     if not frames.has_divergence():
         return None
-    metric, table = frames.metric, frames.scores[frames.scores["condition"] == "standard"]
+    metric, table = frames.metric, frames.scores[frames.scores["condition"] == STANDARD]
     cells = table.set_index(["split", "algorithm", "statistic"])
     statistics, limit = frames.statistics, frames.kind.divergence
     rows = []
