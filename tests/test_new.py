@@ -38,18 +38,6 @@ TEN_LINES = {
 }
 """The changes of somebody who has an idea: old text, new text."""
 
-SHORT = [
-    "source.alphabets=10",
-    *(f"splits.{split}.source.alphabets=10" for split in ("turned and slanted", "thick and noisy")),
-    *(f"splits.{split}.source.alphabets=10" for split in ("cluttered", "dark on light")),
-    "evaluation.episodes=6",
-    "evaluation.diagnostic_episodes=3",
-    "training.validations=1",
-    "training.validation_episodes=4",
-    "training.meta_batch=2",
-]
-"""What makes the suite quickstart quicker still."""
-
 
 def metagap(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from metagap.cli import main; main()", *arguments]
@@ -60,33 +48,29 @@ def metagap(folder: Path, *arguments: str, **environment: str) -> subprocess.Com
     return done
 
 
-def test_from_an_empty_folder_to_a_report(tmp_path):
-    folder = tmp_path / "work"
-    folder.mkdir()
-    made = metagap(folder, "new", "algorithm", "mine")
-    assert made.returncode == 0, made.stderr
-    assert sorted(path.name for path in folder.iterdir()) == FILES
-    assert made.stdout.splitlines()[-1] == "Next: change mine.py, then metagap check"
+def test_from_an_empty_folder_to_a_report(here, in_process, tmp_path, tiny_suite):
+    code, text, errors = here("new", "algorithm", "mine")
+    assert code == 0, errors
+    assert sorted(path.name for path in tmp_path.iterdir()) == FILES
+    assert text.splitlines()[-1] == "Next: change mine.py, then metagap check"
 
-    text = (folder / "mine.py").read_text(encoding="utf-8")
+    text = (tmp_path / "mine.py").read_text(encoding="utf-8")
     for old, new in TEN_LINES.items():
         assert text.count(old) == 1, old
         text = text.replace(old, new)
-    (folder / "mine.py").write_text(text, encoding="utf-8")
+    (tmp_path / "mine.py").write_text(text, encoding="utf-8")
 
-    checked = metagap(folder, "check")
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert checked.stdout.splitlines()[-1] == f"{len(EXAMINATIONS)} examinations, none failed"
-    assert checked.stdout.count("✓") == len(EXAMINATIONS)
+    code, text, errors = here("check")
+    assert code == 0, text + errors
+    assert text.splitlines()[-1] == f"{len(EXAMINATIONS)} examinations, none failed"
+    assert text.count("✓") == len(EXAMINATIONS)
 
-    changes = [word for change in SHORT for word in ("--set", change)]
-    chosen = ["--algorithm", "./mine.py:Mine", "--algorithm", "maml", "--seed", "0", "--iterations", "4"]
-    ran = metagap(folder, "run", "quickstart", *chosen, *changes)
-    assert ran.returncode == 0, ran.stderr
-    assert set(results.read(folder / "results", "quickstart").cells.algorithm) == {"mine", "maml"}
-    reported = metagap(folder, "report", "quickstart")
-    assert reported.returncode == 0, reported.stderr
-    page = (folder / "reports" / "quickstart" / "index.html").read_text(encoding="utf-8")
+    tiny_suite("images")
+    chosen = ["--algorithm", "./mine.py:Mine", "--algorithm", "maml"]
+    code, _, errors = here("run", "tiny.toml", *chosen, "--engine", "loop plain eager")
+    assert code == 0, errors
+    assert set(results.read(tmp_path / "results", "tiny").cells.algorithm) == {"mine", "maml"}
+    (page,) = (path.read_text(encoding="utf-8") for path in (tmp_path / "reports").glob("*/index.html"))
     assert "mine" in page
     assert "maml" in page
 
@@ -108,7 +92,7 @@ def test_the_skeleton_is_sound_and_its_tests_pass(tmp_path):
     assert project["entry-points"] == {"metagap.algorithms": {"my_own": "my_own:MyOwn"}}
 
 
-def test_installed_it_is_run_by_its_name(tmp_path):
+def test_installed_it_is_run_by_its_name(tmp_path, tiny_suite):
     site = tmp_path / "site"
     project = tomllib.loads(new_algorithm("mine", site)[2].read_text(encoding="utf-8"))["project"]
     info = site / "metagap_mine-0.1.0.dist-info"
@@ -116,40 +100,15 @@ def test_installed_it_is_run_by_its_name(tmp_path):
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
     entries = [f"{key} = {value}" for key, value in project["entry-points"]["metagap.algorithms"].items()]
     (info / "entry_points.txt").write_text("\n".join(["[metagap.algorithms]", *entries]))
-    (tmp_path / "waves.toml").write_text(WAVES)
+    tiny_suite()
     installed = {"PYTHONPATH": str(site)}
 
-    done = metagap(tmp_path, "run", "waves.toml", "--algorithm", "mine", "--algorithm", "maml", **installed)
+    done = metagap(tmp_path, "run", "tiny.toml", "--algorithm", "mine", "--engine", "loop plain eager", **installed)
     assert done.returncode == 0, done.stderr
-    assert set(results.read(tmp_path / "results", "waves").cells.algorithm) == {"mine", "maml"}
+    assert set(results.read(tmp_path / "results", "tiny").cells.algorithm) == {"mine"}
     shown = metagap(tmp_path, "show", "mine", **installed)
     assert "greatest length of the gradient" in " ".join(shown.stdout.split())  # whatever the width of the terminal
     assert metagap(tmp_path, "new", "algorithm", "mine", **installed).returncode == 2
-
-
-WAVES = """
-title = "Waves"
-[task]
-kind = "regression"
-shots = 5
-queries = 5
-[model]
-name = "mlp"
-[source]
-name = "sinusoid"
-[training]
-iterations = 3
-[evaluation]
-episodes = 4
-steps = 1
-[algorithms.maml]
-[[splits]]
-name = "old"
-role = "meta-train"
-[[splits]]
-name = "new"
-role = "in-distribution"
-"""
 
 
 @pytest.mark.parametrize(
