@@ -27,10 +27,11 @@ TRAINING = [
     "models",
     "tasks",
     "suite",
+    "optimizers",
     "kinds",
     "metrics",
 ]
-ANALYSIS = ["cli", "reproduce", "report", "analysis", "results", "kinds", "metrics"]
+ANALYSIS = ["cli", "reproduce", "report", "analysis", "results", "optimizers", "kinds", "metrics"]
 ANYWHERE = {
     "conditions",
     "digests",

@@ -30,6 +30,7 @@ SAVED_AS = {
     "mine.py": "algorithm.py",
     "net.py": "model.py",
     "stripes.py": "data_set.py",
+    "adamw.py": "outer_optimizer.py",
     "mine/mine.py": "algorithm.py",
 }
 """What a reader calls the files of the examples."""
@@ -242,7 +243,7 @@ def test_suites_and_settings_are_valid(page, readers_folder):
         table = tomllib.loads(block)
         if "project" in table:
             groups = {group.removeprefix("metagap.") for group in table["project"]["entry-points"]}
-            assert groups <= {"algorithms", "models", "sources", "metrics", "gaps", "panels", "executors"}
+            assert groups <= {"algorithms", "models", "sources", "metrics", "gaps", "panels", "executors", "optimizers"}
         elif "title" in table:
             Path("suite.toml").write_text(block, encoding="utf-8")
             assert expand(load_suite("suite.toml"))

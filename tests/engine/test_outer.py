@@ -110,7 +110,6 @@ def test_a_schedule_may_fall_once_per_epoch():
         ({"schedule_steps": 3}, "schedule_steps is for a schedule that falls"),
         ({"final_lr": 0.1}, "final_lr is for schedule"),
         ({"schedule": "linear", "lr": 0.1, "final_lr": 0.2}, "is more than lr"),
-        ({"optimizer": "sgd", "eps": 0.1}, "eps is for optimizer = 'adam'"),
     ],
 )
 def test_settings_that_would_be_of_no_effect_are_refused(training, said):

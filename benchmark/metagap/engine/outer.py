@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from metagap import optimizers
 from metagap.algorithms.base import CARRIED, PROGRESS, Algorithm, Params
 from metagap.engine.layouts import in_layout
 from metagap.engine.mapping import TaskMap
@@ -37,14 +38,12 @@ class OuterLoop:
         # What an algorithm learns beside the network has a name with "/", such as a relation module.
         groups = groupby(sorted(self._learned, key=_part), key=_part)
         self._parts = [[self._learned[name] for name in names] for _, names in groups]
-        cuda = parameters[0].is_cuda
+        device = parameters[0].device
         # On a GPU the step size is a tensor, so that a captured step reads the present one; it is written ahead.
-        self._lr: Tensor | float = torch.tensor(training.lr, device=parameters[0].device) if cuda else training.lr
-        if training.optimizer == "adam":
-            eps = 1e-8 if training.eps is None else training.eps
-            self._optimizer: Any = torch.optim.Adam(parameters, lr=self._lr, eps=eps, fused=True, capturable=cuda)
-        else:
-            self._optimizer = torch.optim.SGD(parameters, lr=self._lr, fused=True)
+        on_gpu = device.type == "cuda"
+        self._lr: Tensor | float = torch.tensor(training.lr, device=device) if on_gpu else training.lr
+        optimizer = optimizers.find(training.optimizer)
+        self._optimizer: torch.optim.Optimizer = optimizer.made(parameters, self._lr, training.model_dump())
 
     @property
     def strategy(self) -> Strategy:
@@ -66,7 +65,8 @@ class OuterLoop:
         if isinstance(self._lr, Tensor):
             self._lr.fill_(lr)
         else:
-            self._optimizer.param_groups[0]["lr"] = lr
+            for group in self._optimizer.param_groups:
+                group["lr"] = lr
 
     def update(self, episodes: Episode) -> dict[str, Tensor]:
         """What a step does on the device: all of it can be captured in a CUDA graph."""
@@ -114,7 +114,8 @@ class OuterLoop:
             self.meta[name].copy_(value)
         self._optimizer.load_state_dict(state["optimizer"])
         if isinstance(self._lr, Tensor):
-            self._optimizer.param_groups[0]["lr"] = self._lr
+            for group in self._optimizer.param_groups:
+                group["lr"] = self._lr
         self.iteration = state["iteration"]
 
 

@@ -60,6 +60,7 @@ class Cell:
     def stated(self) -> dict[str, Any]:
         """The identity without data and revisions: what a suite file and its defaults say."""
         validation = self.suite.validation
+        optimizer = registry.fingerprint("optimizer", self.training.optimizer)
         return {
             "task": self.suite.task.model_dump(),
             "model": self.suite.model,
@@ -79,6 +80,7 @@ class Cell:
             "seed": self.seed,
             "source_file": registry.fingerprint("source", registered_name(self.suite.source)),
             "model_file": registry.fingerprint("model", self.suite.model["name"]),
+            **({"optimizer_file": optimizer} if optimizer is not None else {}),
         }
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import create_model
 
-from metagap import registry
+from metagap import optimizers, registry
 from metagap.errors import UserError
 from metagap.files import SUITES, folder_name
 from metagap.suite.edit import set_key
@@ -59,6 +59,8 @@ def resolve(table: Mapping[str, Any], path: Path) -> Suite:
     model: dict[str, Any] = {}
     with faults:
         model = _resolve_model(suite.model, f"{file}: model")
+    with faults:
+        _check_optimizer(suite.training, f"{file}: training")
     for label, entry in suite.algorithms.items():
         with faults:
             resolve_entry(suite, label, entry, f"{file}: algorithms.{label}")
@@ -108,6 +110,8 @@ def resolve_entry(suite: Suite, label: str, entry: Entry, place: str) -> dict[st
     """Hyper-parameters, budget and evaluation of an algorithm of a suite, with every default: fields of a `Cell`."""
     algorithm = validated(registry.load("algorithm", entry.algorithm), entry.hyperparameters, place)
     budget = entry_budget(suite, entry, place)
+    if {"optimizer", "eps"} & entry.training.keys():
+        _check_optimizer(budget["training"], f"{place}.training")
     own = budget["evaluation"].settings
     changed = {**entry.hyperparameters, **own}
     at_test = validated(type(algorithm), changed, f"{place}.evaluation.settings").model_dump()
@@ -121,6 +125,16 @@ def entry_budget(suite: Suite, entry: Entry, place: str) -> dict[str, Any]:
     base = suite.evaluation.model_dump()
     evaluation = validated(OwnEvaluation, {**base, **entry.evaluation}, f"{place}.evaluation")
     return {"training": training, "evaluation": evaluation}
+
+
+def _check_optimizer(training: Training, place: str) -> None:
+    """Raises UserError where there is no such outer optimizer, or it does not take what is set for it."""
+    try:
+        optimizer = optimizers.find(training.optimizer)
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from None
+    if training.eps is not None and "eps" not in optimizer.options:
+        raise UserError(f"{place}: eps is not for optimizer = '{training.optimizer}'; allowed: adam")
 
 
 def _resolve_source(table: dict[str, Any], kind: str, place: str) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class Training(Section):
     queries: PositiveInt | None = Field(
         default=None, description="query examples per class in meta-training; default: the task's"
     )
-    optimizer: Literal["adam", "sgd"] = Field(default="adam", description="outer optimizer")
+    optimizer: Text = Field(default="adam", description="outer optimizer: adam, sgd, or one of a plugin")
     lr: Rate = Field(default=0.001, description="step size of the outer optimizer")
     schedule: Literal["constant", "linear", "cosine", "step"] = Field(
         default="constant",
@@ -93,7 +93,7 @@ class Training(Section):
     final_lr: Rate | None = Field(
         default=None, description="what schedule = 'linear' or 'cosine' falls to; default: zero"
     )
-    eps: Rate | None = Field(default=None, description="added to the denominator of the outer Adam; default: 1e-8")
+    eps: Rate | None = Field(default=None, description="added to the denominator of adam; default: 1e-8")
     clip: Rate | None = Field(
         default=None, description="outer gradients are clipped to plus and minus this, element by element"
     )
@@ -123,8 +123,6 @@ class Training(Section):
             raise ValueError(f"final_lr is for schedule = 'linear' or 'cosine', not for '{self.schedule}'")
         if self.final_lr is not None and self.final_lr > self.lr:
             raise ValueError(f"final_lr = {self.final_lr} is more than lr = {self.lr}")
-        if self.eps is not None and self.optimizer != "adam":
-            raise ValueError(f"eps is for optimizer = 'adam', not for '{self.optimizer}'")
         return self
 
 
