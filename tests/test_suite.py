@@ -278,7 +278,7 @@ mark = "V"
         ('split = "new"', 'split = "newer"', r"a published value is for split 'newer'; allowed: old, new"),
         ('"maml"\nsplit', '"mamml"\nsplit', r"published\.0: no algorithm 'mamml' in this suite; allowed: maml, slow"),
         ("value = 0.9", "value = nan", r"key 'published\.0\.value' = nan"),
-        ("value = 0.9", "value = 90.0", r"published\.0: value = 90\.0; an accuracy is a fraction"),
+        ("value = 0.9", "value = 90.0", r"published\.0: value = 90\.0 is no accuracy; allowed: 0 to 1"),
         ("value = 0.9", "value = 0.9\ninterval = -0.1\nkind = 'std'", r"key 'published\.0\.interval' = -0\.1"),
     ],
 )

@@ -582,7 +582,7 @@ def _present(found: Results, folder: Path, json: bool) -> None:
     with console.status("computing scores, gaps and their intervals"):
         frames = Frames.of(found)
     if json:
-        tables = {name: terminal.as_json(getattr(frames, name)) for name in ("scores", "gaps", "pairs", "published")}
+        tables = {name: terminal.as_json(frames.data(name)) for name in ("scores", "gaps", "pairs", "published")}
         _print_json({**tables, "notes": found.notes})
     else:
         terminal.print_results(frames, console)

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 
-from metagap import registry
+from metagap import kinds, registry
 from metagap.errors import UserError
 from metagap.files import SUITES, TABLES
 from metagap.listing import KINDS, print_listing
@@ -204,9 +204,9 @@ def _describe_table(name: str) -> dict[str, Any]:
 def _margin(table: PaperTable) -> str:
     if table.margin.relative:
         return f"within {100 * table.margin.size:g}% of the published value"
-    unit = "percentage points" if table.kind == "classification" else ""
-    size = 100 * table.margin.size if unit else table.margin.size
-    return f"a difference below {size:g} {unit}".rstrip()
+    metric = kinds.find(table.kind).metric
+    unit = metric.gap_unit if metric.unit else ""
+    return f"a difference below {table.margin.size * metric.scale:g} {unit}".rstrip()
 
 
 def _published(value: float, interval: float | None) -> str:

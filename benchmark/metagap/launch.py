@@ -23,7 +23,7 @@ from metagap.errors import CellError, UserError
 from metagap.memory import require
 from metagap.progress import bars
 from metagap.runner.cell import is_done, run_cell
-from metagap.runner.contract import examine
+from metagap.runner.contract import examine, examine_metrics
 from metagap.runner.overlap import overlap
 from metagap.runner.rehearsal import rehearse
 from metagap.runner.score import missing, remarks
@@ -67,6 +67,8 @@ def check(cells: Sequence[Cell]) -> list[str]:
     training = source.tasks(training_part(suite), "cpu")
     source.digest(suite.training_classes)
     notes: list[str] = []
+    with _place("evaluation.metrics"):
+        examine_metrics(suite.metrics, training, spec_of(suite.task))
     for cell in {cell.label: cell for cell in cells}.values():
         spec = training_spec(suite.task, cell.training)
         with _place(f"training of {cell.label}"):

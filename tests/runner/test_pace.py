@@ -76,7 +76,7 @@ def test_everything_is_counted(cells, tmp_path):
     tested = 2 * 9 + 4 * 4
     assert found.episodes == tested + 4 * 5
     rows = tested * (3 + 1)
-    assert found.bytes - BYTES_A_ROW["classification"] * rows == 4 * parameters(cells()["maml"])
+    assert found.bytes - BYTES_A_ROW * rows == 4 * parameters(cells()["maml"])
     assert found.seconds == pytest.approx(1000 * found.iteration + found.episodes * found.episode)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.toml"]
 

@@ -7,15 +7,16 @@ checkpoints, evaluation and records.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
 from torch import Generator, Tensor, nn
 from torch.func import functional_call, grad, grad_and_value, vjp
-from torch.nn import functional as F
 
 from metagap.errors import UserError
+from metagap.metrics.functions import accuracy, mean_squared_error
 from metagap.tasks.episode import Episode, Support, TaskSpec
 
 Params = dict[str, Tensor]
@@ -70,7 +71,11 @@ class Algorithm(BaseModel):
     network: ClassVar[nn.Module]
     """The network of a bound algorithm: a form without state, its weights always come from outside."""
     spec: ClassVar[TaskSpec]
-    """The form of task of a bound algorithm."""
+    """The task specification of a bound algorithm."""
+    criterion: ClassVar[Callable[[Tensor, Tensor], Tensor]]
+    """The loss of that kind of task."""
+    training_score: ClassVar[Callable[[Tensor, Tensor], Tensor]]
+    """What is recorded in meta-training; more is better."""
     ties: ClassVar[dict[str, str]]
     """Of a bound algorithm's network: further names of tied parameters, with the one in the meta-parameters."""
     precision: ClassVar[torch.dtype | None]
@@ -81,6 +86,7 @@ class Algorithm(BaseModel):
         bound = self.model_copy()
         # Not fields, and not private attributes either: pydantic's look-up of those cannot be compiled by torch.
         vars(bound).update(network=network, spec=spec, precision=precision, ties=_ties(network))
+        vars(bound).update(criterion=spec.kind.loss_function(), training_score=spec.kind.metric.score_function())
         return bound
 
     def check_network(self) -> None:
@@ -136,7 +142,7 @@ class Algorithm(BaseModel):
             return self.loss(output, episode.query_y), output
 
         gradient, (loss, output) = grad_and_value(objective, has_aux=True)(meta)
-        return gradient, {"loss": loss, "score": score(output, episode.query_y)}
+        return gradient, {"loss": loss, "score": self.score(output, episode.query_y)}
 
     # Helpers for subclasses.
 
@@ -223,10 +229,12 @@ class Algorithm(BaseModel):
         return functional_call(module, weights, (x.to(self.precision),)).to(x.dtype)
 
     def loss(self, output: Tensor, y: Tensor) -> Tensor:
-        """Cross-entropy of logits (n, ways) and indices (n,), or mean squared error of (n, 1) and (n, 1)."""
-        if self.spec.kind == "classification":
-            return F.cross_entropy(output, y)
-        return F.mse_loss(output, y)
+        """The loss of the kind of task, such as the cross-entropy of logits (n, ways) and indices (n,), shape ()."""
+        return self.criterion(output, y)
+
+    def score(self, output: Tensor, y: Tensor) -> Tensor:
+        """The training score of the kind of task, where more is better: accuracy, or minus the mean squared error."""
+        return self.training_score(output, y)
 
     def support_loss(self, params: Params, support: Support) -> Tensor:
         """The inner loop's objective: the loss of the network on the support set."""
@@ -298,7 +306,7 @@ class GradientLearner(Algorithm):
         for step in reversed(range(self.inner_steps)):
             _, pull_back = vjp(lambda fast, step=step: self.inner_step(fast, episode.support, step), path.pop())[:2]
             (gradient,) = pull_back(gradient)
-        return gradient, {"loss": loss, "score": score(output, episode.query_y)}
+        return gradient, {"loss": loss, "score": self.score(output, episode.query_y)}
 
     @property
     def _is_step_by_step(self) -> bool:
@@ -322,14 +330,11 @@ NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
 def score(output: Tensor, y: Tensor) -> Tensor:
-    """Accuracy of logits (n, ways) for indices (n,), or minus the mean squared error of (n, 1) for targets (n, 1).
+    """The training score of the built-in kinds of task, told apart by their targets; `self.score` is that of any kind.
 
-    A row of logits that is not finite is wrong, whatever the label.
+    Accuracy of logits (n, ways) for indices (n,), or minus the mean squared error of (n, 1) for targets (n, 1).
     """
-    if y.is_floating_point():
-        return -F.mse_loss(output, y)
-    right = (output.argmax(-1) == y) & output.isfinite().all(-1)
-    return right.to(output.dtype).mean()
+    return -mean_squared_error(output, y) if y.is_floating_point() else accuracy(output, y)
 
 
 def _ties(network: nn.Module) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeInt
 from torch import Generator, Tensor, nn
 from torch.func import grad_and_value
 
-from metagap.algorithms.base import GradientLearner, Params, score
+from metagap.algorithms.base import GradientLearner, Params
 from metagap.tasks.episode import Episode, Support
 
 AT_TEST = "of no effect: there are none in training, and at test `evaluation.steps` counts them"
@@ -44,7 +44,7 @@ class Pretrain(GradientLearner):
     def check_network(self) -> None:
         """Raises UserError where classification finds no linear head to put another in its place."""
         super().check_network()
-        if self.spec.kind == "classification":
+        if self.spec.kind.has_ways:
             self.linear_head(replaced=True)
 
     def init(self, network: nn.Module, class_count: int, generator: Generator) -> Params:
@@ -60,7 +60,7 @@ class Pretrain(GradientLearner):
 
     def adapt_path(self, meta: Params, support: Support, steps: int) -> list[Params]:
         """Gradient descent from the pooled weights; classification starts with a head of zeros for the task's ways."""
-        if self.spec.kind == "classification":
+        if self.spec.kind.has_ways:
             ways = self.spec.ways
             head = {
                 name: torch.zeros_like(meta[name][:1]).expand(ways, *meta[name].shape[1:])
@@ -79,4 +79,4 @@ class Pretrain(GradientLearner):
             return self.loss(output, y), output
 
         gradient, (loss, output) = grad_and_value(objective, has_aux=True)(meta)
-        return gradient, {"loss": loss, "score": score(output, y)}
+        return gradient, {"loss": loss, "score": self.score(output, y)}

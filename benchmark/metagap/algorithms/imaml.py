@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from torch import Tensor
 from torch.func import grad_and_value, vjp
 
-from metagap.algorithms.base import GradientLearner, Params, score
+from metagap.algorithms.base import GradientLearner, Params
 from metagap.tasks.episode import Episode, Support
 
 
@@ -83,7 +83,7 @@ class IMAML(GradientLearner):
         if fixed:  # there is no equation to solve for these, but where the inner loop ends depends on them
             bent = bend(solution)
             solution |= {name: gradient[name] - bent[name] for name in fixed}
-        return solution, {"loss": loss, "score": score(output, episode.query_y)}
+        return solution, {"loss": loss, "score": self.score(output, episode.query_y)}
 
 
 def conjugate_gradient(product: Callable[[Params], Params], target: Params, steps: int) -> Params:

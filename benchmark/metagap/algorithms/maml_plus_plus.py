@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt
 from torch import Generator, Tensor, nn
 from torch.func import grad_and_value
 
-from metagap.algorithms.base import PROGRESS, GradientLearner, Params, norm_parameters, score
+from metagap.algorithms.base import PROGRESS, GradientLearner, Params, norm_parameters
 from metagap.tasks.episode import Episode, Support
 
 
@@ -112,4 +112,4 @@ class MAMLPlusPlus(GradientLearner):
             return losses @ self.step_weights(meta[PROGRESS]), (losses[-1], outputs[-1])
 
         gradient, (_, (loss, output)) = grad_and_value(objective, has_aux=True)(meta)
-        return gradient, {"loss": loss, "score": score(output, episode.query_y)}
+        return gradient, {"loss": loss, "score": self.score(output, episode.query_y)}

@@ -21,7 +21,7 @@ class Classifier(Algorithm):
 
     def bind(self, network: nn.Module, spec: TaskSpec, precision: torch.dtype | None = None) -> Self:
         """This algorithm for a network and a form of task; raises UserError where that is not classification."""
-        if spec.kind != "classification":
+        if not spec.kind.has_ways:
             raise UserError(f"algorithm {type(self).__name__}: task.kind = '{spec.kind}'; allowed: 'classification'")
         return super().bind(network, spec, precision)
 

@@ -33,7 +33,7 @@ class ProtoMAML(MAML):
 
     def bind(self, network: nn.Module, spec: TaskSpec, precision: torch.dtype | None = None) -> Self:
         """This algorithm for a network and a form of task; raises UserError for regression."""
-        if spec.kind != "classification":
+        if not spec.kind.has_ways:
             raise UserError(f"algorithm ProtoMAML needs classes: it is for classification, not for {spec.kind}")
         return super().bind(network, spec, precision)
 

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, NonNegativeInt
 from torch import Generator, Tensor, nn
 
-from metagap.algorithms.base import CARRIED, GradientLearner, Params, score
+from metagap.algorithms.base import CARRIED, GradientLearner, Params
 from metagap.tasks.episode import Episode, Support
 
 
@@ -74,7 +74,7 @@ class Reptile(GradientLearner):
         """phi - W, with the query loss after adaptation for the record."""
         fast = self.adapt(meta, episode.support, self.inner_steps)
         output = self.predict(fast, episode.query_x)
-        metrics = {"loss": self.loss(output, episode.query_y), "score": score(output, episode.query_y)}
+        metrics = {"loss": self.loss(output, episode.query_y), "score": self.score(output, episode.query_y)}
         moved = {name: meta[name] - fast[name] for name in meta}
         return {name: -value if name.startswith(CARRIED) else value for name, value in moved.items()}, metrics
 

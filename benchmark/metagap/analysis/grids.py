@@ -12,6 +12,7 @@ from metagap.analysis.divergence import diverged, worst_if_nan
 
 if TYPE_CHECKING:
     from metagap.kinds import TaskKind
+    from metagap.metrics import Metric
     from metagap.results import Results
 
 KEY = ["algorithm", "split", "condition"]
@@ -34,17 +35,27 @@ class Grids:
         headline: algorithm -> its headline inner step.
     """
 
-    def __init__(self, results: Results):
+    def __init__(self, results: Results, metric: Metric | None = None):
+        """metric: any; default: the headline metric of the results. Of one that was not recorded there is no grid."""
         suite, episodes = results.suite, results.episodes
         self.suite = suite
         self.kind = kinds.find(suite["task"]["kind"])
-        self.metric = results.metric
+        self.metric = metric or results.metric
         self.statistics = self.metric.statistics
         self.algorithms = _in_suite_order(suite["algorithms"], episodes["algorithm"])
         self.headline = {name: suite["algorithms"][name]["evaluation"]["steps"] for name in self.algorithms}
         self.splits = _splits(episodes, suite, self.kind)
-        self._groups = _grouped(episodes, self.kind)
+        self._groups = _grouped(episodes, self.kind, self._columns(results))
         self._grids: dict[tuple, pd.DataFrame | None] = {}
+
+    def _columns(self, results: Results) -> dict[str, pd.Series] | None:
+        """The scores of queries and support sets in this metric, a column each; None where they were not recorded."""
+        name, parts = self.metric.name, ("query", "support")
+        if name == results.metric.name:
+            return {f"{part}_score": results.episodes[f"{part}_score"] for part in parts}
+        if name not in [metric.name for metric in results.metrics]:
+            return None
+        return {f"{part}_score": self.metric.sign * results.episodes[f"{part}_{name}"] for part in parts}
 
     @property
     def keys(self) -> list[tuple[str, str, str]]:
@@ -112,10 +123,13 @@ def pair(a: pd.DataFrame | None, b: pd.DataFrame | None) -> tuple[np.ndarray, np
     return a.loc[seeds, episodes].to_numpy(), b.loc[seeds, episodes].to_numpy()
 
 
-def _grouped(episodes: pd.DataFrame, kind: TaskKind) -> dict[tuple[str, str, str], pd.DataFrame]:
+def _grouped(
+    episodes: pd.DataFrame, kind: TaskKind, scores: dict[str, pd.Series] | None
+) -> dict[tuple[str, str, str], pd.DataFrame]:
+    if scores is None:
+        return {}
     table = episodes[[*KEY, "step", "seed", "episode"]].assign(
-        query_score=worst_if_nan(episodes["query_score"], -np.inf),
-        support_score=worst_if_nan(episodes["support_score"], -np.inf),
+        **{name: worst_if_nan(values, -np.inf) for name, values in scores.items()},
         query_loss=worst_if_nan(episodes["query_loss"], np.inf),
         diverged=diverged(episodes, kind),
     )

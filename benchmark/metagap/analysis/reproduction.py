@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from metagap import kinds
 from metagap.analysis.equivalence import (
     CANNOT_TELL,
     NOT_JUDGED,
@@ -48,7 +49,8 @@ DEFAULT = Spread("95% CI", None, EPISODES)
 
 def published_table(results: Results, margin: Margin | None = None) -> pd.DataFrame:
     """One row per entry of the suite's `published` list, see `beside`."""
-    grids = Grids(results)
+    kind = kinds.find(results.suite["task"]["kind"])
+    grids = Grids(results, kind.metric)
     return beside(results.suite.get("published") or [], grids, margin or grids.metric.margin)
 
 

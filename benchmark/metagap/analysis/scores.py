@@ -23,28 +23,30 @@ from metagap.analysis.intervals import (
 )
 
 if TYPE_CHECKING:
+    from metagap.metrics import Metric
     from metagap.results import Results
 
 SCORE_COLUMNS = [
-    "algorithm", "split", "role", "condition", "ways", "shots", "step", "statistic",
+    "algorithm", "split", "role", "condition", "ways", "shots", "step", "metric", "statistic",
     "score", "low", "high", "interval",
     "episodes_low", "episodes_high", "bootstrap_low", "bootstrap_high", "open_score", "open_low", "open_high",
     "seeds", "n_episodes", "diverged", "finite_mean",
 ]  # fmt: skip
 STEP_COLUMNS = [
-    "algorithm", "split", "role", "condition", "ways", "shots", "step", "statistic",
+    "algorithm", "split", "role", "condition", "ways", "shots", "step", "metric", "statistic",
     "score", "low", "high", "interval", "support_score", "seeds", "n_episodes", "diverged",
 ]  # fmt: skip
 RUN_COLUMNS = [
-    "algorithm", "seed", "split", "role", "condition", "ways", "shots", "step", "statistic",
+    "algorithm", "seed", "split", "role", "condition", "ways", "shots", "step", "metric", "statistic",
     "score", "sd", "n_episodes", "diverged",
 ]  # fmt: skip
 
 
-def score_table(results: Results, level: float = LEVEL) -> pd.DataFrame:
+def score_table(results: Results, level: float = LEVEL, metric: Metric | None = None) -> pd.DataFrame:
     """One row per algorithm x split x condition x statistic, at the algorithm's headline inner step.
 
-    Score is accuracy, or -MSE; a statistic is taken over the episodes of each seed, then averaged over the seeds.
+    metric: any that was recorded; default: the headline metric. The score is its value with the sign turned where lower
+    is better, such as accuracy or -MSE; a statistic is taken over the episodes of each seed, then averaged over seeds.
 
     - low, high, interval: the headline interval, over "seeds" if there are at least two, else over "episodes".
     - episodes_low/high: of the score averaged over the seeds, episode by episode: new episodes for these very runs. The
@@ -53,7 +55,7 @@ def score_table(results: Results, level: float = LEVEL) -> pd.DataFrame:
     - open_score, open_low, open_high: from the condition "open" of the same split (NaN where it was not recorded).
     - diverged: share of diverged (seed, episode) pairs; finite_mean: mean score over the pairs that did not diverge.
     """
-    grids = Grids(results)
+    grids = Grids(results, metric)
 
     @cache
     def opened(algorithm: str, split: str, statistic: str) -> Interval:
@@ -88,13 +90,13 @@ def score_table(results: Results, level: float = LEVEL) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=SCORE_COLUMNS)
 
 
-def run_table(results: Results) -> pd.DataFrame:
+def run_table(results: Results, metric: Metric | None = None) -> pd.DataFrame:
     """One row per trained model x split x condition x statistic, at the algorithm's headline inner step.
 
     sd is the standard deviation over the episodes of that one run, so that every interval over seeds can be computed
     again from this table; the other columns mean what they mean in `score_table`.
     """
-    grids = Grids(results)
+    grids = Grids(results, metric)
     rows = []
     for (algorithm, split, condition), scores, flags in _headlines(grids):
         for statistic in grids.statistics:
@@ -108,12 +110,12 @@ def run_table(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=RUN_COLUMNS)
 
 
-def step_table(results: Results, level: float = LEVEL) -> pd.DataFrame:
+def step_table(results: Results, level: float = LEVEL, metric: Metric | None = None) -> pd.DataFrame:
     """One row per algorithm x split x inner step x statistic of condition "standard": the adaptation curves.
 
     The columns mean what they mean in `score_table`; support_score is the same statistic of the support scores.
     """
-    grids = Grids(results)
+    grids = Grids(results, metric)
     rows = []
     for algorithm, split, condition in grids.keys:
         for step in grids.steps(algorithm, split) if condition == STANDARD else ():
@@ -155,6 +157,7 @@ def _where(grids: Grids, algorithm: str, split: str, condition: str, step: int, 
         "split": split,
         "condition": condition,
         "step": step,
+        "metric": grids.metric.name,
         "statistic": statistic,
     } | about
 

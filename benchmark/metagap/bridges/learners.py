@@ -18,7 +18,7 @@ from pydantic.errors import PydanticSchemaGenerationError
 from torch import Generator, Tensor, nn
 
 from metagap import registry
-from metagap.algorithms.base import Algorithm, Params, score
+from metagap.algorithms.base import Algorithm, Params
 from metagap.bridges.seeding import seeded
 from metagap.errors import UserError
 from metagap.tasks.episode import Episode, Support, TaskSpec
@@ -120,7 +120,7 @@ class Learner(Algorithm):
                 zip(leaves, torch.autograd.grad(loss, list(leaves.values()), allow_unused=True), strict=True)
             )
         whole = {name: torch.zeros_like(meta[name]) if value is None else value for name, value in gradient.items()}
-        return whole, {"loss": loss.detach(), "score": score(output.detach(), episode.query_y)}
+        return whole, {"loss": loss.detach(), "score": self.score(output.detach(), episode.query_y)}
 
     def _around(self, network: nn.Module, seed: int) -> tuple[nn.Module, dict[str, str]]:
         """A learner around a copy of the network, seeded, and the names of its parameters and buffers."""

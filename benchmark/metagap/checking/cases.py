@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from metagap.algorithms.base import PROGRESS, Algorithm, Params
 from metagap.checking.findings import Fault, Note, during
+from metagap.kinds import find
 from metagap.models.conv4 import Conv4
 from metagap.models.mlp import MLP
 from metagap.tasks.episode import Episode, TaskSpec
@@ -46,8 +47,8 @@ class Case:
 
     def __str__(self) -> str:
         shots = f"{self.spec.shots} {'shot' if self.spec.shots == 1 else 'shots'}"
-        form = shots if self.spec.kind == "regression" else f"{self.spec.ways} ways, {shots}"
-        return f"{self.spec.kind} with {type(self.network).__name__.lower()}, {form}"
+        shape = f"{self.spec.ways} ways, {shots}" if self.spec.kind.has_ways else shots
+        return f"{self.spec.kind} with {type(self.network).__name__.lower()}, {shape}"
 
     def seeded(self, seed: int = 0) -> Case:
         """This case with the meta-parameters that the algorithm starts from."""
@@ -153,7 +154,7 @@ def case(algorithm: Algorithm, kind: Kind, dtype: torch.dtype = torch.float64, *
     """A case of this kind, without meta-parameters as yet. plain: with an mlp for images too."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        if kind == "regression":
+        if not find(kind).has_ways:
             return Case(algorithm, MLP((1,), 1, [16, 16]), Sinusoid().tasks(Part("train"), "cpu"), POINTS, dtype)
         tasks = GLYPHS.tasks(Part("train"), "cpu")
         make: Any = (lambda: MLP(tasks.x_shape, 5, [16])) if plain else (lambda: Conv4(tasks.x_shape, 5, filters=4))

@@ -47,7 +47,7 @@ def support_order(subject: Subject) -> str:
     if subject.random:
         raise Note("not examined: its random numbers differ from call to call")
     for usual in subject.cases():
-        one = usual.like(shots=12 if usual.spec.kind == "regression" else 4)
+        one = usual.like(shots=4 if usual.spec.kind.has_ways else 12)
         task, steps = one.task(), one.unbound.inner_steps + 1
         turned = _in_order(task, torch.randperm(len(task.support_x), generator=torch.Generator().manual_seed(0)))
         if distance(one.outputs(one.meta, turned, steps), one.outputs(one.meta, task, steps)) > CLOSE:
@@ -114,11 +114,11 @@ def support_labels(subject: Subject) -> str:
     """Whether predictions follow the labels of the support set, and not the places of its examples."""
     unused = ""
     for usual in subject.cases():
-        one = usual.like(shots=12 if usual.spec.kind == "regression" else 4)
+        one = usual.like(shots=4 if usual.spec.kind.has_ways else 12)
         (task,), steps, meta = _tasks(one.episodes(1)), one.unbound.inner_steps + 1, nearby(one.meta, 1)
         whole = one.outputs(meta, task, steps)[:, : one.spec.ways]
         y, order = task.support_y, torch.arange(len(task.support_x))
-        if one.spec.kind == "classification":
+        if one.spec.kind.has_ways:
             grid, columns = order.view(-1, one.spec.ways), torch.arange(one.spec.ways).roll(1)
             # the same classes at every place, but other examples of them; and other classes
             alike, moved = (

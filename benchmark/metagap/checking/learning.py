@@ -87,8 +87,8 @@ def _problem(usual: Case, toy: Toy) -> Case:
     """The toy with a network that can learn it."""
     torch.manual_seed(0)
     shape = usual.tasks.x_shape
-    network = MLP(shape, 1) if toy.spec.kind == "regression" else Conv4(shape, toy.spec.ways, filters=8)
-    return replace(case(usual.unbound, toy.spec.kind, torch.float32), network=network, spec=toy.spec).seeded()
+    network = Conv4(shape, toy.spec.ways, filters=8) if toy.spec.kind.has_ways else MLP(shape, 1)
+    return replace(case(usual.unbound, toy.spec.kind.name, torch.float32), network=network, spec=toy.spec).seeded()
 
 
 def _losses(one: Case, meta: Params, toy: Toy) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metagap.algorithms.base import Params, score
+from metagap.algorithms.base import Params
 from metagap.checking.cases import Case, Subject, nearby
 from metagap.checking.findings import Fault, Note
 from metagap.tasks.episode import Episode
@@ -20,10 +20,10 @@ def metrics(subject: Subject) -> str:
             meta = nearby(one.meta, seed) if seed else one.meta
             task = one.training_task(seed)
             said = {name: float(value) for name, value in one.gradient(meta, task)[1].items()}
-            if one.spec.kind == "classification" and not 0 <= said["score"] <= 1:
-                raise Fault(f"the metric 'score' is {said['score']:.3g}, which is no accuracy ({one})")
-            if one.spec.kind == "regression" and said["score"] > 0:
-                raise Fault(f"the metric 'score' is {said['score']:.3g}, not minus a mean squared error ({one})")
+            metric = one.spec.kind.metric
+            if not metric.worst_score <= said["score"] <= metric.best_score:
+                what = f"{'' if metric.higher_is_better else 'minus '}the {metric.label}"
+                raise Fault(f"the metric 'score' is {said['score']:.3g}, which cannot be {what} ({one})")
             if not one.unbound.pooled:
                 _compare(said, _recomputed(one, task, meta), one)
     if subject.algorithm.pooled:
@@ -33,7 +33,7 @@ def metrics(subject: Subject) -> str:
 
 def _recomputed(one: Case, task: Episode, meta: Params) -> dict[str, float]:
     output = one.outputs(meta, task)
-    within = output[:, : one.spec.ways]
+    within, score = output[:, : one.spec.ways], one.algorithm.score
     found = {"score": float(score(within, task.query_y)), "score of all logits": float(score(output, task.query_y))}
     if one.unbound.derivative != "other":
         found["loss"] = float(one.algorithm.loss(output, task.query_y))
@@ -45,7 +45,7 @@ def _compare(said: dict[str, float], found: dict[str, float], one: Case) -> None
     if all(_apart(said["score"], value) for value in scores):
         raise Fault(
             f"the metric 'score' of meta_gradient is {said['score']:.3g}, but that of the predictions after adaptation "
-            f"is {found['score']:.3g}; metagap.algorithms.base.score computes it ({one})"
+            f"is {found['score']:.3g}; self.score(output, y) computes it ({one})"
         )
     if "loss" in found and _apart(said["loss"], found["loss"]):
         raise Fault(

@@ -7,7 +7,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from metagap.algorithms.base import score
 from metagap.checking.cases import Case, Subject, distance
 from metagap.checking.findings import Fault, Note, during
 from metagap.engine.evaluate import evaluate
@@ -77,7 +76,7 @@ def _by_hand(one: Case) -> dict[str, Tensor]:
     pairs = list(zip(outputs, tasks, strict=True))
     found = {
         "query_loss": torch.stack([one.algorithm.loss(output, task.query_y) for output, task in pairs]),
-        "query_score": torch.stack([score(output, task.query_y) for output, task in pairs]),
+        "query_score": torch.stack([one.algorithm.score(output, task.query_y) for output, task in pairs]),
     }
     if not one.unbound.trains:
         return found

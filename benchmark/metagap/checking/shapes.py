@@ -12,6 +12,7 @@ from metagap.algorithms.base import Algorithm
 from metagap.checking.cases import KINDS, Case, Kind, Subject, case, distance
 from metagap.checking.findings import Fault
 from metagap.errors import UserError
+from metagap.kinds import find
 
 TRAINING = {"regression": [{"shots": 1, "queries": 2}, {"shots": 5}], "classification": [{"shots": 1}, {"shots": 2}]}
 """Forms of tasks in meta-training."""
@@ -67,7 +68,7 @@ def path(subject: Subject) -> str:
 
 def _cases(algorithm: Algorithm, kind: Kind) -> Iterator[Case]:
     yield case(algorithm, kind, torch.float32)
-    if kind == "classification":
+    if find(kind).has_ways:  # images
         yield case(algorithm, kind, torch.float32, plain=True)
 
 
@@ -127,12 +128,12 @@ def _need_params(value: Any, place: str) -> None:
 
 def _need_outputs(outputs: Any, examples: int, one: Case, which: str) -> None:
     ways = one.spec.ways
-    regression = one.spec.kind == "regression"
+    has_ways = one.spec.kind.has_ways
     if isinstance(outputs, Tensor) and outputs.ndim == 2 and len(outputs) == examples:
         width = outputs.shape[1]
-        if width == ways or (not regression and width > ways):
+        if width == ways or (has_ways and width > ways):
             return
-    meaning = f"{examples} examples and {'one output' if regression else f'{ways} ways or more'}"
+    meaning = f"{examples} examples and {f'{ways} ways or more' if has_ways else 'one output'}"
     raise Fault(f"predict on the {which} of {one} gives {_form(outputs)}, not ({examples}, {ways}) for {meaning}")
 
 

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import vmap
 
-from metagap.algorithms.base import Algorithm, Params, score
+from metagap.algorithms.base import Algorithm, Params
 from metagap.engine.layouts import in_layout
 from metagap.engine.mapping import TaskMap
 from metagap.engine.strategy import Strategy, permitted
+from metagap.metrics import Metric
 from metagap.tasks.episode import Episode, TaskSpec
 
 log = logging.getLogger("metagap")
 
 Scores = dict[str, Tensor]
-"""support_loss, support_score, query_loss and query_score, each (episodes, steps recorded), float64 on the CPU."""
+"""support_loss, support_score, query_loss and query_score, and support_NAME and query_NAME of every further metric;
+each (episodes, steps recorded), float64 on the CPU."""
 
 
 class Evaluation:
@@ -36,16 +37,20 @@ class Evaluation:
         inductive: bool = False,
         last_only: bool = False,
         cores: int = 1,
+        metrics: Sequence[Metric] = (),
     ):
         """algorithm: bound. The same for whatever strategy and cores, but for rounding.
 
         inductive: each query is predicted in a batch of the support set and that query alone, so that batch statistics
         cannot tell the queries of a task about each other (Nichol et al. 2018, section 6.1). Otherwise a task's queries
-        are predicted as one batch.
+        are predicted as one batch. metrics: the first is the score, the others are recorded as they are; default: that
+        of the kind of task.
         """
         strategy = permitted(strategy, algorithm)
         self.algorithm, self.spec, self.steps = in_layout(algorithm, strategy.layout), spec, steps
         self.inductive, self.last_only, self._maps_queries = inductive, last_only, algorithm.mappable
+        headline, *further = metrics or [spec.kind.metric]
+        self._measures = {"score": headline.score_function()} | {one.name: one.tensor_function() for one in further}
         self.map = TaskMap(self._one_task, strategy, cores=cores, network=self.algorithm.network)
 
     def __call__(self, meta: Params, episodes: Episode, advance: Callable[[int], None] = lambda _: None) -> Scores:
@@ -66,7 +71,8 @@ class Evaluation:
         ):
             outputs = [output[:, :ways] for output in outputs]
             found[f"{part}_loss"] = torch.stack([algorithm.loss(output, y) for output in outputs])
-            found[f"{part}_score"] = torch.stack([score(output, y) for output in outputs])
+            for name, function in self._measures.items():
+                found[f"{part}_{name}"] = torch.stack([function(output, y) for output in outputs])
         return found
 
     def _predict(self, path: list[Params], support_x: Tensor, query_x: Tensor) -> list[Tensor]:
@@ -103,7 +109,5 @@ def shuffled_support(episodes: Episode, generator: torch.Generator) -> Episode:
 
 
 def null_loss(episodes: Episode, spec: TaskSpec) -> Tensor:
-    """The query loss (episodes,) of the trivial predictor: uniform over the ways, or zero everywhere."""
-    if spec.kind == "regression":
-        return episodes.query_y.double().square().mean((1, 2)).cpu()
-    return torch.full((len(episodes.query_y),), math.log(spec.ways), dtype=torch.float64)
+    """The query loss (episodes,) of the predictor that knows nothing, float64 on the CPU."""
+    return spec.kind.trivial_loss_function()(episodes.query_y, spec.ways).double().cpu()

@@ -13,7 +13,7 @@ Function = str | Callable[..., Any]
 """A function, or `package.module:name` of it, so that a kind can be looked at without torch."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class TaskKind:
     """A kind of task. It equals its name, so that `spec.kind == "regression"` and tables by name work."""
 
@@ -40,7 +40,7 @@ class TaskKind:
     def __hash__(self) -> int:
         return hash(self.name)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self.name
 
     @property

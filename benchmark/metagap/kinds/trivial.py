@@ -1,4 +1,4 @@
-"""The losses of predictors that know nothing, of the query targets (tasks, n, ...) of a batch: float64 (tasks,)."""
+"""The losses (tasks,) of predictors that know nothing, of the query targets (tasks, n, ...) of a batch."""
 
 from __future__ import annotations
 
@@ -15,4 +15,4 @@ def uniform_cross_entropy(y: Tensor, ways: int) -> Tensor:
 
 def mean_square(y: Tensor, ways: int) -> Tensor:
     """The mean squared error of always answering zero."""
-    return y.double().square().flatten(1).mean(1).cpu()
+    return y.double().square().flatten(1).mean(1)

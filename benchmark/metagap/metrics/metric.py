@@ -104,6 +104,11 @@ class Metric:
         """Whether figures have a logarithmic axis."""
         return self.axis == "log"
 
+    def score_function(self) -> Callable[..., Any]:
+        """The same, but for the score. Raises UserError where it cannot be imported."""
+        natural = self.tensor_function()
+        return natural if self.higher_is_better else lambda output, y: -natural(output, y)
+
     # From one form to another.
 
     @property

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,10 @@ HEADLINE = ("meta-train", "in-distribution", "cross-domain")
 """The roles that gaps are about."""
 WITHIN = "Within a split: support and query, adaptation, batch statistics, memorization"
 SHIFT_GROUP = "other ways or shots"
+
+
+Scored = Literal["scores", "runs", "steps"]
+"""The tables of scores."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,15 @@ class Frames:
     pairs: pd.DataFrame
     leaders: pd.DataFrame
     published: pd.DataFrame
+    further: dict[str, dict[Scored, pd.DataFrame]] = field(default_factory=dict)
+    """The tables of scores in the metrics after the headline one, by name."""
 
     @classmethod
     def of(cls, results: Any) -> Frames:
         """Analyse a `metagap.results.Results`."""
         pairs = comparisons.all_pairs(results)
+        tables: dict[Scored, Callable[..., pd.DataFrame]]
+        tables = {"scores": scores.score_table, "runs": scores.run_table, "steps": scores.step_table}
         kinds, faults = gap_kinds()
         return cls(
             suite=results.suite,
@@ -57,9 +66,13 @@ class Frames:
             gap_kinds={kind.name: kind for kind in kinds},
             gaps=gap_table(results, kinds, failed=faults.append),
             notes=[*results.notes, *faults],
-            scores=scores.score_table(results),
-            runs=scores.run_table(results),
-            steps=scores.step_table(results),
+            scores=tables["scores"](results),
+            runs=tables["runs"](results),
+            steps=tables["steps"](results),
+            further={
+                metric.name: {name: make(results, metric=metric) for name, make in tables.items()}
+                for metric in results.metrics[1:]
+            },
             pairs=pairs,
             leaders=leaders.leader_table(results, pairs),
             published=reproduction.published_table(results),
@@ -74,6 +87,15 @@ class Frames:
     def kind(self) -> task_kinds.TaskKind:
         """The kind of the tasks."""
         return task_kinds.find(self.suite["task"]["kind"])
+
+    def in_metric(self, table: Scored, metric: Metric) -> pd.DataFrame:
+        """A table of scores for any metric that was recorded."""
+        return getattr(self, table) if metric == self.metric else self.further[metric.name][table]
+
+    def data(self, name: str) -> pd.DataFrame:
+        """A table as it is written for others: that of every metric, where it is about scores."""
+        further = [frame for tables in self.further.values() for key, frame in tables.items() if key == name]
+        return pd.concat([getattr(self, name), *further], ignore_index=True) if further else getattr(self, name)
 
     @property
     def deviations(self) -> list[str]:

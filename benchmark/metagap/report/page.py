@@ -221,4 +221,4 @@ def _table_files(frames: Frames, blocks: Sequence[Block]) -> Iterator[tuple[str,
     for name, table in tables_of(blocks).items():
         yield from {f"{name}.csv": table.csv(), f"{name}.md": table.markdown(), f"{name}.tex": table.latex()}.items()
     for name in ("scores", "runs", "steps", "gaps", "pairs", "published", "cells"):
-        yield f"data/{name}.csv", getattr(frames, name).to_csv(index=False)
+        yield f"data/{name}.csv", frames.data(name).to_csv(index=False)

@@ -28,7 +28,7 @@ from metagap.results import (
 )
 from metagap.suite import Cell, written_cell
 
-ELSEWHERE = {"curve_steps", "diagnostics", "diagnostic_episodes", "episodes"}
+ELSEWHERE = {"curve_steps", "diagnostics", "diagnostic_episodes", "episodes", "metrics"}
 """What of an evaluation the score of a split does not depend on; the number of episodes is the split's own affair."""
 WITH_DEFAULTS = ("model", "source", "hyperparameters")
 """Tables of which a suite may state a part."""
@@ -175,7 +175,7 @@ def _read_part(
     grids, notes = None, []
     if chosen:
         results = assemble({key: (record.folder, record.done) for key, record in chosen.items()}, [])
-        grids, notes = Grids(results), results.notes
+        grids, notes = Grids(results, part.suite.kind.metric), results.notes
     frame = beside([value.model_dump() for value in part.published], grids, table.margin)
     about = [_about(part, row, found[row["algorithm"]]) for row in records(frame)]
     for label, one in found.items():
@@ -243,8 +243,10 @@ def _scored_so(cell: Cell, split: Mapping[str, Any], marker: Mapping[str, Any], 
     """Whether a record's score of a split is what the cell and the split state."""
     evaluation, known = cell.evaluation.model_dump(), marker["evaluation"]
     about = {"role", "optional", "episodes"}
+    headline = (known.get("metrics") or cell.suite.kind.metrics)[0]
     return (
-        _agrees(_without(split, about), _without(stored, about))
+        headline == cell.suite.metrics[0].name
+        and _agrees(_without(split, about), _without(stored, about))
         and _agrees(_without(evaluation, ELSEWHERE), _without(known, ELSEWHERE))
         and (split["episodes"] or evaluation["episodes"]) == (stored["episodes"] or known["episodes"])
     )

@@ -254,7 +254,24 @@ def assemble(cells: Mapping[tuple[str, int], tuple[Path, dict[str, Any]]], notes
             "Not every algorithm has the same seeds: " + ", ".join(f"{k} {v}" for k, v in counts.items()) + "."
         )
     samples = dict(sorted(samples.items(), key=lambda item: order.get(item[0], len(order))))
-    return Results(suite, pd.DataFrame(rows), _concat(episodes), _concat(curves), samples, notes)
+    metrics = _common([_metrics(one.marker) for one in records.values()])
+    return Results(suite, pd.DataFrame(rows), _concat(episodes), _concat(curves), samples, notes, metrics=metrics)
+
+
+def _metrics(marker: Mapping[str, Any]) -> list[Metric]:
+    """What a cell recorded, the headline first; cells of an earlier version have that of their kind of task."""
+    if "metrics" in marker:
+        return [Metric.of(description) for description in marker["metrics"]]
+    return [kinds.find(marker["suite"]["task"]["kind"]).metric]
+
+
+def _common(recorded: list[list[Metric]]) -> tuple[Metric, ...]:
+    """The metrics that all cells recorded, in the order of the last. Raises UserError where their headlines differ."""
+    headlines = list(dict.fromkeys(metrics[0].name for metrics in recorded))
+    if len(headlines) > 1:
+        raise UserError(f"cells have different headline metrics: {', '.join(headlines)}")
+    names = [{metric.name for metric in metrics} for metrics in recorded]
+    return tuple(metric for metric in recorded[-1] if all(metric.name in some for some in names))
 
 
 class _Record(NamedTuple):

@@ -21,7 +21,7 @@ from metagap.errors import UserError
 from metagap.runner.score import missing, score_splits
 from metagap.runner.train import train
 from metagap.runner.workbench import Machine, Report, Workbench, log
-from metagap.suite import Cell, as_json
+from metagap.suite import Cell, Suite, as_json
 
 
 def is_done(cell: Cell, store: Path) -> bool:
@@ -86,8 +86,15 @@ def _run(cell: Cell, store: Path, machine: Machine, report: Report) -> None:
         "parameters": sum(parameter.numel() for parameter in bench.network.parameters()),
     }
     finished = datetime.now(UTC).isoformat()
-    results.write_marker(folder, {**as_json(cell), **scored, "record": record, "sha256": sha256, "finished": finished})
+    marker = {**as_json(cell), **scored, "record": record, "sha256": sha256, "finished": finished}
+    results.write_marker(folder, marker | {"metrics": described(cell.suite)})
     results.clear_failure(folder)
+
+
+def described(suite: Suite) -> list[dict[str, Any]]:
+    """The metrics of the records, the headline first, so that a report needs no plugin."""
+    ways = [suite.task.ways, *(split.ways for split in suite.splits if split.ways is not None)]
+    return [metric.described(ways) for metric in suite.metrics]
 
 
 def _set_marker_aside(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from metagap.errors import UserError
+from metagap.metrics import Metric
 from metagap.tasks.episode import Episode, TaskSpec
 from metagap.tasks.sampling import Drawn, Sampler, raw
 
@@ -23,6 +25,22 @@ def examine(tasks: Any, spec: TaskSpec) -> None:
         raise
     except Exception as error:
         raise UserError(f"its source fails with {type(error).__name__}: {error}") from error
+
+
+def examine_metrics(metrics: Sequence[Metric], tasks: Any, spec: TaskSpec) -> None:
+    """Compute every metric on made-up predictions; raises UserError for one that fails or gives no number."""
+    y = Sampler(tasks, spec, seed=0).episodes(1).query_y[0].cpu()
+    output = torch.randn(len(y), spec.ways, generator=torch.Generator().manual_seed(0))
+    for metric in metrics:
+        function = metric.tensor_function()
+        try:
+            value = function(output, y)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(f"metric '{metric}' fails with {type(error).__name__}: {error}") from error
+        if not isinstance(value, Tensor) or value.shape != ():
+            raise UserError(f"metric '{metric}' gives {_said(value)}; allowed: a tensor of shape ()")
 
 
 def _look_at(tasks: Any, spec: TaskSpec) -> None:
@@ -43,7 +61,7 @@ def _look_at(tasks: Any, spec: TaskSpec) -> None:
 
 def _check_episode(episode: Any, shape: tuple[int, ...], count: int, spec: TaskSpec) -> None:
     _require(isinstance(episode, Episode), "episode", type(episode).__name__, "an Episode")
-    classes, names = spec.kind == "classification", ("support", "query")
+    classes, names = spec.kind.has_ways, ("support", "query")
     for name, each in zip(names, (spec.shots, spec.queries), strict=True):
         x, y, n = getattr(episode, f"{name}_x"), getattr(episode, f"{name}_y"), spec.ways * each
         _require(

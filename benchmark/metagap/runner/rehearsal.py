@@ -80,7 +80,7 @@ def rehearse(cell: Cell, tasks: Any) -> None:
 
 def _small(spec: TaskSpec) -> TaskSpec:
     """A form of task with as few examples as it can have."""
-    return spec._replace(shots=1, queries=1) if spec.kind == "classification" and spec.ways > 1 else spec
+    return spec._replace(shots=1, queries=1) if spec.kind.has_ways and spec.ways > 1 else spec
 
 
 def _train(learner: Learner, spec: TaskSpec, episodes: Episode) -> None:

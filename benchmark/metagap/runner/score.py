@@ -114,6 +114,7 @@ class Evaluations:
                 inductive=way.inductive,
                 last_only=way.last_only,
                 cores=bench.machine.cores,
+                metrics=bench.cell.suite.metrics,
             )
         return self._made[way]
 
@@ -205,6 +206,7 @@ def _digest_of(drawn: Drawn) -> str:
 
 def _stem(bench: Workbench, split: Split, episodes: str) -> str:
     """The name of a split's files: readable, and another one for other settings or other episodes."""
-    settings = [split.model_dump(), bench.cell.suite.task.model_dump(), bench.cell.evaluation.model_dump(), episodes]
+    evaluation = bench.cell.evaluation.model_dump(exclude={"metrics"})
+    settings = [split.model_dump(), bench.cell.suite.task.model_dump(), evaluation, bench.cell.measured, episodes]
     readable = "".join(c if c.isascii() and c.isalnum() else "-" for c in split.name).strip("-").lower()
     return f"{readable or 'split'}-{digest(settings)}"

@@ -176,8 +176,10 @@ class _Validation:
         self.episodes = sampler.episodes(count).to(bench.device, bench.dtype)
         strategy = bench.evaluation_strategy(count * bench.cell.training.validations)
         steps, cores = bench.cell.evaluation.steps, bench.machine.cores
-        algorithm = bench.bind(sampler.spec, test=True)
-        self.evaluation = Evaluation(algorithm, sampler.spec, steps, strategy, last_only=True, cores=cores)
+        algorithm, metrics = bench.bind(sampler.spec, test=True), bench.cell.suite.metrics[:1]
+        self.evaluation = Evaluation(
+            algorithm, sampler.spec, steps, strategy, last_only=True, cores=cores, metrics=metrics
+        )
 
     @classmethod
     def of(cls, bench: Workbench) -> _Validation | None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from metagap.algorithms.base import Algorithm, Params
 from metagap.algorithms.maml import FOMAML, MAML
@@ -119,13 +118,13 @@ class Case:
 
     def loss(self, output: Tensor, y: Tensor) -> Tensor:
         """Cross-entropy, or mean squared error."""
-        return F.cross_entropy(output, y) if self.workload.spec.kind == "classification" else F.mse_loss(output, y)
+        return self.workload.spec.kind.loss_function()(output, y)
 
 
 def _episodes(workload: Workload, count: int) -> Episode:
     """Seeded episodes: waves, or noise in place of images."""
     spec, generator = workload.spec, torch.Generator().manual_seed(1)
-    if spec.kind == "regression":
+    if not spec.kind.has_ways:
         waves = Sinusoid().tasks(Part(), "cpu")
         return waves.episode(waves.draw(count, spec, generator), spec)
     x = torch.rand(count, spec.ways * (spec.shots + spec.queries), *workload.x_shape, generator=generator)

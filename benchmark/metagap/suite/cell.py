@@ -36,7 +36,8 @@ class Cell:
     split_data: dict[str, str | None] = dataclasses.field(default_factory=dict)
     """The same for every split, by name."""
     revisions: dict[str, int] = dataclasses.field(default_factory=dict)
-    """Of the code: `training`, `model`, `algorithm`. Those of sources are in the digests of the data."""
+    """Of the code: `training`, `model`, `algorithm`, and `metric` (that checkpoints are compared by). Those of sources
+    are in the digests of the data."""
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -54,12 +55,20 @@ class Cell:
         """
         needed = {split.name: self.split_data.get(split.name) for split in self.suite.splits if not split.optional}
         code = {key: number for key, number in self.revisions.items() if key != "algorithm"}
-        return digest(self.suite.shared | {"data": [self.training_data, needed], "revisions": code})
+        data = [self.training_data, needed]
+        return digest(self.suite.shared | {"data": data, "revisions": code, "metrics": self.measured})
+
+    @property
+    def measured(self) -> list[Any]:
+        """What identifies the metrics: name, revision, and the digest of a plugin's file."""
+        files = _metric_files(self.suite)
+        return [[one.name, one.revision, file] for one, file in zip(self.suite.metrics, files, strict=True)]
 
     @cached_property
     def stated(self) -> dict[str, Any]:
         """The identity without data and revisions: what a suite file and its defaults say."""
-        validation = self.suite.validation
+        validation, metric = self.suite.validation, self.suite.metrics[0]
+        usual = metric.name == self.suite.kind.metric.name
         optimizer = registry.fingerprint("optimizer", self.training.optimizer)
         return {
             "task": self.suite.task.model_dump(),
@@ -74,6 +83,7 @@ class Cell:
                 "split": validation.model_dump(),
                 "steps": self.evaluation.steps,
                 "settings": self.evaluation.settings,
+                "metric": None if usual else [metric.name, _metric_files(self.suite)[0]],
             }
             if validation is not None and self.training.select == "best"
             else None,
@@ -94,6 +104,11 @@ class Cell:
 
     def __str__(self) -> str:
         return f"{self.label} seed {self.seed}"
+
+
+def _metric_files(suite: Suite) -> list[str | None]:
+    """The digests of the files of its metrics, for those that are plugins."""
+    return [registry.fingerprint("metric", name) for name in suite.evaluation.metrics or suite.kind.metrics]
 
 
 def digest(value: Any) -> str:
@@ -119,7 +134,11 @@ def expand(suite: Suite) -> list[Cell]:
         "training_data": content(suite.source, suite.training_classes),
         "split_data": {split.name: content(split.source, split.classes) for split in suite.splits},
     }
-    code = {"training": TRAINING_REVISION, "model": registry.revision("model", suite.model["name"])}
+    code = {
+        "training": TRAINING_REVISION,
+        "model": registry.revision("model", suite.model["name"]),
+        "metric": suite.metrics[0].revision if suite.validation is not None else 1,
+    }
     for seed in suite.seeds:
         for label, entry in suite.algorithms.items():
             if entry.on_request:

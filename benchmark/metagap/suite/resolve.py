@@ -156,7 +156,7 @@ def _named_table(table: Mapping[str, Any], kind: registry.Kind, place: str) -> N
 def _refuse_leak(split: Split, training: dict[str, Any], suite: Suite, place: str) -> None:
     """Refuse a split whose classes are not what its role says, as far as the training source itself is concerned."""
     known, trained = split.role in ("meta-train", "recurring-task"), suite.training_classes
-    if suite.task.kind == "regression" or split.role == "cross-domain" or split.source != training:
+    if not suite.kind.has_ways or split.role == "cross-domain" or split.source != training:
         return
     if known and split.classes != trained:
         allowed, reason = f"'{trained}'", "is about the training classes"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args
 
@@ -15,8 +16,12 @@ from pydantic import (
     model_validator,
 )
 
+from metagap import kinds, metrics, registry
 from metagap.conditions import Diagnostic
+from metagap.errors import UserError
 from metagap.files import fault_of_name
+from metagap.kinds import TaskKind
+from metagap.metrics import Metric
 
 MOST = 10**9
 """What anything that is counted may be at most: beyond it lie typing errors."""
@@ -25,6 +30,14 @@ MOST = 10**9
 def _name(value: str) -> str:
     if fault := fault_of_name(value):
         raise ValueError(fault)
+    return value
+
+
+def _kind(value: str) -> str:
+    try:
+        kinds.find(value)
+    except UserError as error:
+        raise ValueError(str(error)) from None
     return value
 
 
@@ -53,17 +66,17 @@ class Section(BaseModel):
 class Task(Section):
     """The form of every task."""
 
-    kind: Literal["classification", "regression"] = "classification"
+    kind: Annotated[str, AfterValidator(_kind)] = Field(
+        default="classification", description="classification, regression, or that of a plugin"
+    )
     ways: PositiveInt = Field(default=1, description="classes in a task; 1 for regression")
     shots: PositiveInt = Field(description="support examples per class (regression: per task)")
     queries: PositiveInt = Field(description="query examples per class (regression: per task)")
 
     @model_validator(mode="after")
     def _ways(self) -> Task:
-        if self.kind == "classification" and self.ways < 2:
-            raise ValueError("classification needs ways of 2 or more")
-        if self.kind == "regression" and self.ways != 1:
-            raise ValueError("regression has no ways: leave the key out")
+        if fault := kinds.find(self.kind).fault_of_ways(self.ways):
+            raise ValueError(fault)
         return self
 
 
@@ -145,6 +158,11 @@ class Evaluation(Section):
     diagnostic_episodes: PositiveInt = Field(
         default=200, description="at most so many episodes of each further condition"
     )
+    metrics: Annotated[list[Text], Field(min_length=1), AfterValidator(_distinct)] | None = Field(
+        default=None,
+        description="what is recorded of every episode and step, the headline first; default: accuracy, in regression "
+        "mse; `metagap list metrics` has them all",
+    )
 
     @model_validator(mode="after")
     def _curve(self) -> Evaluation:
@@ -190,7 +208,7 @@ class Published(Section):
     algorithm: str
     split: str
     step: Count | None = Field(default=None, description="inner steps; default: the headline step")
-    value: Annotated[float, Ge(0)] = Field(description="accuracy as a fraction, or mean squared error")
+    value: float = Field(description="accuracy as a fraction, or mean squared error")
     interval: Annotated[float, Ge(0)] | None = Field(default=None, description="half width of the published interval")
     kind: str | None = Field(default=None, description="what the published interval is; needed where there is one")
     source: Text = Field(description="citation")
@@ -286,7 +304,7 @@ class Suite(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Suite:
-        if faults := [*self._faults_of_ways(), *self._faults_of_published()]:
+        if faults := [*self._faults_of_ways(), *self._faults_of_metrics(), *self._faults_of_published()]:
             raise ValueError("\n".join(faults))
         return self
 
@@ -297,8 +315,30 @@ class Suite(Section):
                     f"split '{split.name}' has ways = {split.ways}, but the networks have {self.task.ways} outputs "
                     f"(task.ways); allowed: 1 to {self.task.ways}"
                 )
-            if split.ways == 1 and self.task.kind == "classification":
-                yield f"split '{split.name}' has ways = 1; allowed: 2 to {self.task.ways}"
+            elif split.ways is not None and split.ways < self.kind.least_ways:
+                least = self.kind.least_ways
+                yield f"split '{split.name}' has ways = {split.ways}; allowed: {least} to {self.task.ways}"
+
+    def _faults_of_metrics(self) -> Iterator[str]:
+        known: dict[str, str] = {}
+        for i, name in enumerate(self.evaluation.metrics or ()):
+            place = f"evaluation.metrics.{i}"
+            if ".py:" not in name and name not in registry.names("metric"):
+                yield f"{place}: unknown metric '{name}'{registry.suggest(name, metrics.names(self.kind))}"
+                continue
+            try:
+                found = metrics.find(name)
+            except UserError as error:
+                yield f"{place}: {error}"
+                continue
+            if not self.kind.allows(found):
+                allowed = f"allowed: {', '.join(metrics.names(self.kind))}"
+                yield f"{place}: metric '{name}' is for {' and '.join(found.kinds)}, not for {self.kind}; {allowed}"
+            elif (other := known.setdefault(found.name, name)) != name:
+                yield f"{place}: '{other}' and '{name}' both call themselves '{found.name}'"
+        for label, entry in self.algorithms.items():
+            if "metrics" in entry.evaluation:
+                yield f"algorithms.{label}.evaluation: unknown key 'metrics': all algorithms have those of [evaluation]"
 
     def _faults_of_published(self) -> Iterator[str]:
         splits = [split.name for split in self.splits]
@@ -308,8 +348,23 @@ class Suite(Section):
             if published.algorithm not in self.algorithms:
                 allowed = ", ".join(self.algorithms)
                 yield f"published.{i}: no algorithm '{published.algorithm}' in this suite; allowed: {allowed}"
-            if published.value > 1 and self.task.kind == "classification":
-                yield f"published.{i}: value = {published.value}; an accuracy is a fraction: allowed: 0 to 1"
+            metric = self.kind.metric
+            low, high = metric.bounds
+            if not low <= published.value <= high:
+                allowed = f"{low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
+                yield f"published.{i}: value = {published.value} is no {metric.label}; allowed: {allowed}"
+        if self.published and self.evaluation.metrics and self.kind.metrics[0] not in self.evaluation.metrics:
+            yield f"evaluation.metrics lacks '{self.kind.metrics[0]}', which the published values are"
+
+    @property
+    def kind(self) -> TaskKind:
+        """The kind of its tasks."""
+        return kinds.find(self.task.kind)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What is recorded of every episode and inner step, the headline first."""
+        return tuple(metrics.find(name) for name in self.evaluation.metrics or self.kind.metrics)
 
     @property
     def shared(self) -> dict[str, Any]:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from metagap.kinds import TaskKind, find
 
-class TaskSpec(NamedTuple):
-    """The form of a task: N-way K-shot classification, or K-point regression (ways is 1 there)."""
 
-    kind: Literal["classification", "regression"]
+class _TaskSpec(NamedTuple):
+    kind: TaskKind
     ways: int
     shots: int
-    """Support examples per class."""
     queries: int
-    """Query examples per class."""
+
+
+class TaskSpec(_TaskSpec):
+    """The specification of a task: its kind, its ways, and support and query examples per class.
+
+    ways is 1 where the kind has none, and shots and queries count all examples then. The kind may be given by its name.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, kind: TaskKind | str, ways: int, shots: int, queries: int) -> Self:
+        """Raises UserError where there is no such kind."""
+        return super().__new__(cls, find(kind) if isinstance(kind, str) else kind, ways, shots, queries)
 
 
 class Support(NamedTuple):

@@ -74,7 +74,7 @@ def _iteration(case: Case, how: str) -> Callable[[], Any]:
 def _answer(case: Case, how: str) -> Callable[..., Any]:
     """(weights, episodes) to the mean meta-gradient, or to the query losses (tasks,)."""
     forward, workload = _forward(case.network), case.workload
-    loss = _cross_entropy if workload.spec.kind == "classification" else _squared_error
+    loss = _cross_entropy if workload.spec.kind.has_ways else _squared_error
 
     def query_loss(weights: Any, episode: Any) -> Any:
         support_x, support_y, query_x, query_y = episode
