@@ -38,6 +38,7 @@ ANYWHERE = {
     "errors",
     "extends",
     "files",
+    "machine",
     "memory",
     "progress",
     "registry",

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 from metagap import results
+from metagap.machine import Machine
 from metagap.runner.cell import run_cell
-from metagap.runner.workbench import Machine
 from metagap.suite import expand, load_suite
 
 COMMAND = [sys.executable, "-c", "from metagap.cli import main; main()"]
@@ -60,7 +60,7 @@ def test_run_report_and_compare(here, in_process, tmp_path, tiny):
 
 def test_a_report_of_what_was_run(here, tmp_path, tiny_suite):
     cell = expand(load_suite(str(tiny_suite())))[1]
-    run_cell(cell, tmp_path / "results", Machine(torch.device("cpu"), engine="loop plain eager"))
+    run_cell(cell, tmp_path / "results", Machine("cpu", engine="loop plain eager"))
     assert here("report", "tiny")[0] == 0
     assert (tmp_path / "reports" / "tiny" / "index.html").is_file()
 
@@ -251,7 +251,7 @@ def test_killed_in_the_middle_it_resumes_and_ends_with_the_same_bits(started, tm
     assert checkpoint.stat().st_mtime_ns == stamp
 
     for folder in ("parts", "whole"):
-        run_cell(cell, tmp_path / folder, Machine(torch.device("cpu"), engine="loop plain eager"))
+        run_cell(cell, tmp_path / folder, Machine("cpu", engine="loop plain eager"))
     parts, whole = (results.read(tmp_path / folder, "tiny") for folder in ("parts", "whole"))
     assert parts.episodes.equals(whole.episodes)
     weights = [torch.load(cell.folder(tmp_path / f) / "checkpoint.pt")["selected"] for f in ("parts", "whole")]

@@ -8,16 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from metagap import results
 from metagap.launch import check
+from metagap.machine import Machine
 from metagap.runner.cell import is_done, run_cell
-from metagap.runner.workbench import Machine
 from metagap.suite import Cell, expand, load_suite
 from metagap.tasks.sources import UserImages
 from PIL import Image
 
-CPU = Machine(torch.device("cpu"), engine="loop plain eager")
+CPU = Machine("cpu", engine="loop plain eager")
 
 SUITE = """
 title = "Mine"

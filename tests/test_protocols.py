@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from metagap import results
 from metagap.files import SUITES
 from metagap.launch import check
+from metagap.machine import Machine
 from metagap.report.frames import Frames
 from metagap.report.page import make, tables_of
 from metagap.report.tables.settings import SETTINGS
 from metagap.runner.cell import run_cell
-from metagap.runner.workbench import Machine
 from metagap.suite import Cell, expand, load_suite, resolve
 
 NOISE = '''"""A hundred classes of noise, in parts like those of mini-ImageNet."""
@@ -47,7 +46,7 @@ TINY: dict[str, dict[str, Any]] = {
     "mlp": {"hidden": [8, 8]},
     "r2d2-embedding": {"filters": [2, 2, 2, 2]},
 }
-CPU = Machine(torch.device("cpu"), engine="loop plain eager")
+CPU = Machine("cpu", engine="loop plain eager")
 
 
 @pytest.fixture

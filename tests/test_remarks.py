@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from metagap import results
 from metagap.launch import check
+from metagap.machine import Machine
 from metagap.runner.cell import run_cell
-from metagap.runner.workbench import Machine
 from metagap.suite import expand, load_suite
 
 SUITE = """
@@ -50,5 +49,5 @@ def test_small_classes_and_notes_on_files_are_said(tmp_path):
         "Split 'new': 1 of 4 classes has fewer than 3 images and is never drawn.",
     ]
     assert check(cells) == said
-    run_cell(cell, tmp_path / "results", Machine(torch.device("cpu")))
+    run_cell(cell, tmp_path / "results", Machine("cpu"))
     assert [note for note in results.read(tmp_path / "results", "own").notes if note in said] == said

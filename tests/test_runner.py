@@ -15,10 +15,11 @@ from metagap.conditions import INDUCTIVE, OPEN, SHUFFLED, STANDARD
 from metagap.engine.strategy import Strategy
 from metagap.errors import UserError
 from metagap.launch import error_of, run_cells
+from metagap.machine import Machine
 from metagap.runner import workbench
 from metagap.runner.cell import is_done, run_cell
 from metagap.runner.score import Evaluations, conditions
-from metagap.runner.workbench import Machine, Workbench
+from metagap.runner.workbench import Workbench
 from metagap.suite import Cell, expand, load_suite, with_algorithms, with_seeds
 from rich.console import Console
 
@@ -106,7 +107,7 @@ role = "cross-domain"
 source = { name = "sinusoid", waveform = "square" }
 """
 
-CPU = Machine(torch.device("cpu"))
+CPU = Machine("cpu")
 
 
 @pytest.fixture
@@ -216,7 +217,7 @@ def test_plans_are_chosen_for_tasks_that_are_mapped(cells, monkeypatch, label, s
 
     monkeypatch.setattr(workbench, "choose", choose)
     text = IMAGES.replace("iterations = 12", "iterations = 12\nshots = 2\nqueries = 1")
-    assert Workbench(cells(text)[label], Machine(torch.device("cpu"))).strategy == Strategy()
+    assert Workbench(cells(text)[label], Machine("cpu")).strategy == Strategy()
     assert chosen == [3 * shots]
 
 
@@ -378,7 +379,7 @@ def test_a_cell_that_cannot_be_run_keeps_no_other_from_being_run(cells, tmp_path
     folder.mkdir(parents=True)
     console = Console(file=io.StringIO(), width=400)
     with FileLock(folder / ".lock"):
-        (failed,) = run_cells([first, *others], tmp_path, ["cpu"], {}, console)
+        (failed,) = run_cells([first, *others], tmp_path, Machine(), console)
     assert failed.is_bad_input and "another process is running maml seed 0" in str(error_of([failed]))
     assert len(others) == 3 and all(is_done(cell, tmp_path) for cell in others)
     assert not is_done(first, tmp_path)

@@ -20,14 +20,15 @@ from rich.markup import escape
 from metagap import pool, registry, results
 from metagap.engine.process import set_up
 from metagap.errors import CellError, UserError
+from metagap.machine import Machine
 from metagap.memory import require
 from metagap.progress import bars
-from metagap.runner.cell import is_done, run_cell
+from metagap.runner.cell import run_cell
 from metagap.runner.contract import examine, examine_metrics
 from metagap.runner.overlap import overlap
 from metagap.runner.rehearsal import rehearse
 from metagap.runner.score import missing, remarks
-from metagap.runner.workbench import Machine, spec_of, training_part, training_spec
+from metagap.runner.workbench import spec_of, training_part, training_spec
 from metagap.suite import Cell, make_source
 from metagap.tasks.episode import TaskSpec
 from metagap.tasks.source import Part
@@ -35,25 +36,21 @@ from metagap.tasks.source import Part
 DEVICES = ("auto", "cpu", "cuda")
 
 
-def devices(name: str, jobs: int | None) -> list[str]:
-    """One device per worker process: every GPU once, or as many times `cpu` as there are cores; or `jobs` in all.
+def devices(machine: Machine) -> list[str]:
+    """One device per worker process: every GPU once, or `cpu` once for each core; or as many as the machine says.
 
     Raises UserError for `cuda` where there is none.
     """
+    name = machine.device
     if name not in DEVICES:
         meant = "cuda" if name.lower().startswith(("cuda", "gpu", "nvidia")) else name
         raise UserError(f"--device '{name}'{registry.suggest(meant, list(DEVICES))}")
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: torch finds no CUDA device here; allowed: auto, cpu")
     if name == "cpu" or not torch.cuda.is_available():
-        return ["cpu"] * (jobs or cores())
+        return ["cpu"] * (machine.workers or machine.cores)
     found = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    return [found[i % len(found)] for i in range(jobs or len(found))]
-
-
-def cores() -> int:
-    """The CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return [found[i % len(found)] for i in range(machine.workers or len(found))]
 
 
 def check(cells: Sequence[Cell]) -> list[str]:
@@ -105,36 +102,27 @@ class CellFailure(NamedTuple):
 
 
 def run_cells(
-    cells: Sequence[Cell],
-    store: Path,
-    workers: list[str],
-    machine: dict[str, Any],
-    console: Console,
-    verbose: bool = False,
+    cells: Sequence[Cell], store: Path, machine: Machine, console: Console, verbose: bool = False
 ) -> list[CellFailure]:
-    """Run the cells that are not done, one worker process per entry of `workers`; returns those that failed.
+    """Run cells that are not done, in the worker processes of a machine; returns those that failed.
 
     Every task is computed on one CPU thread, so that results do not depend on how many run beside each other; a worker
     computes several tasks at once where there are fewer cells than cores. Workers end with this process, however that
-    ends. machine: the fields of `Machine` but the device and the cores. verbose: print what the engine has to say.
+    ends. verbose: print what the engine has to say.
     A cell that fails keeps no other from being run, and is recorded in its folder. One whose process is killed is run
     once more, from its last checkpoint.
     """
-    pending = [cell for cell in cells if not is_done(cell, store)]
-    if len(pending) < len(cells):
-        console.print(f"{len(cells) - len(pending)} of {len(cells)} cells are already done.")
-    if not pending:
+    if not cells:
         return []
-    workers = workers[: len(pending)]
-    machine = {**machine, "cores": max(1, cores() // len(workers))}
-    several = len({cell.suite.name for cell in pending}) > 1
-    names = [f"{cell.suite.name}, {cell}" if several else str(cell) for cell in pending]
-    jobs = [(cell, store, machine) for cell in pending]
-    starts = [partial(_start_worker, device, verbose) for device in workers]
+    chosen = devices(machine)[: len(cells)]
+    several = len({cell.suite.name for cell in cells}) > 1
+    names = [f"{cell.suite.name}, {cell}" if several else str(cell) for cell in cells]
+    jobs = [(cell, store) for cell in cells]
+    starts = [partial(_start_worker, machine.worker(device, len(chosen)), verbose) for device in chosen]
     failed: list[CellFailure] = []
-    with _Progress(len(pending), console) as progress, closing(pool.run(jobs, _work, starts)) as events:
+    with _Progress(len(cells), console) as progress, closing(pool.run(jobs, _work, starts)) as events:
         for number, event, value in events:
-            cell, name = pending[number], names[number]
+            cell, name = cells[number], names[number]
             match event:
                 case "told":
                     progress.tell(name, *value)
@@ -181,14 +169,14 @@ def _place(place: str) -> Iterator[None]:
 
 # In the workers.
 
-_worker: dict[str, Any] = {}
+_worker: dict[str, Machine] = {}
 
 
-def _start_worker(device: str, verbose: bool, tell: pool.Tell) -> None:
+def _start_worker(machine: Machine, verbose: bool, tell: pool.Tell) -> None:
     set_up()
-    if device != "cpu":
-        torch.cuda.set_device(device)
-    _worker["device"] = torch.device(device)
+    if machine.device != "cpu":
+        torch.cuda.set_device(machine.device)
+    _worker["machine"] = machine
     log = logging.getLogger("metagap")
     log.addHandler(_Forward(tell))
     log.setLevel(logging.INFO if verbose else logging.WARNING)
@@ -206,8 +194,8 @@ class _Forward(logging.Handler):
         self._tell("log", record.getMessage())
 
 
-def _work(job: tuple[Cell, Path, dict[str, Any]], tell: pool.Tell) -> None:
-    cell, store, machine = job
+def _work(job: tuple[Cell, Path], tell: pool.Tell) -> None:
+    cell, store = job
     last = 0.0
 
     def report(phase: str, done: int, total: int) -> None:
@@ -216,7 +204,7 @@ def _work(job: tuple[Cell, Path, dict[str, Any]], tell: pool.Tell) -> None:
             last = time.monotonic()
             tell("progress", phase, done, total)
 
-    run_cell(cell, store, Machine(device=_worker["device"], **machine), report)
+    run_cell(cell, store, _worker["machine"], report)
 
 
 # On the terminal.

@@ -12,9 +12,9 @@ import torch
 from metagap import registry
 from metagap.errors import UserError
 from metagap.launch import check
+from metagap.machine import Machine
 from metagap.report.figures.samples import sample_images
 from metagap.runner.cell import is_done, run_cell
-from metagap.runner.workbench import Machine
 from metagap.suite import expand, load_suite
 from metagap.tasks.episode import TaskSpec
 from metagap.tasks.source import Part
@@ -303,7 +303,7 @@ def test_a_suite_with_a_learner_and_a_taskset_from_start_to_end(file, tmp_path):
     check(cells)
     frames = {}
     for cell in cells:
-        run_cell(cell, tmp_path, Machine(torch.device("cpu")))
+        run_cell(cell, tmp_path, Machine("cpu"))
         assert is_done(cell, tmp_path)
         files = sorted(cell.folder(tmp_path).glob("evaluation/*.parquet"))
         assert len(files) == 3

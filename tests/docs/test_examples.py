@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from metagap import results
 from metagap.engine.mapping import TaskMap
 from metagap.engine.strategy import Strategy
+from metagap.machine import Machine
 from metagap.models.making import make_model
 from metagap.models.mlp import MLP
 from metagap.registry import load
@@ -15,6 +17,15 @@ from metagap.tasks.episode import Episode, TaskSpec
 from metagap.tasks.source import Part
 from torch.utils.data import TensorDataset
 
+TINY = """
+extends = "sinusoid"
+remove = ["published", "algorithms", "splits"]
+seeds = [0]
+training = { iterations = 1, meta_batch = 1 }
+evaluation = { episodes = 2, steps = 1, curve_steps = 1, diagnostics = [] }
+algorithms.maml = {}
+splits = [{ name = "new", role = "in-distribution" }]
+"""
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "benchmark" / "examples"
 LEARN2LEARN = ROOT / "benchmark" / "docs" / "learn2learn.md"
@@ -82,3 +93,14 @@ def test_what_comes_from_learn2learn_is_complete(tmp_path, monkeypatch):
     tasks = load("source", f"{path}:mini_imagenet")().tasks(Part("val"), "cpu")
     drawn = tasks.draw(2, TaskSpec("classification", 3, 1, 4), torch.Generator().manual_seed(0))
     assert len(drawn) == 2 and asked[-1] == ("mini-imagenet", 3, 5)
+
+
+def test_the_launcher_runs_what_is_not_done(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    from launcher import launch
+
+    (tmp_path / "tiny.toml").write_text(TINY)
+    for said in (["maml seed 0 is done"], []):
+        launch(str(tmp_path / "tiny.toml"), tmp_path / "results", Machine("cpu", engine="loop plain eager"))
+        assert capsys.readouterr().out.splitlines() == said
+    assert results.read(tmp_path / "results", "tiny").episodes["query_score"].notna().all()

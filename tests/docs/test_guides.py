@@ -16,6 +16,7 @@ from metagap import cli, registry
 from metagap.errors import UserError
 from metagap.files import SUITES
 from metagap.launch import devices
+from metagap.machine import Machine
 from metagap.reproduce import tables
 from metagap.suite import Suite, expand, load_suite, with_algorithms
 
@@ -71,6 +72,9 @@ def commands() -> list[tuple[str, str]]:
 def readers_folder(tmp_path, monkeypatch):
     """An empty folder with the files that the guides have their reader write."""
     for name, block in zip(("my-suite", "my-other"), blocks(GUIDES / "suites.md", "toml"), strict=True):
+        (tmp_path / f"{name}.toml").write_text(block, encoding="utf-8")
+    published = blocks(GUIDES / "add-published-table.md", "toml")
+    for name, block in zip(("my-sinusoid", "doe-table3"), published, strict=True):
         (tmp_path / f"{name}.toml").write_text(block, encoding="utf-8")
     (tmp_path / "theirs.py").write_text(blocks(GUIDES / "learn2learn.md", "python")[0], encoding="utf-8")
     for name, example in SAVED_AS.items():
@@ -159,7 +163,7 @@ def check_suite(given: dict[str, Any]) -> None:
     if given.get("algorithm"):
         suite = with_algorithms(suite, given["algorithm"])
     if "device" in given and given["device"] != "cuda":
-        devices(given["device"], given["jobs"])
+        devices(Machine(given["device"], workers=given["jobs"]))
 
 
 def check_pair(given: dict[str, Any]) -> None:
@@ -244,6 +248,9 @@ def test_suites_and_settings_are_valid(page, readers_folder):
         if "project" in table:
             groups = {group.removeprefix("metagap.") for group in table["project"]["entry-points"]}
             assert groups <= {"algorithms", "models", "sources", "metrics", "gaps", "panels", "executors", "optimizers"}
+        elif "columns" in table:
+            Path("table.toml").write_text(block, encoding="utf-8")
+            assert tables.load_table("table.toml").parts
         elif "title" in table:
             Path("suite.toml").write_text(block, encoding="utf-8")
             assert expand(load_suite("suite.toml"))
@@ -286,7 +293,7 @@ def test_python_is_that_of_an_example_or_runs(page, readers_folder):
             continue
         if "learn2learn" in block:
             pytest.importorskip("learn2learn")
-        exec(compile(block, ids(page), "exec"), {"__name__": "guide"})
+        exec(compile(block, ids(page), "exec", dont_inherit=True), {"__name__": "guide"})
 
 
 def test_generated_pages_are_current():

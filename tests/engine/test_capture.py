@@ -8,8 +8,9 @@ from metagap.engine import capture
 from metagap.engine.capture import WARM_UP, Captured
 from metagap.engine.outer import OuterLoop
 from metagap.engine.strategy import parse
+from metagap.machine import Machine
 from metagap.runner.train import _Training
-from metagap.runner.workbench import Machine, Workbench
+from metagap.runner.workbench import Workbench
 from metagap.suite import expand, load_suite, with_algorithms, with_iterations
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -29,7 +30,7 @@ class NothingWaits(TorchDispatchMode):
 @pytest.mark.parametrize("run", ["eager", "traced"])
 def test_an_iteration_never_waits_for_the_device(suite, algorithm, run, tmp_path):
     chosen = with_iterations(with_algorithms(load_suite(suite), [algorithm]), 10)
-    bench = Workbench(expand(chosen)[0], Machine(torch.device("cpu"), engine=f"vmap plain {run}"))
+    bench = Workbench(expand(chosen)[0], Machine("cpu", engine=f"vmap plain {run}"))
     training = _Training(bench, tmp_path / "checkpoint.pt", lambda *_: None, None)
     training.iterate()  # what is made once may wait
     before = {name: value.clone() for name, value in bench.meta.items()}
@@ -49,7 +50,7 @@ def test_captured_iterations_are_those_that_are_launched_one_by_one(tmp_path):
     for warm_up in (WARM_UP, 10**9):
         capture.WARM_UP = warm_up
         chosen = with_iterations(with_algorithms(load_suite("sinusoid"), ["maml"]), 20)
-        bench = Workbench(expand(chosen)[0], Machine(torch.device("cuda"), compile=False))
+        bench = Workbench(expand(chosen)[0], Machine("cuda", compile=False))
         _Training(bench, tmp_path / f"{warm_up}.pt", lambda *_: None, None).run()
         results.append(bench.meta)
     capture.WARM_UP = WARM_UP
@@ -69,7 +70,7 @@ def test_what_cannot_be_captured_goes_on_uncaptured(caplog):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("strategy", ["vmap traced", "vmap gemm traced"])
 def test_the_gpu_computes_what_the_cpu_computes(strategy):
-    bench = Workbench(expand(with_algorithms(load_suite("quickstart"), ["maml"]))[0], Machine(torch.device("cpu")))
+    bench = Workbench(expand(with_algorithms(load_suite("quickstart"), ["maml"]))[0], Machine("cpu"))
     spec = bench.training_spec
     episodes = bench.training_tasks.episode(bench.training_tasks.draw(4, spec, torch.Generator().manual_seed(0)), spec)
     gradients = []

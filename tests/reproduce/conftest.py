@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 from metagap.cli import main
+from metagap.machine import Machine
 from metagap.reproduce.running import work
 from metagap.reproduce.tables import at_budget, load_table
 from metagap.runner.cell import run_cell
-from metagap.runner.workbench import Machine
 
 SUITE = """
 title = "Tiny waves"
@@ -111,7 +110,7 @@ class Paper:
         """Run what is lacking, in this process."""
         for one in work(self.load(budget), self.store, seeds):
             for cell in one.lacking:
-                run_cell(cell, self.store, Machine(torch.device("cpu")))
+                run_cell(cell, self.store, Machine("cpu"))
 
 
 @pytest.fixture

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 from metagap import registry
 from metagap.errors import UserError
+from metagap.machine import Machine
 from metagap.reproduce.forecast import forecast
 from metagap.reproduce.running import run, work
 from rich.console import Console
 
-MACHINE = {"engine": "loop eager", "compile": None, "memory": None, "checkpoint_seconds": 30}
+MACHINE = Machine("cpu", engine="loop eager", workers=1)
 FILES = ("reproduction.md", "reproduction.csv", "reproduction.tex", "cells.csv")
 
 
@@ -96,9 +98,8 @@ def test_a_dry_run_says_what_there_is_and_leaves_nothing(here, paper):
     ]
 
 
-def predicted(paper, workers=("cpu",)):
-    todo = work(paper.load(), paper.store, None)
-    return forecast(todo, paper.store, list(workers), MACHINE, Console(quiet=True))
+def predicted(paper, machine=MACHINE):
+    return forecast(work(paper.load(), paper.store, None), paper.store, machine, Console(quiet=True))
 
 
 def test_a_forecast_adds_up(paper):
@@ -108,7 +109,7 @@ def test_a_forecast_adds_up(paper):
     total = sum(row["to run"] * row["seconds a cell"] for row in rows)
     assert found["seconds"] == pytest.approx(total)
     assert found["bytes to come"] == sum(row["to run"] * row["bytes a cell"] for row in rows)
-    assert predicted(paper, ["cpu"] * 50)["seconds"] >= max(row["seconds a cell"] for row in rows) / 10
+    assert predicted(paper, replace(MACHINE, workers=50))["seconds"] >= max(row["seconds a cell"] for row in rows) / 10
     paper.run()
     after = predicted(paper)
     assert [(row["done"], row["to run"], row["seconds a cell"]) for row in after["cells"]] == [(2, 0, None)] * 2
@@ -182,7 +183,7 @@ def test_missing_data_are_refused_before_anything_is_run(images):
     paper = images("omniglot")
     todo = work(paper.load(), paper.store, None)
     with pytest.raises(UserError) as error:
-        run(todo, paper.store, ["cpu"], MACHINE, Console(quiet=True))
+        run(todo, paper.store, MACHINE, Console(quiet=True))
     lines = str(error.value).splitlines()
     assert lines[0].startswith("5 points: Omniglot: no file '")
     assert lines[1].startswith("5 points: EMNIST: no file '")  # optional in its suite, but what the table is about
@@ -194,7 +195,7 @@ def test_what_cannot_be_drawn_is_refused_before_anything_is_run(images, tmp_path
     paper = images("glyphs")
     paper.change(tmp_path / "images.toml", ('split = "letters"', 'split = "new"'), ("ways = 2", "ways = 900"))
     with pytest.raises(UserError, match=r"5 points: training of maml: 900 ways.* need 900 classes"):
-        run(work(paper.load(), paper.store, None), paper.store, ["cpu"], MACHINE, Console(quiet=True))
+        run(work(paper.load(), paper.store, None), paper.store, MACHINE, Console(quiet=True))
     assert not paper.store.exists()
 
 

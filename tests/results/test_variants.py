@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from metagap import cli, results
 from metagap.errors import UserError
-from metagap.files import check_writable
+from metagap.files import Files, check_writable
+from metagap.runner import cell as runner
 from metagap.runner.cell import run_cell
 from tiny_store import CPU, WAVES, load
 
@@ -22,7 +23,7 @@ def metagap(store, monkeypatch, capsys):
     (folder / "tiny").rename(folder / "results" / "tiny")
     monkeypatch.chdir(folder)
     presented = []
-    monkeypatch.setattr(cli, "_present", lambda found, page, json: presented.append((found, str(page))))
+    monkeypatch.setattr("metagap.cli.output.present", lambda found, page, json: presented.append((found, str(page))))
 
     def metagap(*arguments: str):
         presented.clear()
@@ -77,6 +78,17 @@ def test_the_store_is_listed(metagap, monkeypatch):
     text = metagap("results", "list")[1].out
     assert all(row["variant"] in text for row in rows)
     assert metagap("results", "list", "--results", "gone")[0] == 2
+
+
+def test_the_file_is_read_once_and_each_cell_is_asked_once(metagap, monkeypatch):
+    asked, reads = [], []
+    is_done, table = runner.is_done, Files._table
+    monkeypatch.setattr(runner, "is_done", lambda cell, store: asked.append(cell.hash) or is_done(cell, store))
+    monkeypatch.setattr(Files, "_table", lambda self, path: reads.append(path) or table(self, path))
+    code, printed, _ = metagap("run", "tiny.toml", "--set", CHANGE)
+    assert code == 0 and "2 of 2 cells are already done." in printed.out
+    assert len(asked) == len(set(asked)) == 2
+    assert reads == [Path("tiny.toml")]
 
 
 @pytest.mark.parametrize("option", ["--results", "--out"])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-from metagap.runner.workbench import Machine
+from metagap.machine import Machine
 from metagap.suite import Cell, expand, load_suite
 
 WAVES = """
@@ -37,7 +36,7 @@ role = "cross-domain"
 source = { name = "sinusoid", waveform = "square" }
 """
 MORE = '[[splits]]\nname = "more"\nrole = "in-distribution"\n'
-CPU = Machine(torch.device("cpu"), engine="loop plain eager")
+CPU = Machine("cpu", engine="loop plain eager")
 
 
 def load(folder: Path, text: str = WAVES, *changes: str) -> list[Cell]:

@@ -11,11 +11,11 @@ import torch
 from metagap import results
 from metagap.errors import UserError
 from metagap.launch import check
+from metagap.machine import Machine
 from metagap.report.frames import Frames
 from metagap.report.page import write_report
 from metagap.runner.cell import run_cell
 from metagap.runner.contract import examine
-from metagap.runner.workbench import Machine
 from metagap.suite import expand, load_suite
 from metagap.tasks.episode import Episode, TaskSpec
 
@@ -121,7 +121,7 @@ def page(name: str, shown: str) -> str:
     Path("numbers.toml").write_text(SUITE.replace("numbers.py", f"{name}.py"))
     cells = expand(load_suite("numbers.toml"))
     check(cells)
-    run_cell(cells[0], Path("results"), Machine(torch.device("cpu"), engine="loop plain eager"))
+    run_cell(cells[0], Path("results"), Machine("cpu", engine="loop plain eager"))
     found = results.read(Path("results"), "numbers", cells[0].variant)
     return write_report(Frames.of(found), Path("reports/numbers")).read_text()
 

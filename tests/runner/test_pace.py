@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from metagap.errors import UserError
+from metagap.machine import Machine
 from metagap.runner.pace import BYTES_A_ROW, Pace, pace
-from metagap.runner.workbench import Machine
 from metagap.suite import expand, load_suite
 
 SUITE = """
@@ -56,7 +55,7 @@ source = { name = "path:gone.npz", image_size = 16 }
 optional = true
 """
 
-CPU = Machine(torch.device("cpu"), engine="loop eager")
+CPU = Machine("cpu", engine="loop eager")
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import torch
 from metagap import results
 from metagap.errors import UserError
 from metagap.launch import check
+from metagap.machine import Machine
 from metagap.runner.cell import run_cell
-from metagap.runner.workbench import Machine, Workbench
+from metagap.runner.workbench import Workbench
 from metagap.suite import Cell, expand, load_suite
 
 SUITE = """
@@ -176,7 +177,7 @@ def test_random_layers_resume_to_the_last_bit(cell, tmp_path, name, engine):
         if phase == "training" and done == 5:
             raise Stop
 
-    one, machine = cell(name), Machine(torch.device("cpu"), engine=engine, checkpoint_seconds=0)
+    one, machine = cell(name), Machine("cpu", engine=engine, checkpoint_seconds=0)
     torch.manual_seed(1)
     run_cell(one, tmp_path / "whole", machine)
     torch.manual_seed(2)
@@ -189,7 +190,7 @@ def test_random_layers_resume_to_the_last_bit(cell, tmp_path, name, engine):
 
 
 def test_dropout_is_on_in_training_and_off_at_test(cell):
-    bench = Workbench(cell("Dropout"), Machine(torch.device("cpu")))
+    bench = Workbench(cell("Dropout"), Machine("cpu"))
     x = torch.ones(20, 1)
     train, test = bench.bind(bench.training_spec), bench.bind(bench.training_spec, test=True)
     assert not torch.equal(train.forward(bench.meta, x), train.forward(bench.meta, x))
@@ -198,7 +199,7 @@ def test_dropout_is_on_in_training_and_off_at_test(cell):
 
 def test_what_was_changed_in_a_network_is_said_and_recorded(cell, tmp_path, caplog):
     one = cell("Running")
-    run_cell(one, tmp_path, Machine(torch.device("cpu")))
+    run_cell(one, tmp_path, Machine("cpu"))
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert sum("uses the statistics of its batch" in text for text in said) == 1
     assert any("uses the statistics of its batch" in note for note in results.read(tmp_path, "own").notes)
@@ -206,8 +207,8 @@ def test_what_was_changed_in_a_network_is_said_and_recorded(cell, tmp_path, capl
 
 def test_frozen_parameters_are_in_no_checkpoint_and_keep_their_values(cell, tmp_path):
     one = cell("OnlyHeadTrains", "reptile")
-    run_cell(one, tmp_path, Machine(torch.device("cpu")))
+    run_cell(one, tmp_path, Machine("cpu"))
     state = torch.load(one.folder(tmp_path) / "checkpoint.pt", weights_only=True)
     assert set(state["selected"]) == {"head.weight", "head.bias"}
-    again = Workbench(dataclasses.replace(one), Machine(torch.device("cpu")))
+    again = Workbench(dataclasses.replace(one), Machine("cpu"))
     assert set(again.meta) == {"head.weight", "head.bias"}

@@ -8,7 +8,6 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.filesize import decimal
 from rich.markup import escape
@@ -16,18 +15,16 @@ from rich.markup import escape
 from metagap import registry
 from metagap.engine.process import set_up
 from metagap.errors import UserError
-from metagap.launch import cores
+from metagap.launch import devices
+from metagap.machine import Machine
 from metagap.progress import bars
 from metagap.report.terminal import new_table
 from metagap.reproduce.running import Work
 from metagap.runner.pace import pace
 from metagap.runner.score import missing
-from metagap.runner.workbench import Machine
 
 
-def forecast(
-    todo: Sequence[Work], store: Path, workers: list[str], machine: dict[str, Any], console: Console
-) -> dict[str, Any]:
+def forecast(todo: Sequence[Work], store: Path, machine: Machine, console: Console) -> dict[str, Any]:
     """A row per suite and algorithm, the data that are missing, and time and disk in all.
 
     Every kind of cell that is to be run is timed on this machine for a few iterations and episodes, one after the
@@ -35,9 +32,8 @@ def forecast(
     """
     pending = sum(len(one.lacking) for one in todo)
     set_up()  # as for a cell
-    share = max(1, cores() // max(1, min(len(workers), pending)))
-    place = Machine(torch.device(workers[0]), cores=share, **machine)
-    rows = list(_rows(todo, place, console))
+    workers = devices(machine)
+    rows = list(_rows(todo, machine.worker(workers[0], min(len(workers), pending)), console))
     known = [row for row in rows if row["seconds a cell"] is not None]
     each = [row["seconds a cell"] for row in known for _ in range(row["to run"])]
     return {

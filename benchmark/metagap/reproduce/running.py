@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from metagap.errors import UserError
 from metagap.launch import CellFailure, check, run_cells
+from metagap.machine import Machine
 from metagap.reproduce.reading import Hashes, find
 from metagap.reproduce.tables import PaperTable, Part
 from metagap.runner.score import missing
@@ -49,12 +49,7 @@ def hashes(todo: Sequence[Work]) -> Hashes:
 
 
 def run(
-    todo: Sequence[Work],
-    store: Path,
-    workers: list[str],
-    machine: dict[str, Any],
-    console: Console,
-    verbose: bool = False,
+    todo: Sequence[Work], store: Path, machine: Machine, console: Console, verbose: bool = False
 ) -> list[CellFailure]:
     """Run what is lacking, the first seeds of all suites first; arguments and result are those of `run_cells`.
 
@@ -66,7 +61,7 @@ def run(
     if faults := list(dict.fromkeys(fault for one in todo if one.lacking for fault in _faults(one))):
         hint = "`metagap data get NAME` fetches data, --cells leaves columns out, --dry-run says what is here"
         raise UserError("\n".join([*faults, hint]))
-    return run_cells(pending, store, workers, machine, console, verbose) if pending else []
+    return run_cells(pending, store, machine, console, verbose)
 
 
 def _work(part: Part, budget: float, store: Path, seeds: Sequence[int] | None) -> Work:

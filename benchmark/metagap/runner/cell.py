@@ -18,9 +18,10 @@ from filelock import FileLock, Timeout
 
 from metagap import __version__, digests, results
 from metagap.errors import UserError
+from metagap.machine import Machine
 from metagap.runner.score import missing, score_splits
 from metagap.runner.train import train
-from metagap.runner.workbench import Machine, Report, Workbench, log
+from metagap.runner.workbench import Report, Workbench, log
 from metagap.suite import Cell, Suite, as_json
 
 
@@ -73,7 +74,7 @@ def _run(cell: Cell, store: Path, machine: Machine, report: Report) -> None:
     folder, bench = cell.folder(store), Workbench(cell, machine)
     _set_marker_aside(_marker(cell, store))
     sha256 = {"config.json": _kept(folder / "config.json", json.loads(json.dumps(cell.identity)))}
-    trained = train(bench, folder, report, environment(machine.device))
+    trained = train(bench, folder, report, environment(bench.device))
     sha256["environment.json"] = _kept(folder / "environment.json", trained.environment)
     sha256["curve.parquet"] = _kept(folder / "curve.parquet", trained.curve)
     sha256["checkpoint.pt"] = digests.of_file(folder / "checkpoint.pt")

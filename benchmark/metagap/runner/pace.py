@@ -14,8 +14,9 @@ from metagap.conditions import STANDARD
 from metagap.engine.capture import WARM_UP, Captured
 from metagap.engine.outer import OuterLoop
 from metagap.engine.strategy import Strategy
+from metagap.machine import Machine
 from metagap.runner.score import EPISODES_IN_MEMORY, Evaluations, conditions, missing
-from metagap.runner.workbench import Machine, Workbench, seed_of
+from metagap.runner.workbench import Workbench, seed_of
 from metagap.suite import Cell, Split
 from metagap.tasks.episode import TaskSpec
 from metagap.tasks.sampling import Sampler

@@ -17,6 +17,7 @@ from metagap.engine.choice import choose, convolutional, for_compiling
 from metagap.engine.layouts import in_layout
 from metagap.engine.memory import within
 from metagap.engine.strategy import Strategy, parse
+from metagap.machine import Machine
 from metagap.models.making import for_test, make_model
 from metagap.runner import randomness
 from metagap.suite import Cell, Split, Suite, Task, Training, make_source
@@ -34,22 +35,6 @@ TRACE_FROM = 200
 
 Report = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where and how a cell runs. None of this is part of what the cell is."""
-
-    device: torch.device
-    engine: str = "auto"
-    """What the engine's strategies have to hold to, see `engine.strategy`; the rest is chosen."""
-    compile: bool | None = None
-    """None: where it pays, which is in long training of small networks, and on a GPU."""
-    memory: int | None = None
-    """Bytes that the tasks computed at once may take."""
-    cores: int = 1
-    """On a CPU, tasks computed side by side."""
-    checkpoint_seconds: float = 30
 
 
 @dataclass
@@ -93,7 +78,7 @@ class Workbench:
     """A cell's network, algorithm and training tasks, seeded, and its meta-parameters before meta-training."""
 
     def __init__(self, cell: Cell, machine: Machine):
-        self.cell, self.machine, self.device = cell, machine, machine.device
+        self.cell, self.machine, self.device = cell, machine, torch.device(machine.device)
         suite, precision = cell.suite, cell.training.precision
         self.dtype = torch.float64 if precision == "float64" else torch.float32
         torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")

@@ -14,7 +14,8 @@ from metagap.engine.memory import parse_bytes
 from metagap.engine.strategy import Strategy, parse
 from metagap.errors import UserError
 from metagap.files import check_writable
-from metagap.launch import cores, devices
+from metagap.launch import devices
+from metagap.machine import Machine, count_cores
 from metagap.speed import peers, picture, table
 from metagap.speed.compare import Settings
 from metagap.speed.process import measure_apart
@@ -45,8 +46,8 @@ def settings(
         workloads=[WORKLOADS[name] for name in names],
         algorithms=_known("--algorithm", algorithms, list(ALGORITHMS)),
         against=list(dict.fromkeys(against)),
-        device=torch.device(devices(device, 1)[0]),
-        cores=cores(),
+        device=torch.device(devices(Machine(device, workers=1))[0]),
+        cores=count_cores(),
         repeats=repeats,
         engine=engine,
         compile=compile,

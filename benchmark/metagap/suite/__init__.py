@@ -7,7 +7,7 @@ fills in defaults; `variants` makes suites of another one; `cell` expands; `sour
 
 from metagap.suite.cell import Cell, as_json, digest, expand, written_cell
 from metagap.suite.messages import Faults, validated
-from metagap.suite.resolve import load_suite, resolve, written_suite
+from metagap.suite.resolve import load_changed, load_suite, resolve, written_suite
 from metagap.suite.schema import (
     Entry,
     Evaluation,
@@ -41,6 +41,7 @@ __all__ = [
     "as_json",
     "digest",
     "expand",
+    "load_changed",
     "load_suite",
     "make_source",
     "resolve",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,15 @@ def load_suite(name_or_path: str, changes: Sequence[str] = ()) -> Suite:
     Raises UserError with the file, the key, what was found and what is allowed.
     """
     path = SUITES.path(name_or_path)
+    return resolve(_changed(SUITES.read(path), changes), path)
+
+
+def load_changed(name_or_path: str, changes: Sequence[str]) -> tuple[Suite, Suite]:
+    """The suite with changes, and as its file has it; the file is read once."""
+    path = SUITES.path(name_or_path)
     table = SUITES.read(path)
-    for change in changes:
-        set_key(table, change)
-    return resolve(table, path)
+    written = resolve(table, path)
+    return (resolve(_changed(table, changes), path) if changes else written), written
 
 
 def written_suite(name_or_path: str) -> Suite:
@@ -91,6 +97,13 @@ def _faults_of_parts(table: Mapping[str, Any], file: str) -> list[str]:
             with faults:
                 validated(registry.load("algorithm", name), own, f"{file}: algorithms.{label}")
     return faults.told
+
+
+def _changed(table: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    changed = copy.deepcopy(dict(table))
+    for change in changes:
+        set_key(changed, change)
+    return changed
 
 
 def _place(table: Mapping[str, Any], path: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +14,7 @@ from PIL import Image
 from pydantic import Field
 
 from metagap.errors import UserError
+from metagap.machine import count_cores
 from metagap.tasks.image_store import Reading
 from metagap.tasks.source import ImageSize
 from metagap.tasks.sources.archives import Archive, Faults, opened
@@ -182,7 +182,7 @@ def images(archive: Archive) -> list[str]:
 
 def ahead(function: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
     """`function` of each item, in order, by as many threads as there are cores: image codecs run side by side."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = count_cores()
     with ThreadPoolExecutor(cores) as pool:
         waiting: deque[Future[Out]] = deque()
         for item in items:

@@ -1,0 +1,39 @@
+"""The command `metagap`: parse, call, print. One file for each group of commands, and `options` that several have.
+
+What is slow to import is imported where it is needed, inside of the commands.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from metagap.cli import data, faults, new, report, reproduce, results, run, show, speed
+
+app = typer.Typer(
+    name="metagap",
+    help="How far does a meta-learner generalize? Meta-trains algorithms on suites and reports their gaps.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for command in (run.run, report.report, reproduce.reproduce, report.compare, speed.speed, new.new, new.check):
+    app.command()(command)
+app.command(name="list")(show.list_)
+app.command()(show.show)
+app.add_typer(results.app, name="results")
+app.add_typer(data.app, name="data")
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        from metagap import __version__
+
+        print(f"metagap {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; a UserError is printed and exits with code 2, a CellError with code 1."""
+    faults.run(app)

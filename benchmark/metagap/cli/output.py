@@ -1,0 +1,106 @@
+"""What commands print, and how they end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from metagap.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from metagap.launch import CellFailure
+    from metagap.registry import Kind
+    from metagap.reproduce.tables import PaperTable
+    from metagap.results import Results
+
+
+def present(found: Results, folder: Path, json: bool) -> None:
+    """Print the tables and write the page."""
+    from rich.markup import escape
+
+    from metagap.report import terminal
+    from metagap.report.frames import Frames
+    from metagap.report.page import write_report
+
+    screen = console(stderr=json)
+    with screen.status("computing scores, gaps and their intervals"):
+        frames = Frames.of(found)
+    if json:
+        tables = {name: terminal.as_json(frames.data(name)) for name in ("scores", "gaps", "pairs", "published")}
+        print_json({**tables, "notes": found.notes})
+    else:
+        terminal.print_results(frames, screen)
+        for note in found.notes:
+            screen.print(f"[yellow]Note:[/] {escape(note)}")
+    with screen.status("drawing the report"):
+        page = write_report(frames, folder)
+    screen.print(f"Report: {page}")
+
+
+def present_table(table: PaperTable, store: Path, seeds: list[int] | None, hashes: Any, out: Path, json: bool) -> None:
+    """Print the table beside ours and write its files."""
+    from metagap.report import reproduction, terminal
+    from metagap.reproduce.reading import read
+
+    found = read(table, store, seeds, hashes)
+    screen = console(stderr=json)
+    if json:
+        deviations = reproduction.deviations(found)
+        print_json({"cells": terminal.as_json(found.cells), "deviations": deviations, "notes": found.notes})
+    else:
+        reproduction.print_reproduction(found, screen)
+    screen.print(f"Report: {reproduction.write(found, out / found.folder)}")
+
+
+@contextmanager
+def failing(failed: Sequence[CellFailure]) -> Iterator[None]:
+    """Present what there is; then the error of the cells that failed is raised, also where nothing can be presented."""
+    from metagap.launch import error_of
+
+    try:
+        yield
+    except UserError as error:
+        if not failed:
+            raise
+        print(f"metagap: {error}", file=sys.stderr)
+    if failed:
+        raise error_of(failed)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C says how to go on, and exits with code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("metagap: interrupted; run the same command again to go on", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def warn_of_clashes(kind: Kind | None) -> None:
+    """Say which plugins are not used because of their name."""
+    from metagap.registry import clashes
+
+    for message in clashes(kind) if kind else []:
+        print(f"metagap: {message}", file=sys.stderr)
+
+
+def console(stderr: bool = False) -> Console:
+    """Where tables are printed; on standard error where standard output is for JSON."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+def print_json(value: Any) -> None:
+    """Print a plain value."""
+    import json
+
+    print(json.dumps(value, indent=1, ensure_ascii=False))

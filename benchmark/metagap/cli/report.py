@@ -1,0 +1,52 @@
+"""`metagap report` and `metagap compare`: what the store has of a suite; neither needs torch or data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metagap.cli import output
+from metagap.cli.options import Json, ReportsFolder, ResultsFolder, SuiteName, Variant
+from metagap.errors import UserError
+
+
+def report(
+    suite: SuiteName,
+    results: ResultsFolder = Path("results"),
+    out: ReportsFolder = Path("reports"),
+    variant: Variant = None,
+    json: Json = False,
+) -> None:
+    """Print scores and gaps of finished results and write the report page; needs no torch and no data."""
+    from metagap.files import folder_name
+    from metagap.results import read, read_own, report_folder
+
+    name = folder_name(Path(suite).stem, "SUITE")
+    found = read(results, name, variant)
+    output.present(found, report_folder(out, name, found.variant, read_own(results / name)), json)
+
+
+def compare(
+    suite: SuiteName,
+    a: Annotated[str, typer.Argument(metavar="A", help="An algorithm of the suite.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    results: ResultsFolder = Path("results"),
+    variant: Variant = None,
+    json: Json = False,
+) -> None:
+    """Compare two algorithms on the same episodes and seeds: which is better, by how much, is it significant?"""
+    if a == b:
+        raise UserError(f"compare: A and B are both '{a}'; name two algorithms")
+    from metagap.analysis.comparisons import compare as compare_pair
+    from metagap.files import folder_name
+    from metagap.report import terminal
+    from metagap.results import read
+
+    found = read(results, folder_name(Path(suite).stem, "SUITE"), variant)
+    frame = compare_pair(found, a, b)
+    if json:
+        output.print_json(terminal.as_json(frame))
+    else:
+        terminal.print_comparison(frame, a, b, found, output.console())

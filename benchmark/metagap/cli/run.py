@@ -1,0 +1,97 @@
+"""`metagap run`: what is missing of a suite is run, and all of it reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from metagap.cli import output
+from metagap.cli.options import Running, SuiteName, completed, spread, use_data
+
+if TYPE_CHECKING:
+    from metagap.suite import Suite
+
+
+@spread
+def run(
+    suite: SuiteName,
+    algorithm: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--algorithm",
+            "-a",
+            metavar="A",
+            help="Only this one (repeatable): a label, a name or FILE.py:CLASS.",
+            autocompletion=completed("algorithm"),
+        ),
+    ] = None,
+    iterations: Annotated[
+        int | None, typer.Option(min=0, max=10**9, metavar="N", help="Outer steps, instead of the suite's.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the suite (repeatable).")
+    ] = None,
+    *,
+    options: Running,
+) -> None:
+    """Meta-train and evaluate what is missing of a suite, then print scores and gaps and write the report."""
+    from metagap.launch import check, devices, run_cells
+    from metagap.results import differences, read, survey, write_own
+    from metagap.runner.cell import is_done
+    from metagap.suite import expand, load_changed, variation
+
+    use_data(options.data)
+    chosen, written = load_changed(suite, set_ or [])
+    chosen, machine = _chosen(chosen, algorithm, options.seed, iterations), options.machine()
+    workers, cells = devices(machine), expand(chosen)
+    console, store = output.console(stderr=options.json), options.results
+    output.warn_of_clashes("algorithm")
+    console.print(f"[bold]{chosen.title}[/]: {len(cells)} cells on {', '.join(sorted(set(workers)))}")
+    hashes = {cell.hash for cell in cells}
+    changed = variation(cells[0], written)
+    page = options.out / chosen.name / "variants" / changed if changed else options.out / chosen.name
+    _check_room(store / chosen.name, page)
+    pending = [cell for cell in cells if not is_done(cell, store)]
+    if len(pending) < len(cells):
+        console.print(f"{len(cells) - len(pending)} of {len(cells)} cells are already done.")
+    if pending:
+        if earlier := survey(store / chosen.name).earlier:
+            console.print(
+                f"Note: {len(earlier)} cells of this suite are of an earlier version of metagap, which did not know "
+                "revisions of the code. They are kept (metagap results list), and their like is run anew.",
+                markup=False,
+            )
+        for note in check(pending):
+            console.print(f"Note: {note}", markup=False)
+    with output.interruptible():
+        failed = run_cells(pending, store, machine, console, options.verbose)
+    with output.failing(failed):
+        if not changed:
+            write_own(store / chosen.name, cells[0].variant, hashes)
+        found = read(store, chosen.name, cells[0].variant, hashes)
+        if changed:
+            told = "; ".join(differences(written.model_dump(), chosen.model_dump())) or "other settings of algorithms"
+            found.notes.insert(0, f"This is not the suite as its file has it: {told}.")
+        output.present(found, page, options.json)
+
+
+def _chosen(suite: Suite, algorithms: list[str] | None, seeds: list[int] | None, iterations: int | None) -> Suite:
+    """The suite with what is chosen on the command line."""
+    from metagap.suite import with_algorithms, with_iterations, with_seeds
+
+    if iterations is not None:
+        suite = with_iterations(suite, iterations)
+    if algorithms:
+        suite = with_algorithms(suite, algorithms)
+    return with_seeds(suite, seeds) if seeds else suite
+
+
+def _check_room(results: Path, page: Path) -> None:
+    """Raise UserError where results or the report could not be written after all the work."""
+    from metagap.files import check_writable
+
+    check_writable(results, "--results")
+    for folder in (page, page / "figures", page / "tables" / "data"):
+        check_writable(folder, "--out")

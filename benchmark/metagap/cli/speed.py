@@ -1,0 +1,57 @@
+"""`metagap speed`: the engine timed, and other libraries next to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metagap.cli import output
+from metagap.cli.options import Device, Engine, Memory
+
+
+def speed(
+    workloads: Annotated[list[str] | None, typer.Argument(metavar="[WORKLOAD...]")] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PEER", help="Beside learn2learn, higher or jax (repeatable)."),
+    ] = None,
+    algorithm: Annotated[
+        list[str] | None, typer.Option("--algorithm", "-a", metavar="A", help="Only this one (repeatable).")
+    ] = None,
+    device: Device = "auto",
+    repeats: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Timed iterations of each; default: what fits into seconds.")
+    ] = None,
+    engine: Engine = "auto",
+    compile: Annotated[
+        bool | None,
+        typer.Option("--compile/--no-compile", help="Also compiled; default: where it pays.", show_default=False),
+    ] = None,
+    precision: Annotated[str, typer.Option(help="float32 or tf32.")] = "float32",
+    memory: Memory = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything that was measured.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the times against the first peer: .png or .svg.")
+    ] = None,
+) -> None:
+    """Time the engine on this machine, and beside other libraries; all workloads by default."""
+    from metagap.speed import command
+
+    chosen = command.settings(
+        workloads or [],
+        algorithms=algorithm or [],
+        against=against or [],
+        device=device,
+        repeats=repeats,
+        engine=engine,
+        compile=compile,
+        precision=precision,
+        memory=memory,
+    )
+    command.check_files(json, picture, chosen)
+    try:
+        command.run(chosen, json, picture, output.console())
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None

@@ -1,0 +1,63 @@
+"""Options that several commands share are bound once, and become one machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Annotated, Any
+
+import pytest
+import typer
+from metagap import cli
+from metagap.cli.options import Running, spread
+from metagap.errors import UserError
+from metagap.launch import devices
+from metagap.machine import Machine, count_cores
+from typer.testing import CliRunner
+
+
+@dataclass(frozen=True)
+class Mine:
+    often: Annotated[int, typer.Option("--often", "-o", help="How often.")] = 2
+    loud: bool = False
+
+
+def options_of(name: str) -> dict[str, Any]:
+    group: Any = typer.main.get_command(cli.app)
+    return {parameter.name: (parameter.opts, parameter.help) for parameter in group.commands[name].params}
+
+
+def test_commands_that_run_cells_have_the_same_options():
+    run, reproduce = options_of("run"), options_of("reproduce")
+    shared = [one.name for one in fields(Running)]
+    assert len(shared) == 12
+    assert {name: run[name] for name in shared} == {name: reproduce[name] for name in shared}
+
+
+def test_a_field_is_an_option():
+    app = typer.Typer()
+
+    @app.command()
+    @spread
+    def greet(name: str, word: str = "hello", *, mine: Mine) -> None:
+        """Say it."""
+        print(*[f"{word} {name}{'!' * mine.loud}"] * mine.often)
+
+    assert CliRunner().invoke(app, ["you"]).output == "hello you hello you\n"
+    assert CliRunner().invoke(app, ["you", "-o", "1", "--loud", "--word", "bye"]).output == "bye you!\n"
+    assert "How often." in CliRunner().invoke(app, ["--help"]).output
+
+
+def test_the_machine_is_what_the_options_say():
+    asked = Running(device="cpu", jobs=3, engine="loop eager", memory="2G", checkpoint_every=5).machine()
+    assert asked == Machine("cpu", "loop eager", None, 2 * 2**30, count_cores(), 3, 5)
+    for wrong in (Running(engine="fast"), Running(memory="much")):
+        with pytest.raises(UserError):
+            wrong.machine()
+
+
+@pytest.mark.parametrize(("machine", "workers", "cores"), [((4, None), 4, 1), ((4, 2), 2, 2), ((1, 3), 3, 1)])
+def test_workers_share_the_cores(machine, workers, cores):
+    whole = Machine("cpu", cores=machine[0], workers=machine[1])
+    places = devices(whole)
+    assert places == ["cpu"] * workers
+    assert whole.worker("cpu", workers).cores == cores
