@@ -59,7 +59,7 @@ def message(name: str) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize("kind", ["algorithm", "model", "source"])
+@pytest.mark.parametrize("kind", ["algorithm", "model", "source", "metric", "kind"])
 def test_what_we_register_is_complete(kind):
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for name, value in project["entry-points"][f"metagap.{kind}s"].items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import types
 import typing
@@ -42,10 +43,10 @@ def describe(name: str) -> dict[str, Any]:
         fitting: list[registry.Kind] = [
             kind for kind in KINDS.values() if not registry.fault(kind, registry.find(kind, name))
         ]
-        return _describe_class(fitting[0] if fitting else "algorithm", name)
+        return DESCRIBED[fitting[0] if fitting else "algorithm"](name)
     known = {
         "suite": SUITES.names(),
-        **{kind: registry.names(kind) for kind in ("algorithm", "source", "model")},
+        **{kind: registry.names(kind) for kind in KINDS.values()},
         "table": TABLES.names(),
     }
     kinds = [kind for kind, names in known.items() if name in names]
@@ -226,6 +227,16 @@ def _describe_class(kind: registry.Kind, name: str) -> dict[str, Any]:
     return {**description, "tables": {title: rows} if rows else {}}
 
 
+def _describe_object(kind: registry.Kind, name: str) -> dict[str, Any]:
+    found = registry.load(kind, name)
+    rows = [
+        {"property": field.name, "value": value.__name__ if callable(value) else value}
+        for field in dataclasses.fields(found)
+        if field.name not in ("name", "about") and (value := getattr(found, field.name)) not in (None, "")
+    ]
+    return {"name": name, "kind": kind, "about": found.about, "tables": {"Properties": rows}}
+
+
 def fields(model: type[BaseModel]) -> list[dict[str, Any]]:
     """A row for every field of a section, an algorithm or a source: key, default, type, range and meaning."""
     return [
@@ -297,6 +308,9 @@ DESCRIBED: dict[str, Callable[[str], dict[str, Any]]] = {
     "algorithm": partial(_describe_class, "algorithm"),
     "source": partial(_describe_class, "source"),
     "model": partial(_describe_class, "model"),
+    "metric": partial(_describe_object, "metric"),
+    "kind": partial(_describe_object, "kind"),
+    "optimizer": partial(_describe_object, "optimizer"),
     "table": _describe_table,
 }
 """How each kind of thing is described by its name."""

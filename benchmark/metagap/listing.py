@@ -12,12 +12,19 @@ from metagap import registry
 from metagap.errors import UserError
 from metagap.files import SUITES, TABLES
 
-KINDS: dict[str, registry.Kind] = {"algorithms": "algorithm", "models": "model", "sources": "source"}
+KINDS: dict[str, registry.Kind] = {
+    "algorithms": "algorithm",
+    "models": "model",
+    "sources": "source",
+    "metrics": "metric",
+    "kinds": "kind",
+    "optimizers": "optimizer",
+}
 WRITTEN = {"suites": SUITES, "tables": TABLES}
 
 
 def listing(what: str) -> list[dict[str, Any]]:
-    """A row for each suite, table, algorithm, model or source. One that cannot be loaded is listed with its fault."""
+    """A row for each suite, table, or thing that is registered. One that cannot be loaded is listed with its fault."""
     if what not in (allowed := [*WRITTEN, *KINDS]):
         raise UserError(f"list '{what}'{registry.suggest(what, allowed)}")
     if what in WRITTEN:  # in files that say it, which is quicker than to make what they describe

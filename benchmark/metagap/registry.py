@@ -224,7 +224,9 @@ def suggest(name: str, allowed: list[str], listed: str = "") -> str:
 
 
 def summary(thing: Any) -> str:
-    """The first line of a docstring."""
+    """The first line of a docstring, or what an object says of itself."""
+    if not inspect.isclass(thing) and isinstance(about := getattr(thing, "about", None), str):
+        return about
     return (inspect.getdoc(thing) or "").partition("\n")[0]
 
 

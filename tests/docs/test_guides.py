@@ -32,6 +32,8 @@ SAVED_AS = {
     "net.py": "model.py",
     "stripes.py": "data_set.py",
     "adamw.py": "outer_optimizer.py",
+    "top.py": "metric.py",
+    "counts.py": "task_kind.py",
     "mine/mine.py": "algorithm.py",
 }
 """What a reader calls the files of the examples."""
@@ -247,7 +249,7 @@ def test_suites_and_settings_are_valid(page, readers_folder):
         table = tomllib.loads(block)
         if "project" in table:
             groups = {group.removeprefix("metagap.") for group in table["project"]["entry-points"]}
-            assert groups <= {"algorithms", "models", "sources", "metrics", "gaps", "panels", "executors", "optimizers"}
+            assert groups <= {f"{kind}s" for kind in registry.BASES} | {"gaps", "panels", "executors"}
         elif "columns" in table:
             Path("table.toml").write_text(block, encoding="utf-8")
             assert tables.load_table("table.toml").parts

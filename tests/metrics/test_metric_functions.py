@@ -1,5 +1,7 @@
 """The tensor functions against scikit-learn, and under what the engine does with them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -94,3 +96,12 @@ def test_calibrated_predictions_have_a_small_error():
     y = torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
     assert functions.expected_calibration_error(logits, y) < 0.01
     assert functions.expected_calibration_error(3 * logits, y) > 0.1
+
+
+def test_the_example_of_the_guide():
+    example = Path(__file__).parents[2] / "benchmark" / "examples" / "metric.py"
+    top_two = find(f"{example}:TOP_TWO")
+    logits, y = predictions()
+    theirs = oracle.top_k_accuracy_score(y.numpy(), logits.numpy(), k=2, labels=LABELS)
+    assert float(vmap(top_two.tensor_function())(logits[None], y[None])) == pytest.approx(theirs)
+    assert top_two.chance_score(WAYS) == 0.4

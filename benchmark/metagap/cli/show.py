@@ -9,18 +9,20 @@ import typer
 from metagap.cli import output
 from metagap.cli.options import Json
 
+LISTED = ("suites", "tables", "algorithms", "models", "sources", "metrics", "kinds", "optimizers")
+
 
 def list_(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="suites|tables|algorithms|sources|models",
-            autocompletion=lambda: ["suites", "tables", "algorithms", "sources", "models"],
+            metavar="|".join(LISTED),
+            autocompletion=lambda: [*LISTED],
         ),
     ],
     json: Json = False,
 ) -> None:
-    """List suites, tables of papers, algorithms, sources or models, each with a line of explanation."""
+    """List what there is of a kind, such as suites, algorithms or metrics, each with a line of explanation."""
     from metagap.listing import KINDS, listing, print_listing
 
     rows = listing(what)
@@ -32,10 +34,10 @@ def list_(
 
 
 def show(
-    name: Annotated[str, typer.Argument(metavar="SUITE|TABLE|ALGORITHM|SOURCE|MODEL")],
+    name: Annotated[str, typer.Argument(metavar="NAME")],
     json: Json = False,
 ) -> None:
-    """Explain a suite, a table, an algorithm, a source or a model: its settings, their meaning and defaults."""
+    """Explain whatever `metagap list` lists, such as a suite, a table or a metric: settings, meaning and defaults."""
     from metagap import inspection
 
     description = inspection.describe(name)

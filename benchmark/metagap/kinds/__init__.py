@@ -10,8 +10,10 @@ from metagap.kinds.kind import TaskKind
 __all__ = ["TaskKind", "find", "names"]
 
 
-def find(name: str) -> TaskKind:
-    """The kind of this name. Raises UserError where there is none, or it cannot be imported."""
+def find(name: str | TaskKind) -> TaskKind:
+    """The kind of this name, or the kind itself. Raises UserError where there is none, or it cannot be imported."""
+    if isinstance(name, TaskKind):
+        return name
     found: TaskKind = registry.load("kind", name)
     if found.name != name and ".py:" not in name:
         raise UserError(f"kind '{name}' calls itself '{found.name}'; it has to be registered under its own name")

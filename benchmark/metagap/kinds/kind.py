@@ -23,16 +23,17 @@ class TaskKind:
     has_ways: bool
     """True: targets are class indices (n,), an episode holds `shots` examples of each of its `ways` classes, and the
     network gives a logit for each. False: targets are real (n, ...), `shots` counts all examples, and `ways` is 1."""
-    metrics: tuple[str, ...]
-    """Recorded where a suite names none. The first is the training score, and that of published values."""
+    metrics: tuple[str | Metric, ...]
+    """Recorded where a suite names none. The first is the training score, and that of published values. A name, or the
+    metric itself."""
     loss: Function
     """Of outputs and targets of one task; differentiable, shape ()."""
     trivial_loss: Function
     """Of targets (tasks, n, ...) and ways: the loss (tasks,) of the predictor that knows nothing."""
     divergence: float | None = None
     """An episode whose loss is more than so many times the trivial one diverged; None: only one that is not finite."""
-    drawing: str
-    """`package.module:name` of the function that draws a sample episode; imported by reports only."""
+    drawing: Function
+    """Of the arrays of a sample episode it gives a matplotlib figure; imported by reports only."""
 
     def __eq__(self, other: object) -> bool:
         return self.name == (other.name if isinstance(other, TaskKind) else other)
@@ -49,13 +50,18 @@ class TaskKind:
         return 2 if self.has_ways else 1
 
     @property
+    def default_metrics(self) -> tuple[Metric, ...]:
+        """`metrics`, looked up."""
+        return tuple(metrics.find(one) for one in self.metrics)
+
+    @property
     def metric(self) -> Metric:
         """The metric of training curves and of published values."""
         return metrics.find(self.metrics[0])
 
     def allows(self, metric: Metric) -> bool:
         """Whether a metric can be computed on such tasks."""
-        return self.name in metric.kinds or metric.name in self.metrics
+        return self.name in metric.kinds or metric.name in {one.name for one in self.default_metrics}
 
     def shape(self, ways: int, shots: int) -> str:
         """The shape of a task in the words of the field: "5-way 1-shot", or "10-shot" where there are no ways."""
@@ -78,5 +84,5 @@ class TaskKind:
         return registry.function(self.trivial_loss, f"the trivial loss of kind '{self.name}'")
 
     def drawing_function(self) -> Callable[..., Any]:
-        """`drawing`, imported: of the arrays of a sample episode it gives a matplotlib figure."""
+        """`drawing`, imported."""
         return registry.function(self.drawing, f"the drawing of kind '{self.name}'")

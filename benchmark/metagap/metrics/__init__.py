@@ -13,8 +13,10 @@ from metagap.metrics.metric import Margin, Metric
 __all__ = ["Margin", "Metric", "find", "names"]
 
 
-def find(name: str) -> Metric:
-    """The metric of this name. Raises UserError where there is none, or it cannot be imported."""
+def find(name: str | Metric) -> Metric:
+    """The metric of this name, or the metric itself. Raises UserError where there is none, or it cannot be imported."""
+    if isinstance(name, Metric):
+        return name
     found: Metric = registry.load("metric", name)
     if found.name != name and ".py:" not in name:
         raise UserError(f"metric '{name}' calls itself '{found.name}'; it has to be registered under its own name")

@@ -9,7 +9,7 @@ from metagap import registry
 from metagap.report import texts
 from metagap.report.figures import adaptation, gaps, samples, scores, slopes, training
 from metagap.report.panels import Section, Shown
-from metagap.report.tables import comparisons, divergence, intervals, leaders, provenance, published, settings
+from metagap.report.tables import comparisons, divergence, intervals, leaders, metrics, provenance, published, settings
 from metagap.report.tables import gaps as gap_tables
 from metagap.report.tables import scores as score_tables
 
@@ -32,6 +32,7 @@ CONTENTS: tuple[Shown, ...] = (
     scores.SCORES,
     score_tables.SCORES,
     *score_tables.OTHER_STATISTICS,
+    metrics.METRICS,
     slopes.SLOPES,
     divergence.DIVERGENCE,
     divergence.SHARES,

@@ -243,7 +243,7 @@ def _scored_so(cell: Cell, split: Mapping[str, Any], marker: Mapping[str, Any], 
     """Whether a record's score of a split is what the cell and the split state."""
     evaluation, known = cell.evaluation.model_dump(), marker["evaluation"]
     about = {"role", "optional", "episodes"}
-    headline = (known.get("metrics") or cell.suite.kind.metrics)[0]
+    headline = (known.get("metrics") or [cell.suite.kind.metric.name])[0]
     return (
         headline == cell.suite.metrics[0].name
         and _agrees(_without(split, about), _without(stored, about))

@@ -90,6 +90,7 @@ class Cell:
             "seed": self.seed,
             "source_file": registry.fingerprint("source", registered_name(self.suite.source)),
             "model_file": registry.fingerprint("model", self.suite.model["name"]),
+            "kind_file": registry.fingerprint("kind", self.suite.task.kind),
             **({"optimizer_file": optimizer} if optimizer is not None else {}),
         }
 
@@ -108,7 +109,11 @@ class Cell:
 
 def _metric_files(suite: Suite) -> list[str | None]:
     """The digests of the files of its metrics, for those that are plugins."""
-    return [registry.fingerprint("metric", name) for name in suite.evaluation.metrics or suite.kind.metrics]
+    kind_file = registry.fingerprint("kind", suite.task.kind)
+    return [
+        registry.fingerprint("metric", one) if isinstance(one, str) else kind_file
+        for one in suite.evaluation.metrics or suite.kind.metrics
+    ]
 
 
 def digest(value: Any) -> str:

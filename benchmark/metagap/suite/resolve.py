@@ -12,6 +12,7 @@ from pydantic import create_model
 from metagap import optimizers, registry
 from metagap.errors import UserError
 from metagap.files import SUITES, folder_name
+from metagap.kinds import TaskKind
 from metagap.suite.edit import set_key
 from metagap.suite.messages import Faults, validated
 from metagap.suite.schema import Entry, OwnEvaluation, Section, Split, Suite, Training
@@ -55,11 +56,11 @@ def resolve(table: Mapping[str, Any], path: Path) -> Suite:
     source: dict[str, Any] = {}
     splits = []
     with faults:
-        source = _resolve_source(suite.source, suite.task.kind, f"{file}: source")
+        source = _resolve_source(suite.source, suite.kind, f"{file}: source")
     for split in suite.splits:
         with faults:
             place = f"{file}: splits.{split.name}"
-            own = _resolve_source(split.source, suite.task.kind, f"{place}.source") if split.source else source
+            own = _resolve_source(split.source, suite.kind, f"{place}.source") if split.source else source
             splits.append(split.model_copy(update={"source": own}))
             _refuse_leak(splits[-1], source, suite, place)
     model: dict[str, Any] = {}
@@ -77,7 +78,8 @@ def resolve(table: Mapping[str, Any], path: Path) -> Suite:
 def _faults_of_parts(table: Mapping[str, Any], file: str) -> list[str]:
     """What is wrong with the sources, the model and the algorithms of a table that is not a valid suite."""
     task, splits, entries = (table.get(key) for key in ("task", "splits", "algorithms"))
-    kind = task.get("kind", "classification") if isinstance(task, dict) else "classification"
+    named = task.get("kind") if isinstance(task, dict) else None
+    kind = registry.intact("kind", named) if isinstance(named, str) else None
     sources = {"source": table.get("source")}
     for i, split in enumerate(splits if isinstance(splits, list) else ()):
         if isinstance(split, dict):
@@ -150,11 +152,11 @@ def _check_optimizer(training: Training, place: str) -> None:
         raise UserError(f"{place}: eps is not for optimizer = '{training.optimizer}'; allowed: adam")
 
 
-def _resolve_source(table: dict[str, Any], kind: str, place: str) -> dict[str, Any]:
+def _resolve_source(table: dict[str, Any], kind: TaskKind | None, place: str) -> dict[str, Any]:
     _named_table(table, "source", place)
     source_class, options = source_of(table)
     source = validated(source_class, options, place)
-    if source.kind != kind:
+    if kind is not None and kind != source.kind:
         raise UserError(f"{place}: '{table['name']}' gives {source.kind} tasks, but task.kind is '{kind}'")
     return {"name": table["name"], **source.model_dump(mode="json", exclude={"kind", "path"})}
 

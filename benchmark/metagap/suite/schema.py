@@ -324,7 +324,7 @@ class Suite(Section):
         for i, name in enumerate(self.evaluation.metrics or ()):
             place = f"evaluation.metrics.{i}"
             if ".py:" not in name and name not in registry.names("metric"):
-                yield f"{place}: unknown metric '{name}'{registry.suggest(name, metrics.names(self.kind))}"
+                yield f"{place}: unknown metric '{name}'{registry.suggest(name, metrics.names(self.kind.name))}"
                 continue
             try:
                 found = metrics.find(name)
@@ -332,10 +332,12 @@ class Suite(Section):
                 yield f"{place}: {error}"
                 continue
             if not self.kind.allows(found):
-                allowed = f"allowed: {', '.join(metrics.names(self.kind))}"
+                allowed = f"allowed: {', '.join(metrics.names(self.kind.name))}"
                 yield f"{place}: metric '{name}' is for {' and '.join(found.kinds)}, not for {self.kind}; {allowed}"
             elif (other := known.setdefault(found.name, name)) != name:
                 yield f"{place}: '{other}' and '{name}' both call themselves '{found.name}'"
+        if self.published and known and self.kind.metric.name not in known:
+            yield f"evaluation.metrics lacks '{self.kind.metric}', which the published values are"
         for label, entry in self.algorithms.items():
             if "metrics" in entry.evaluation:
                 yield f"algorithms.{label}.evaluation: unknown key 'metrics': all algorithms have those of [evaluation]"
@@ -353,8 +355,6 @@ class Suite(Section):
             if not low <= published.value <= high:
                 allowed = f"{low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
                 yield f"published.{i}: value = {published.value} is no {metric.label}; allowed: {allowed}"
-        if self.published and self.evaluation.metrics and self.kind.metrics[0] not in self.evaluation.metrics:
-            yield f"evaluation.metrics lacks '{self.kind.metrics[0]}', which the published values are"
 
     @property
     def kind(self) -> TaskKind:

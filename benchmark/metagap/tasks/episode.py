@@ -28,7 +28,7 @@ class TaskSpec(_TaskSpec):
 
     def __new__(cls, kind: TaskKind | str, ways: int, shots: int, queries: int) -> Self:
         """Raises UserError where there is no such kind."""
-        return super().__new__(cls, find(kind) if isinstance(kind, str) else kind, ways, shots, queries)
+        return super().__new__(cls, find(kind), ways, shots, queries)
 
 
 class Support(NamedTuple):

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from metagap import digests, kinds
 from metagap.errors import UserError
+from metagap.kinds import TaskKind
 from metagap.tasks import image_store
 from metagap.tasks.episode import Tasks, TaskSpec
 from metagap.tasks.folders import content, data_folder
@@ -46,8 +47,8 @@ class Source(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    kind: str
-    """Of its tasks: the name of a kind of task."""
+    kind: str | TaskKind
+    """Of its tasks: a kind of task, or its name."""
     licence: ClassVar[str]
     citation: ClassVar[str]
     revision: ClassVar[int] = 1

@@ -1,0 +1,50 @@
+"""The scores in the metrics after the headline one."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from metagap.metrics import Metric
+from metagap.report.frames import STATISTICS, Frames
+from metagap.report.panels import TableKind
+from metagap.report.table import Table
+from metagap.text import MISSING
+
+
+def metrics(frames: Frames) -> Table | None:
+    """A row for each further metric and algorithm, a column for each split; None where there is one metric only."""
+    if not frames.further:
+        return None
+    groups = {name: role for role, names in frames.split_groups() for name in names}
+    labels = {name: frames.split_label(name) for name in groups}
+    rows = [
+        {"metric": f"{metric.label}{f' ({metric.unit})' if metric.unit else ''}", "algorithm": algorithm} | cells
+        for metric in frames.metrics[1:]
+        for algorithm, cells in _rows(frames, metric, labels).items()
+    ]
+    means = "; ".join(f"{metric.label}: {STATISTICS[metric.statistic]}, {metric.better} is better" for metric in
+                      frames.metrics[1:])  # fmt: skip
+    return Table(
+        title="Further metrics",
+        name="metrics",
+        caption=f"At the headline inner step, with the {frames.interval}. {means[0].upper()}{means[1:]}.",
+        frame=pd.DataFrame(rows, columns=["metric", "algorithm", *labels.values()]),
+        groups={labels[name]: role for name, role in groups.items()},
+    )
+
+
+def _rows(frames: Frames, metric: Metric, labels: dict[str, str]) -> dict[str, dict[str, str]]:
+    """Algorithm -> the label of each split -> the score in this metric as text."""
+    table = frames.in_metric("scores", metric)
+    table = table[(table["condition"] == "standard") & (table["statistic"] == metric.statistic)]
+    cells = table.set_index(["algorithm", "split"])[["score", "low", "high"]]
+    return {
+        algorithm: {
+            label: metric.score(*cells.loc[(algorithm, name)]) if (algorithm, name) in cells.index else MISSING
+            for name, label in labels.items()
+        }
+        for algorithm in frames.algorithms
+    }
+
+
+METRICS = TableKind(name="metrics", section="scores", heading="Further metrics", make=metrics, terminal=metrics)
