@@ -76,8 +76,8 @@ def test_the_test_is_schuirmanns(center):
         (-0.3, 0.1, AGREES, "lower by less than the margin"),
         (0.9, 0.2, DIFFERS, "ours is higher"),
         (-2.0, 0.5, DIFFERS, "ours is lower"),
-        (0.5, 0.6, UNDECIDED, "1,900 episodes would do"),
-        (1.5, 0.9, UNDECIDED, "4,200 episodes would do"),
+        (0.5, 0.6, UNDECIDED, "1,900 episodes would be enough"),
+        (1.5, 0.9, UNDECIDED, "4,200 episodes would be enough"),
         (0.5, 0.0, AGREES, "higher by less than the margin"),
         (1.5, 0.0, DIFFERS, "ours is higher"),
         (np.inf, np.nan, CANNOT_TELL, "the mean is not finite"),
@@ -103,22 +103,22 @@ def test_published_uncertainty_counts():
 def test_what_it_takes_is_seeds_then_episodes_then_both():
     known = [(0.1**2, NORMAL)]
     few = [Source("seeds", 3, 0.5**2), Source("episodes", 600, 0.1**2)]
-    assert needed(few, known, 1.0) == "9 seeds would do"
+    assert needed(few, known, 1.0) == "9 seeds would be enough"
     assert (
         power([few[0].part(9), few[1].part(), *known], 1.0) >= 0.8 > power([few[0].part(8), few[1].part(), *known], 1.0)
     )
     many = [Source("seeds", 3, 0.05**2), Source("episodes", 600, 0.5**2)]
-    assert needed(many, known, 1.0).endswith("episodes would do")
+    assert needed(many, known, 1.0).endswith("episodes would be enough")
     both = [Source("seeds", 3, 0.5**2), Source("episodes", 600, 0.5**2)]
     assert needed(both, known, 1.0) == "takes more seeds and more episodes"
     assert needed(both, [(1.0, NORMAL)], 1.0) == "the published ± is too wide for any number of ours"
-    assert needed(episodes(0.01), [], 1.0) == "610 episodes would do"  # bad luck: never fewer than there are
+    assert needed(episodes(0.01), [], 1.0) == "610 episodes would be enough"  # bad luck: never fewer than there are
 
 
 def test_needed_episodes_are_those_of_the_normal_formula():
     """Two equal values and many episodes: n = (z_0.95 + z_0.9)^2 variance / margin^2, here with two digits, up."""
     n = (stats.norm.ppf(0.95) + stats.norm.ppf(0.9)) ** 2 * 600 * 0.6**2
-    assert 1800 < n < 1900 and needed(episodes(0.6), [], 1.0) == "1,900 episodes would do"
+    assert 1800 < n < 1900 and needed(episodes(0.6), [], 1.0) == "1,900 episodes would be enough"
 
 
 @pytest.mark.parametrize(("variance", "df"), [(0.1, NORMAL), (0.1, 20), (0.05, 3)])

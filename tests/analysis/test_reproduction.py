@@ -108,7 +108,7 @@ def test_verdicts(bench, value, interval, verdict):
 def test_undecided_says_what_it_takes(bench, rng):
     made = bench().split("home", "in-distribution").add("home", rng.normal(0.8, 0.1, size=(1, 100)))
     row = table(made, entry(interval=None)).iloc[0]
-    assert row["verdict"] == "undecided" and row["remark"].endswith("episodes would do")
+    assert row["verdict"] == "undecided" and row["remark"].endswith("episodes would be enough")
     row = table(made, entry(interval=0.02)).iloc[0]
     assert (row["verdict"], row["remark"]) == ("undecided", "the published ± is too wide for any number of ours")
 

@@ -12,7 +12,8 @@ def row(**changes):
         "published": 0.487, "published_interval": 0.0184, "kind": "95% CI over episodes", "exact": False,
         "source": "Somebody (2017), Table 1", "mark": "V", "ours": 0.4912, "ours_interval": 0.0113,
         "ours_kind": "95% CI over 600 episodes", "median": 0.5, "iqm": 0.49, "diverged": 0.0,
-        "difference": 0.0042, "low": -0.0175, "high": 0.0259, "verdict": "undecided", "remark": "7 seeds would do",
+        "difference": 0.0042, "low": -0.0175, "high": 0.0259, "verdict": "undecided",
+        "remark": "7 seeds would be enough",
     }  # fmt: skip
     return base | changes
 
@@ -43,7 +44,7 @@ def test_not_run_is_left_open():
 
 
 def test_words():
-    assert verdict(row()) == "undecided: 7 seeds would do"
+    assert verdict(row()) == "undecided: 7 seeds would be enough"
     assert verdict(row(verdict="agrees", remark="")) == "agrees"
     assert kinds(row()) == ("95% CI over episodes", "95% CI over 600 episodes")
     assert kinds(row(kind=None, exact=True))[0] == "not stated, taken as exact"

@@ -138,7 +138,7 @@ class OverSuites(NamedTuple):
         critical_difference: two average ranks further apart than this differ (Nemenyi).
         pairs: a, b, rank_difference (negative: a ranks better), p (Nemenyi), verdict.
         suites: how many suites went in.
-        warning: what the data cannot tell, or "".
+        warning: what the data are too few for, or "".
     """
 
     ranks: pd.Series
@@ -194,7 +194,7 @@ def _power_warning(n: int, k: int, critical: float, left_out: int) -> str:
     elif n < 10:
         sentences.append(
             f"{n} suites have little power (at least 10 are recommended): only average ranks more than {critical:.2f} "
-            f"apart, out of at most {k - 1}, can be told apart."
+            f"apart, out of at most {k - 1}, are significant."
         )
     return " ".join(sentences)
 

@@ -1,17 +1,17 @@
 """Is our value the published one? Two one-sided tests of the difference against a margin (Schuirmann 1987).
 
-A difference that the data cannot tell from zero proves nothing: noise enough makes any two values "compatible". Here
+That a difference is not significant proves nothing: noise enough makes any two values "compatible". Here
 agreement has to be shown: the difference lies within the margin at the 5% level, so that two values which are truly a
-margin apart are called the same in at most one case of twenty. The published uncertainty is part of the test as far as
+margin apart are found to agree in at most one case of twenty. The published uncertainty is part of the test as far as
 the paper says what its ± is.
 
 | verdict | the data say |
 |---|---|
 | agrees | the difference is smaller than the margin (both one-sided tests reject at 5%), even where it is not zero |
 | differs | it is not shown to be smaller than the margin, and its 95% interval excludes zero |
-| undecided | neither: what it would take to decide is said |
+| undecided | neither: what it would take to decide is reported |
 | cannot tell | the mean is ruined by diverged episodes, whose number no test can plan with |
-| not judged | nothing: the published value is recalled from memory, and who knows what it was |
+| not judged | nothing: the published value is recalled from memory and may be wrong |
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def needed(sources: Sequence[Source], known: Sequence[Part], margin: float) -> s
         more = range(source.n + 1, MOST)
         found = bisect_left(more, True, key=enough)
         if found < len(more):
-            return f"{_two_digits(more[found]):,} {source.units} would do"
+            return f"{_two_digits(more[found]):,} {source.units} would be enough"
     if power(known, margin) >= POWER:
         return f"takes more {' and more '.join(source.units for source in sources)}"
     return "the published ± is too wide for any number of ours"

@@ -4,7 +4,7 @@ Every array is a grid of `values` with one row per seed and one column per episo
 crossed: all seeds meet the same M episodes. A statistic ("mean", "median" or "iqm") is taken over the episodes of each
 seed and then averaged over the seeds.
 
-| interval | what it would do again | claimed coverage |
+| interval | what it resamples | claimed coverage |
 |---|---|---|
 | episodes | draw M new episodes, for these very runs | 95% for M >= 30 |
 | seeds | train again and test on these very episodes | 95% for S >= 2 (normal seeds) |
@@ -75,7 +75,7 @@ class Estimate(NamedTuple):
         return sum(variance * 2 * stdtr(df, -abs(t)) for variance, df in self.parts) / self.variance
 
     def p_value(self) -> float:
-        """Two-sided p-value of "the true value is zero"; nan where it cannot be told (not finite, one unit)."""
+        """Two-sided p-value of "the true value is zero"; nan where there is none (not finite, one unit)."""
         if not self._testable():
             return np.nan
         if self.variance == 0:

@@ -1,4 +1,4 @@
-"""The report of one suite: a page that needs nothing but itself, with its figures and tables beside it as files."""
+"""The report of one suite: a page that needs nothing but itself, with its figures and tables next to it as files."""
 
 from __future__ import annotations
 

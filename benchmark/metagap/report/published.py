@@ -1,4 +1,4 @@
-"""A published value beside ours, as the text of table cells."""
+"""A published value next to ours, as the text of table cells."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ UNREAD = ("S", "R")
 """Marks that follow the value wherever it is printed."""
 EXPLAINED = (
     "Agrees: the difference is shown to be smaller than the margin (two one-sided tests at 5%). Differs: it is not "
-    "shown to be, and its 95% interval excludes zero. Undecided: neither; where a number “would do”, that many find "
-    "equal values to agree with a probability of 80%."
+    "shown to be, and its 95% interval excludes zero. Undecided: neither; where a number “would be enough”, that many "
+    "find equal values to agree with a probability of 80%."
 )
 
 
 def columns(row: Mapping[str, Any], metric: Metric) -> dict[str, str]:
     """Published, ours and their difference in printed units, with as many decimals as were published.
 
-    Regression has the robust statistics of ours too, beside a mean that single episodes can ruin.
+    Regression has the robust statistics of ours too, next to a mean that single episodes can ruin.
     """
     scale = metric.scale
     printed = [_decimals(row[name] * scale) for name in ("published", "published_interval")]
@@ -57,7 +57,7 @@ def stacked(row: Mapping[str, Any], metric: Metric) -> dict[str, str]:
 
 
 def verdict(row: Mapping[str, Any]) -> str:
-    """The verdict with what is to be said about it."""
+    """The verdict and a remark on it."""
     return f"{row['verdict']}: {row['remark']}" if row["remark"] else str(row["verdict"])
 
 

@@ -1,4 +1,4 @@
-"""A table of a paper beside ours, for a terminal and as files. The same records give the same files, byte for byte."""
+"""A table of a paper next to ours, for a terminal and as files. The same records give the same files, byte for byte."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Reproduction:
 
     @property
     def reduced(self) -> str:
-        """What is to be said of a budget that is not the paper's; else empty."""
+        """A remark on a budget that is not the paper's; else empty."""
         return "" if self.budget == 1 else f"meta-trained for {100 * self.budget:g}% of the published iterations"
 
     @property
@@ -200,7 +200,7 @@ def _provenance(run: pd.DataFrame) -> Table:
 
 
 def _legend(cells: pd.DataFrame) -> dict[str, list[str]]:
-    """What was published and with which ±, and which kinds ours have beside it."""
+    """What was published and with which ±, and which kinds ours have next to it."""
     legend: dict[str, list[str]] = {}
     for row in cells.to_dict("records"):
         kinds, ours = legend.setdefault(_published(row), []), beside.kinds(row)[1]

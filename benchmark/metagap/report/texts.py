@@ -41,7 +41,7 @@ def formulas(frames: Frames) -> Prose | None:
 
 
 def intervals(_: Frames) -> Prose:
-    """What each interval would do again."""
+    """What each interval resamples."""
     return Prose(terms=list(MEANINGS))
 
 
@@ -63,7 +63,7 @@ def facts(frames: Frames) -> list[tuple[str, str]]:
 
 
 def budget(frames: Frames) -> Prose:
-    """What was run, said once for all models, and the hyper-parameters of each algorithm."""
+    """What was run, once for all models, and the hyper-parameters of each algorithm."""
     cells = frames.cells
 
     def values(column: str) -> str:

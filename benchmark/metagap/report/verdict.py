@@ -111,8 +111,8 @@ def _few_seeds(frames: Frames) -> list[str]:
     if frames.seeds < 2 or count < 20 or pairs["verdict"].str.contains("better").any():
         return []
     return [
-        f"Corrected for {count} pairs, a difference has to reach p < {0.05 / count:.1g} to be told, which "
-        f"{frames.seeds} seeds can hardly give: more seeds or fewer algorithms tell more."
+        f"Corrected for {count} pairs, a difference has to reach p < {0.05 / count:.1g} to be significant, which "
+        f"{frames.seeds} seeds can hardly give: take more seeds or fewer algorithms."
     ]
 
 
@@ -133,7 +133,7 @@ def _extreme(frames: Frames) -> str:
 
 
 def _split_pairs(frames: Frames, split: str, best: str) -> tuple[list[str], list[str]]:
-    """The algorithms that the paired comparisons tell from `best` on a split, and those that they do not."""
+    """The algorithms that `best` is significantly better than on a split, and those that it is not."""
     told: list[str] = []
     untold: list[str] = []
     pairs = frames.headline_pairs()

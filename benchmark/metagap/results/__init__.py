@@ -9,7 +9,7 @@
     evaluation/*.parquet   a row per test episode and inner step, one file per split
     evaluation/*.npz       a sample episode of the split, where it may be shown
     evaluation/*.json      the receipt of a split: of which weights it is the score, and the sha256 of its files
-    failed.json            only while the cell has failed: when and why, with traceback.txt beside it
+    failed.json            only while the cell has failed: when and why, with traceback.txt next to it
     done-<variant>.json    the marker, written last: the resolved suite, which evaluation files belong to it, and the
                            sha256 of every file
 

@@ -32,7 +32,7 @@ class Failed(NamedTuple):
 
 
 def minute(when: str) -> str:
-    """A time as it is told: `2026-11-25 16:20`, UTC."""
+    """A time for people: `2026-11-25 16:20`, UTC."""
     return when[:16].replace("T", " ")
 
 

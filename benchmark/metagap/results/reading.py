@@ -164,7 +164,7 @@ def _of_same_settings(
     for label, ones in by_label.items():
         settings = [(one, one.settings) for one in ones]
         last, of_last = max(settings, key=lambda pair: (bool(pair[1]), pair[0].hash in meant, ones.index(pair[0])))
-        chosen |= {(label, one.marker["seed"]): one for one, known in settings if not known}  # whose damage is told
+        chosen |= {(label, one.marker["seed"]): one for one, known in settings if not known}  # whose damage is reported
         chosen |= {(label, one.marker["seed"]): one for one, known in settings if known == of_last}
         if left := sorted({one.marker["seed"] for one, known in settings if known not in ("", of_last)}):
             which = "those of the suite" if last.hash in meant else "the last ones"
@@ -197,7 +197,7 @@ def _remarks(seen: Survey) -> Iterator[str]:
     if seen.ignored:
         yield (
             f"{len(seen.ignored)} result(s) are of a format that this version does not know and are ignored, such as "
-            f"'{seen.ignored[0]}'; running again makes them anew."
+            f"'{seen.ignored[0]}'; running again repeats them."
         )
 
 

@@ -62,7 +62,7 @@ def _keys(problem: Any, table: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _explain(model: Any, keys: tuple[Any, ...], problems: list[Any], place: str) -> str:
-    """One message for what is wrong at a place: of a union's types, any would do."""
+    """One message for what is wrong at a place: of a union's types, any is allowed."""
     *parents, key = keys or ("",)
     inside, problem = ".".join(map(str, keys)), problems[0]
     match problem["type"]:

@@ -50,7 +50,7 @@ def resolve(table: Mapping[str, Any], path: Path) -> Suite:
     file = _place(table, path)
     try:
         suite = _checked(table, path, file)
-    except UserError as error:  # the rest is looked at as it is written, so that all faults are told at once
+    except UserError as error:  # the rest is looked at as it is written, so that all faults are reported at once
         raise UserError("\n".join(dict.fromkeys([str(error), *_faults_of_parts(table, file)]))) from None
     faults = Faults()
     source: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Sources by their tables: made, and what they hold told by a digest."""
+"""Sources by their tables: made, and what they hold identified by a digest."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def with_seeds(suite: Suite, seeds: list[int]) -> Suite:
 
 
 def variation(cell: Cell, written: Suite) -> str:
-    """What a changed suite is known by beside the one that its file describes; empty where they are the same.
+    """What a changed suite is known by, next to the one that its file describes; empty where they are the same.
 
     Algorithms that the file does not have make no variation, and neither does a choice among algorithms or seeds.
     cell: any of the changed suite.

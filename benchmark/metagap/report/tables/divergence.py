@@ -12,7 +12,7 @@ from metagap.text import MISSING, share
 
 
 def divergence(frames: Frames) -> Table | None:
-    """Mean, median and interquartile mean beside the share of diverged episodes; None where it says nothing."""
+    """Mean, median and interquartile mean next to the share of diverged episodes; None where it says nothing."""
     if not frames.has_divergence():
         return None
     metric, table = frames.metric, frames.scores[frames.scores["condition"] == STANDARD]
