@@ -233,7 +233,7 @@ def test_interrupted_it_says_how_to_go_on(started):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors.strip() == "metagap: interrupted; run the same command again to go on"
+    assert errors.strip() == "metagap: interrupted; run the same command again to resume"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")

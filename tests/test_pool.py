@@ -55,8 +55,8 @@ def test_every_job_ends_in_its_own_way(tmp_path):
         ("raise", "x"),
     ]
     events = list(run([*jobs, ("tell", "b")], work, [partial(start, False)] * 2))
-    told = [value for _, event, value in events if event == "told" and value[0] != "started"]
-    assert sorted(told) == [("a", 1), ("b", 1)]
+    reported = [value for _, event, value in events if event == "reported" and value[0] != "started"]
+    assert sorted(reported) == [("a", 1), ("b", 1)]
     ends = {number: (event, value) for number, event, value in events if event in ("done", "failed")}
     assert {number for number, (event, _) in ends.items() if event == "done"} == {0, 1, 7}
     assert ends[2][1] == Failure("its process was killed by SIGKILL, as when memory runs out, 2 times")
@@ -76,6 +76,6 @@ def test_a_process_that_cannot_start_fails_its_job():
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 def test_processes_end_with_the_iteration():
     with closing(run([("sleep", "")], work, [partial(start, False)])) as events:
-        pid = next(value[1] for _, event, value in events if event == "told" and value[0] == "asleep")
+        pid = next(value[1] for _, event, value in events if event == "reported" and value[0] == "asleep")
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

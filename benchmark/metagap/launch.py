@@ -1,4 +1,4 @@
-"""Many cells: side by side on this machine's devices, with a progress bar."""
+"""Many cells: at the same time on this machine's devices, with a progress bar."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def run_cells(
 ) -> list[CellFailure]:
     """Run cells that are not done, in the worker processes of a machine; returns those that failed.
 
-    Every task is computed on one CPU thread, so that results do not depend on how many run beside each other; a worker
+    Every task is computed on one CPU thread, so that results do not depend on how many run at the same time; a worker
     computes several tasks at once where there are fewer cells than cores. Workers end with this process, however that
     ends. verbose: print what the engine has to say.
     A cell that fails keeps no other from being run, and is recorded in its folder. One whose process is killed is run
@@ -124,7 +124,7 @@ def run_cells(
         for number, event, value in events:
             cell, name = cells[number], names[number]
             match event:
-                case "told":
+                case "reported":
                     progress.tell(name, *value)
                 case "again":
                     progress.say(f"{name}: {value}; it is run once more, from its last checkpoint", "yellow")
@@ -142,10 +142,10 @@ def error_of(failed: Sequence[CellFailure]) -> UserError | CellError:
     """What is to be raised where cells failed: a UserError where all of them are bad input, else a CellError."""
     if all(one.is_bad_input for one in failed):
         return UserError("\n".join(dict.fromkeys(one.failed.message for one in failed)))
-    told: dict[str, list[CellFailure]] = {}
+    failures: dict[str, list[CellFailure]] = {}
     for one in failed:
-        told.setdefault(one.failed.message, []).append(one)
-    lines = [f"{', '.join(one.name for one in same)}: {same[0].failed}" for same in told.values()]
+        failures.setdefault(one.failed.message, []).append(one)
+    lines = [f"{', '.join(one.name for one in same)}: {same[0].failed}" for same in failures.values()]
     return CellError("\n".join([f"{len(failed)} cell{'s' * (len(failed) > 1)} failed", *lines]))
 
 

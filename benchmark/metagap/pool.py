@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 from metagap.errors import UserError
 
 TRIES = 2
-"""How often a job is begun whose process dies: the second time it goes on where it was, among fewer others."""
+"""How often a job is begun whose process dies: the second time it resumes, among fewer others."""
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 """Errors that are nobody's fault but the disk's."""
 
 Tell = Callable[..., None]
-"""What a job calls to have something told while it runs."""
+"""What a job calls to report something while it runs."""
 
 
 class Failure(NamedTuple):
@@ -42,8 +42,8 @@ def run(
 ) -> Generator[tuple[int, str, Any], None, None]:
     """Do the jobs in as many processes as there are `starts`, each of which is called once in its process.
 
-    Yields (number of the job, event, value): "told" with what the job has told, "again" with a sentence for a job whose
-    process died and which is begun once more, "done" with its seconds, and "failed" with a `Failure`. The processes end
+    Yields (number of the job, event, value): "reported" with what the job has reported, "again" with a sentence for a job
+    whose process died and which is begun once more, "done" with its seconds, and "failed" with a `Failure`. The processes end
     with the iteration, and with this process.
     """
     waiting, begun = deque(range(len(jobs))), Counter[int]()
@@ -102,7 +102,7 @@ class _Worker:
         return [self._connection, self._process.sentinel]
 
     def events(self) -> Iterator[tuple[str, Any]]:
-        """What has happened: what was told, and how the job ended."""
+        """What has happened: what was reported, and how the job ended."""
         died = not self._process.is_alive()  # looked at first: what it said before is still there
         try:
             while self._connection.poll():
@@ -164,7 +164,7 @@ def _serve(connection: Connection, work: Callable[[Any, Tell], None], start: Cal
             connection.send((event, value))
 
     def tell(*value: Any) -> None:
-        send("told", value)
+        send("reported", value)
 
     started = False
     while True:

@@ -64,10 +64,10 @@ class Bars(Progress):
         columns = [
             column for column in self.columns if isinstance(column, ProgressColumn) and not isinstance(column, hidden)
         ]
-        told = [(column, column(task)) for column in columns]
+        cells = [(column, column(task)) for column in columns]
         texts = [
             f"{text.plain.strip()}{' left' if isinstance(column, TimeLeft) else ''}"
-            for column, text in told
+            for column, text in cells
             if isinstance(text, Text) and "-:--" not in text.plain  # no time is known yet
         ]
         return f"{time.strftime('%H:%M:%S')} {', '.join(filter(None, texts))}"
@@ -81,7 +81,7 @@ def bars(console: Console, **options: Any) -> Bars:
 
 @contextmanager
 def progress(what: str, total: int | None, size: bool = False) -> Iterator[Callable[[int], None]]:
-    """A bar on the error stream for one job; gives the function that is told how much more is done.
+    """A bar on the error stream for one job; gives the function that is called with how much more is done.
 
     size: it is bytes that are counted. A worker process shows nothing, for it would draw over the bars of its parent.
     """

@@ -33,7 +33,7 @@ def data_list(data: DataFolder = None, json: Json = False) -> None:
 
 @app.command()
 def get(names: Annotated[list[str], typer.Argument(metavar="SOURCE...")], data: DataFolder = None) -> None:
-    """Download data sets into the data folder; what broke off goes on where it was."""
+    """Download data sets into the data folder; a download that broke off is resumed."""
     from metagap.tasks import catalogue
 
     use_data(data, create=True)
@@ -41,7 +41,7 @@ def get(names: Annotated[list[str], typer.Argument(metavar="SOURCE...")], data: 
         for name in names:
             catalogue.get(name, output.console())
     except KeyboardInterrupt:
-        print("metagap: interrupted; run the same command again to go on", file=sys.stderr)
+        print("metagap: interrupted; run the same command again to resume", file=sys.stderr)
         raise typer.Exit(130) from None
 
 

@@ -14,8 +14,8 @@ def run(command: Callable[[], None]) -> None:
     try:
         command()
     except UserError as error:
-        told = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(error))
-        print(f"metagap: {told}", file=sys.stderr)
+        message = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(error))
+        print(f"metagap: {message}", file=sys.stderr)
         sys.exit(2)
     except CellError as error:
         print(f"metagap: {error}", file=sys.stderr)
@@ -37,12 +37,12 @@ def _internal(error: Exception) -> int:
     if isinstance(error, OSError) and error.filename:
         print(f"metagap: '{error.filename}': {error.strerror}", file=sys.stderr)
         return 2
-    told = f"metagap: {type(error).__name__}: {error}".splitlines()[0]
+    message = f"metagap: {type(error).__name__}: {error}".splitlines()[0]
     try:
         with tempfile.NamedTemporaryFile("w", prefix="metagap-", suffix=".txt", delete=False, encoding="utf-8") as file:
             traceback.print_exception(error, file=file)
         where = f"the traceback is in {file.name}"
     except OSError:  # no room
         where = "METAGAP_TRACEBACK=1 shows the traceback"
-    print(f"{told}; this is a fault of metagap: {where}", file=sys.stderr)
+    print(f"{message}; this is a fault of metagap: {where}", file=sys.stderr)
     return 1

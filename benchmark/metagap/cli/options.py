@@ -51,7 +51,7 @@ DataFolder = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Jobs = Annotated[
-    int | None, typer.Option(min=1, max=4096, metavar="N", help="Cells side by side; default: cores or GPUs.")
+    int | None, typer.Option(min=1, max=4096, metavar="N", help="Cells at the same time; default: cores or GPUs.")
 ]
 Compile = Annotated[
     bool | None,

@@ -45,7 +45,7 @@ def present(found: Results, folder: Path, json: bool) -> None:
 
 
 def present_table(table: PaperTable, store: Path, seeds: list[int] | None, hashes: Any, out: Path, json: bool) -> None:
-    """Print the table beside ours and write its files."""
+    """Print the table next to ours and write its files."""
     from metagap.report import reproduction, terminal
     from metagap.reproduce.reading import read
 
@@ -76,11 +76,11 @@ def failing(failed: Sequence[CellFailure]) -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Ctrl-C says how to go on, and exits with code 130."""
+    """Ctrl-C says how to resume, and exits with code 130."""
     try:
         yield
     except KeyboardInterrupt:
-        print("metagap: interrupted; run the same command again to go on", file=sys.stderr)
+        print("metagap: interrupted; run the same command again to resume", file=sys.stderr)
         raise typer.Exit(130) from None
 
 

@@ -36,7 +36,7 @@ def reproduce(
     *,
     options: Running,
 ) -> None:
-    """A table of a paper beside ours: run what is missing of it, and judge every value by a test of equivalence."""
+    """A table of a paper next to ours: run what is missing of it, and judge every value by a test of equivalence."""
     from metagap.reproduce import tables
 
     chosen = tables.at_budget(tables.chosen(tables.load_table(table), cells or []), budget)

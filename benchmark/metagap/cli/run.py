@@ -60,7 +60,7 @@ def run(
         if earlier := survey(store / chosen.name).earlier:
             console.print(
                 f"Note: {len(earlier)} cells of this suite are of an earlier version of metagap, which did not know "
-                "revisions of the code. They are kept (metagap results list), and their like is run anew.",
+                "revisions of the code. They are kept (metagap results list), and run again by this version.",
                 markup=False,
             )
         for note in check(pending):
@@ -72,8 +72,8 @@ def run(
             write_own(store / chosen.name, cells[0].variant, hashes)
         found = read(store, chosen.name, cells[0].variant, hashes)
         if changed:
-            told = "; ".join(differences(written.model_dump(), chosen.model_dump())) or "other settings of algorithms"
-            found.notes.insert(0, f"This is not the suite as its file has it: {told}.")
+            changes = differences(written.model_dump(), chosen.model_dump()) or ["other settings of algorithms"]
+            found.notes.insert(0, f"This is not the suite as its file has it: {'; '.join(changes)}.")
         output.present(found, page, options.json)
 
 

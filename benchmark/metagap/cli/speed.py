@@ -15,7 +15,7 @@ def speed(
     workloads: Annotated[list[str] | None, typer.Argument(metavar="[WORKLOAD...]")] = None,
     against: Annotated[
         list[str] | None,
-        typer.Option(metavar="PEER", help="Beside learn2learn, higher or jax (repeatable)."),
+        typer.Option(metavar="PEER", help="Compare with learn2learn, higher or jax (repeatable)."),
     ] = None,
     algorithm: Annotated[
         list[str] | None, typer.Option("--algorithm", "-a", metavar="A", help="Only this one (repeatable).")
@@ -36,7 +36,7 @@ def speed(
         Path | None, typer.Option(metavar="FILE", help="Draw the times against the first peer: .png or .svg.")
     ] = None,
 ) -> None:
-    """Time the engine on this machine, and beside other libraries; all workloads by default."""
+    """Time the engine on this machine, and compare it with other libraries; all workloads by default."""
     from metagap.speed import command
 
     chosen = command.settings(
