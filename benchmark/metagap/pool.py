@@ -42,9 +42,9 @@ def run(
 ) -> Generator[tuple[int, str, Any], None, None]:
     """Do the jobs in as many processes as there are `starts`, each of which is called once in its process.
 
-    Yields (number of the job, event, value): "reported" with what the job has reported, "again" with a sentence for a job
-    whose process died and which is begun once more, "done" with its seconds, and "failed" with a `Failure`. The processes end
-    with the iteration, and with this process.
+    Yields (number of the job, event, value): "reported" with what the job has reported, "again" with a sentence for a
+    job whose process died and which is begun once more, "done" with its seconds, and "failed" with a `Failure`. The
+    processes end with the iteration, and with this process.
     """
     waiting, begun = deque(range(len(jobs))), Counter[int]()
     workers = [_Worker(work, start) for start in starts[: len(jobs)]]
