@@ -13,19 +13,32 @@ from metagap.algorithms.maml import MAML
 from metagap.algorithms.protonet import ProtoNet
 from metagap.engine.evaluate import evaluate, null_loss, shuffled_support
 from metagap.engine.strategy import Strategy, parse
-from metagap.models.conv4 import Conv4
 from metagap.tasks.episode import Episode, TaskSpec
+from torch import nn
 from torch.nn import functional as F
 
 SPEC = TaskSpec("classification", 3, 1, 2)
 VMAP, LOOP = Strategy("vmap", chunk=2), Strategy("loop")
 
 
+class Small(nn.Module):
+    """The smallest network that all algorithms and layouts know."""
+
+    def __init__(self):
+        super().__init__()
+        convolution, norm = nn.Conv2d(1, 3, 3, bias=False), nn.BatchNorm2d(3, track_running_stats=False)
+        self.features = nn.Sequential(convolution, norm, nn.ReLU(), nn.Flatten())
+        self.head = nn.Linear(48, 3)
+
+    def forward(self, x):
+        return self.head(self.features(x))
+
+
 @pytest.fixture
 def case():
     torch.manual_seed(0)
-    network = Conv4((1, 12, 12), 3, filters=4).double()
-    x = torch.randn(5, 9, 1, 12, 12, dtype=torch.float64)
+    network = Small().double()
+    x = torch.randn(5, 9, 1, 6, 6, dtype=torch.float64)
     y = torch.arange(3).repeat(5, 1)
     episodes = Episode(x[:, :3], y, x[:, 3:], y.repeat(1, 2), torch.zeros(5, 3, dtype=torch.long))
     algorithm = MAML(inner_lr=0.3).bind(network, SPEC)
