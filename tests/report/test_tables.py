@@ -7,13 +7,12 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
-from itertools import permutations
 
 import numpy as np
 import pandas as pd
 import pytest
 from metagap.analysis.comparisons import compare
-from metagap.metrics.classification import ACCURACY
+from metagap.metrics.classification import ACCURACY, ECE
 from metagap.metrics.regression import MSE
 from metagap.report import terminal, verdict
 from metagap.report.figures.saving import to_svg
@@ -22,6 +21,7 @@ from metagap.report.frames import Frames
 from metagap.report.table import Table
 from metagap.report.tables.comparisons import all_comparisons, comparisons
 from metagap.report.tables.intervals import intervals
+from metagap.report.tables.metrics import METRICS
 from metagap.report.tables.scores import scores
 from metagap.report.theme import PALETTE, styles, themed
 from metagap.text import number, share, uncertain
@@ -31,7 +31,11 @@ from synthetic import all_tables, make_results
 
 @pytest.fixture(scope="module")
 def results():
-    return {kind: make_results(kind, episodes=30) for kind in ("classification", "regression")}
+    few = ("maml", "fomaml", "pretrain")
+    return {
+        "classification": make_results(episodes=30),
+        "regression": make_results("regression", algorithms=few, episodes=30),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +267,7 @@ def test_the_terminal_compares_in_the_words_of_the_page(results, frames, kind):
     one = frames[kind]
     page = all_comparisons(one)
     assert one.correction in page.caption and one.correction in comparisons(one).caption
-    for a, b in permutations(one.algorithms, 2):
+    for a, b in (("maml", "fomaml"), ("fomaml", "maml"), ("pretrain", "maml")):
         console = Console(width=140, file=io.StringIO(), color_system=None)
         found = compare(results[kind], a, b)
         terminal.print_comparison(found, a, b, results[kind], console)
@@ -289,6 +293,22 @@ def test_terminal_fits_a_hundred_columns(results, frames, kind):
         assert word in " ".join(text.split())
     first = {"classification": "EMNIST <letters>", "regression": "square wave"}[kind]
     assert first in text
+
+
+def test_further_metrics_have_a_table_of_their_own():
+    results = make_results(algorithms=("maml", "mine"), seeds=(0, 1), episodes=8, small=True)
+    further = results.episodes.assign(query_ece=0.1, support_ece=0.05)
+    frames = Frames.of(replace(results, episodes=further, metrics=(ACCURACY, ECE)))
+    table = METRICS.make(frames)
+    assert table.frame["algorithm"].tolist() == ["maml", "mine"]
+    assert set(table.frame["metric"]) == {"expected calibration error (%)"}
+    assert "lower is better" in table.caption and METRICS.make(replace(frames, further={})) is None
+    for width in (80, 100):
+        console = Console(width=width, file=io.StringIO(), color_system=None)
+        terminal.print_table(table, console)
+        lines = console.file.getvalue().splitlines()
+        assert max(map(len, lines)) <= width
+        assert [line.count("10.0 ± 0.0") for line in lines if "± " in line] == [3, 3]
 
 
 def test_published_values_are_printed_with_their_mark():

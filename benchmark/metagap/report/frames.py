@@ -121,7 +121,7 @@ class Frames:
             "seeds": f"95% interval over {self.seeds} seeds",
             "episodes": "95% interval over the episodes of one seed",
         }
-        return "; ".join(words.get(kind, kind) for kind in sorted(kinds, reverse=True))
+        return "; ".join(words.get(str(kind), str(kind)) for kind in sorted(kinds, reverse=True))
 
     @property
     def whiskers(self) -> str:
@@ -277,6 +277,12 @@ class Frames:
     def has_divergence(self) -> bool:
         """Whether the share of diverged episodes is worth a table: regression, or any episode that diverged."""
         return self.is_robust or bool((self.scores["diverged"] > 0).any())
+
+
+def values_by(table: pd.DataFrame, keys: list[str], columns: list[str]) -> dict[tuple[Any, ...], list[Any]]:
+    """The values of some columns in the row that the other columns, the keys, name."""
+    rows = table[[*keys, *columns]].itertuples(index=False, name=None)
+    return {row[: len(keys)]: list(row[len(keys) :]) for row in rows}
 
 
 def correction(pairs: pd.DataFrame) -> str:

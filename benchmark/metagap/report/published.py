@@ -22,7 +22,7 @@ EXPLAINED = (
 )
 
 
-def columns(row: Mapping[str, Any], metric: Metric) -> dict[str, str]:
+def columns(row: Mapping[Any, Any], metric: Metric) -> dict[str, str]:
     """Published, ours and their difference in printed units, with as many decimals as were published.
 
     Regression has the robust statistics of ours too, next to a mean that single episodes can ruin.
@@ -47,7 +47,7 @@ def columns(row: Mapping[str, Any], metric: Metric) -> dict[str, str]:
     return cells
 
 
-def stacked(row: Mapping[str, Any], metric: Metric) -> dict[str, str]:
+def stacked(row: Mapping[Any, Any], metric: Metric) -> dict[str, str]:
     """The same for a narrow place: the robust statistics of ours stand below it."""
     cells = columns(row, metric)
     ours = cells["ours"]
@@ -56,12 +56,12 @@ def stacked(row: Mapping[str, Any], metric: Metric) -> dict[str, str]:
     return {"published": cells["published"], "ours": ours, "difference": cells["difference"]}
 
 
-def verdict(row: Mapping[str, Any]) -> str:
+def verdict(row: Mapping[Any, Any]) -> str:
     """The verdict and a remark on it."""
     return f"{row['verdict']}: {row['remark']}" if row["remark"] else str(row["verdict"])
 
 
-def kinds(row: Mapping[str, Any]) -> tuple[str, str]:
+def kinds(row: Mapping[Any, Any]) -> tuple[str, str]:
     """What the published ± is, and what ours is."""
     if pd.isna(row["published"]):
         return MISSING, _word(row["ours_kind"], MISSING)
@@ -69,7 +69,7 @@ def kinds(row: Mapping[str, Any]) -> tuple[str, str]:
     return f"{published}, taken as exact" if row["exact"] else published, _word(row["ours_kind"], MISSING)
 
 
-def source(row: Mapping[str, Any]) -> str:
+def source(row: Mapping[Any, Any]) -> str:
     """Where the published value is from, and how it was read there."""
     mark = "" if pd.isna(row["published"]) else MARKS.get(row["mark"], row["mark"])
     if row["mark"] in UNREAD:

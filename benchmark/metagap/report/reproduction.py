@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -128,7 +129,7 @@ def _print_lines(found: Reproduction, letters: dict[str, str], console: Console)
             console.print(Padding(f"{text} {letter}  {verdict}", (0, 0, 0, 2)))
 
 
-def _by_column(found: Reproduction) -> list[tuple[str, list[dict[str, Any]]]]:
+def _by_column(found: Reproduction) -> list[tuple[str, list[dict[Any, Any]]]]:
     """The cells in their order, as runs of the same column."""
     return [(name, list(rows)) for name, rows in groupby(found.cells.to_dict("records"), lambda row: row["column"])]
 
@@ -209,16 +210,16 @@ def _legend(cells: pd.DataFrame) -> dict[str, list[str]]:
     return legend
 
 
-def _published(row: dict[str, Any]) -> str:
+def _published(row: Mapping[Any, Any]) -> str:
     kind = beside.kinds(row)[0]
     return beside.source(row) + ("" if kind == MISSING else f"; ± {kind}")
 
 
-def _counted(row: dict[str, Any]) -> str:
+def _counted(row: Mapping[Any, Any]) -> str:
     return f"{row['seeds']} seed{'s' * (row['seeds'] != 1)}"
 
 
-def _seeds(row: dict[str, Any]) -> str:
+def _seeds(row: Mapping[Any, Any]) -> str:
     return str(row["seeds"]) if row["seeds"] else MISSING
 
 

@@ -58,7 +58,8 @@ def print_table(table: Table, console: Console) -> None:
     """
     console.print(f"[bold]{escape(table.title or table.name.capitalize())}[/]")
     console.print(f"[dim]{escape(table.caption)}[/]")
-    table = table.turned() if table.groups and table.labels == 1 else table
+    if table.groups and table.labels == 1 and table.frame.iloc[:, 0].is_unique:
+        table = table.turned()
     columns = list(table.frame.columns[table.labels :])
     widths = {column: _width(table, column) + 3 for column in columns}
     labels = [table.frame.iloc[:, place] for place in range(table.labels)]
@@ -97,10 +98,9 @@ def _print_grid(table: Table, columns: list[str], label: int, console: Console) 
     grid.add_column("", width=label, overflow="fold")
     for column in columns:
         prose = column in table.plain
-        grid.add_column(
-            escape(column), justify="left" if prose else "right", min_width=_width(table, column),
-            no_wrap=False, overflow="fold",
-        )  # fmt: skip
+        least = _width(table, column)
+        size = {"min_width": least} if prose else {"width": least}  # the heading is broken between words
+        grid.add_column(escape(column), justify="left" if prose else "right", overflow="fold", **size)
     before = None
     for place, row in enumerate(table.frame.to_dict("records")):
         *above, name = (row[part] for part in table.frame.columns[: table.labels])
@@ -135,7 +135,7 @@ def _cell(text: str, column: str, best: bool) -> Text:
 
 def as_json(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as records of plain values: NaN is null, infinities are the strings "inf" and "-inf"."""
-    return [{key: _plain(value) for key, value in row.items()} for row in frame.to_dict("records")]
+    return [{str(key): _plain(value) for key, value in row.items()} for row in frame.to_dict("records")]
 
 
 def _plain(value: Any) -> Any:

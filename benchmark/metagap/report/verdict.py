@@ -97,7 +97,7 @@ def _caveats(frames: Frames) -> list[Phrase]:
     rows = frames.headline_scores()
     rows = rows[rows["diverged"] > 0]
     if len(rows):
-        worst = rows.loc[rows["diverged"].idxmax()]
+        worst = rows.iloc[int(rows["diverged"].argmax())]
         sentences.append(
             f"Some adaptations diverged, at most {100 * worst['diverged']:.1f}% of the episodes "
             f"({worst['algorithm']} on {frames.split_label(worst['split'])}); none is left out."
@@ -119,7 +119,7 @@ def _few_seeds(frames: Frames) -> list[str]:
 def _best(frames: Frames, split: str) -> pd.Series | None:
     table = frames.headline_scores()
     table = table[(table["split"] == split) & table["score"].map(math.isfinite)]
-    return None if table.empty else table.loc[table["score"].idxmax()]
+    return None if table.empty else table.iloc[int(table["score"].argmax())]
 
 
 def _score(frames: Frames, row: pd.Series) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import pandas as pd
 
@@ -29,7 +30,8 @@ def _domain_above_chance(grids: Grids, algorithm: str) -> Iterator[Contrast]:
     best = grids.metric.best_score
 
     def normalised(split: str) -> pd.DataFrame | None:
-        grid, chance = grids.get(algorithm, split), grids.metric.chance_score(int(grids.splits.at[split, "ways"]))
+        ways: Any = grids.splits.at[split, "ways"]
+        grid, chance = grids.get(algorithm, split), grids.metric.chance_score(int(ways))
         return None if grid is None or chance is None else (grid - chance) / (best - chance)
 
     if math.isfinite(best):

@@ -22,7 +22,7 @@ def gaps(frames: Frames, narrow: bool, within: bool = False) -> Figure | None:
     if table.empty:
         return None
     metric, style = frames.metric, styles(frames.suite)
-    groups = [(gap, list(dict.fromkeys(part["split"]))) for gap, part in table.groupby("gap", sort=False)]
+    groups = [(str(gap), list(dict.fromkeys(part["split"]))) for gap, part in table.groupby("gap", sort=False)]
     heights = [len(names) for _, names in groups]
     numbers = table[["value", "low", "high"]].to_numpy(float) * metric.gap_scale
     symlog = _heavy(numbers)

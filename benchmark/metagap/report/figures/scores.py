@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -33,7 +35,7 @@ def scores(frames: Frames, narrow: bool) -> Figure | None:
             here = table[table["split"] == name].set_index("algorithm")
             for offset, algorithm in zip(offsets(len(order)), order, strict=True):
                 if algorithm in here.index:
-                    cell = here.loc[algorithm]
+                    cell: Any = here.loc[algorithm]
                     values = metric.values(cell["score"], cell["low"], cell["high"])
                     dot(axis, level + offset, values, style[algorithm], limits)
             chance = frames.chance(name)

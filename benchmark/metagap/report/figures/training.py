@@ -64,7 +64,7 @@ def _training_lines(axis: Axes, runs: pd.DataFrame, column: str, validation: str
         axis.plot(smooth[-1].index, smooth[-1], color=look.color, linewidth=0.7, alpha=0.35)
         dots = run.dropna(subset=[validation])
         axis.plot(dots["iteration"], dots[validation] * scale, ".", color=look.color, markersize=4, alpha=0.8)
-        star = dots[dots["iteration"] == selected.get(int(seed), -1)]
+        star = dots[dots["iteration"] == selected.get(int(str(seed)), -1)]
         axis.plot(star["iteration"], star[validation] * scale, "*", color=look.color, markersize=10,
                   markeredgecolor=PAPER, markeredgewidth=0.6, zorder=5)  # fmt: skip
     if len(smooth) > 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from metagap.analysis.grids import STANDARD
-from metagap.report.frames import STATISTICS, Frames
+from metagap.report.frames import STATISTICS, Frames, values_by
 from metagap.report.panels import TableKind
 from metagap.report.table import Table
 from metagap.text import MISSING, share
@@ -16,15 +16,15 @@ def divergence(frames: Frames) -> Table | None:
     if not frames.has_divergence():
         return None
     metric, table = frames.metric, frames.scores[frames.scores["condition"] == STANDARD]
-    cells = table.set_index(["split", "algorithm", "statistic"])
+    cells = values_by(table, ["split", "algorithm", "statistic"], ["score", "low", "high", "finite_mean"])
     statistics, limit = frames.statistics, frames.kind.divergence
     rows = []
     for _, row in frames.ordered(frames.headline_scores()).iterrows():
         key = (row["split"], row["algorithm"])
-        printed = {STATISTICS[s]: metric.score(*cells.loc[(*key, s), ["score", "low", "high"]]) for s in statistics}
+        printed = {STATISTICS[s]: metric.score(*cells[*key, s][:3]) for s in statistics}
         rows.append(
             {"split": frames.split_label(key[0]), "algorithm": key[1], **printed}
-            | {"mean of the others": metric.score(cells.loc[(*key, statistics[0]), "finite_mean"])}
+            | {"mean of the others": metric.score(cells[*key, statistics[0]][3])}
             | {"diverged": share(row["diverged"])}
         )
     return Table(

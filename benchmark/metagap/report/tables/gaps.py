@@ -8,7 +8,7 @@ import pandas as pd
 
 from metagap.analysis.gaps import what_positive_means
 from metagap.analysis.gaps.kind import Place
-from metagap.report.frames import WITHIN, Frames
+from metagap.report.frames import WITHIN, Frames, values_by
 from metagap.report.panels import TableKind
 from metagap.report.table import Table
 from metagap.text import MISSING
@@ -19,14 +19,14 @@ def gaps(frames: Frames, within: bool = False, place: Place = "table") -> Table 
     table = frames.headline_gaps(within, place)
     if table.empty:
         return None
-    cells = table.set_index(["gap", "split", "algorithm"])
+    cells = values_by(table, ["gap", "split", "algorithm"], ["value", "low", "high"])
     rows = []
     for gap, split in dict.fromkeys(zip(table["gap"], table["split"], strict=True)):
         row = {"gap": gap, "split": frames.gap_row(split)}
         text = frames.metric.score if frames.gap_kinds[gap].sign == "score" else frames.metric.gap
         for algorithm in frames.algorithms:
             key = (gap, split, algorithm)
-            row[algorithm] = text(*cells.loc[key, ["value", "low", "high"]]) if key in cells.index else MISSING
+            row[algorithm] = text(*cells[key]) if key in cells else MISSING
         rows.append(row)
     sign = what_positive_means([frames.gap_kinds[gap] for gap in dict.fromkeys(table["gap"])])
     return Table(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from metagap.analysis.grids import STANDARD
 from metagap.metrics import Metric
-from metagap.report.frames import STATISTICS, Frames
+from metagap.report.frames import STATISTICS, Frames, values_by
 from metagap.report.panels import TableKind
 from metagap.report.table import Table
 from metagap.text import MISSING
@@ -30,17 +31,18 @@ def metrics(frames: Frames) -> Table | None:
         caption=f"At the headline inner step, with the {frames.interval}. {means[0].upper()}{means[1:]}.",
         frame=pd.DataFrame(rows, columns=["metric", "algorithm", *labels.values()]),
         groups={labels[name]: role for name, role in groups.items()},
+        labels=2,
     )
 
 
 def _rows(frames: Frames, metric: Metric, labels: dict[str, str]) -> dict[str, dict[str, str]]:
     """Algorithm -> the label of each split -> the score in this metric as text."""
     table = frames.in_metric("scores", metric)
-    table = table[(table["condition"] == "standard") & (table["statistic"] == metric.statistic)]
-    cells = table.set_index(["algorithm", "split"])[["score", "low", "high"]]
+    table = table[(table["condition"] == STANDARD) & (table["statistic"] == metric.statistic)]
+    cells = values_by(table, ["algorithm", "split"], ["score", "low", "high"])
     return {
         algorithm: {
-            label: metric.score(*cells.loc[(algorithm, name)]) if (algorithm, name) in cells.index else MISSING
+            label: metric.score(*cells[algorithm, name]) if (algorithm, name) in cells else MISSING
             for name, label in labels.items()
         }
         for algorithm in frames.algorithms

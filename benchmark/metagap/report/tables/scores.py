@@ -6,7 +6,7 @@ from functools import partial
 
 import pandas as pd
 
-from metagap.report.frames import STATISTICS, Frames
+from metagap.report.frames import STATISTICS, Frames, values_by
 from metagap.report.panels import TableKind
 from metagap.report.table import Table
 from metagap.text import MISSING
@@ -17,12 +17,10 @@ def scores(frames: Frames, statistic: str | None = None) -> Table:
     statistic = statistic or frames.metric.statistic
     table = frames.headline_scores(statistic)
     groups = {name: role for role, names in frames.split_groups() for name in names if name in set(table["split"])}
-    cells = table.set_index(["algorithm", "split"])
+    cells = values_by(table, ["algorithm", "split"], ["score", "low", "high"])
     rows = {
         algorithm: {
-            name: frames.metric.score(*cells.loc[(algorithm, name), ["score", "low", "high"]])
-            if (algorithm, name) in cells.index
-            else MISSING
+            name: frames.metric.score(*cells[algorithm, name]) if (algorithm, name) in cells else MISSING
             for name in groups
         }
         for algorithm in frames.algorithms
