@@ -232,10 +232,12 @@ def test_what_is_no_size(text):
         parse_bytes(text)
 
 
-def test_plans_are_read_and_written():
+def test_strategies_are_read_and_written():
     for text in ("vmap plain eager", "loop channels-last traced recompute", "vmap gemm compiled chunk=8"):
         assert str(parse(text, Strategy())) == text
     assert parse("auto", Strategy("loop")) == Strategy("loop")
+    kept = ("loop", "channels-last", "traced", 8, False)  # in checkpoints, also of before they were called strategies
+    assert str(Strategy(*kept)) == "loop channels-last traced recompute"
     with pytest.raises(UserError, match="'vmpa' is not allowed; allowed, one or several: auto, vmap"):
         parse("vmpa", Strategy())
     with pytest.raises(UserError, match="chunk=0"):

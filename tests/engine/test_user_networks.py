@@ -192,7 +192,7 @@ def test_evaluation_falls_back_too(inductive):
         torch.testing.assert_close(alone[key], mapped[key], rtol=1e-9, atol=1e-12)
 
 
-def test_a_plan_is_timed_without_what_it_cannot_do(monkeypatch, tmp_path, caplog):
+def test_a_strategy_is_timed_without_what_it_cannot_do(monkeypatch, tmp_path, caplog):
     monkeypatch.setattr(choice, "user_cache_path", lambda _: tmp_path)
     convolution = nn.Sequential(nn.Unflatten(1, (1, 4)), nn.Conv2d(1, 1, 1), nn.Flatten(1, 2), Recurrent(nn.GRU))
     algorithm, meta, episodes = case(convolution)
