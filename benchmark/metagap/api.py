@@ -1,0 +1,279 @@
+"""metagap in Python: load a suite, run it, and read what came out as data frames, figures and reports.
+
+    import metagap
+
+    report = metagap.run("quickstart", {"training.iterations": 50}, algorithms=["maml", "reptile"], seeds=[0])
+    report.scores
+
+Everything here is what the command line does, with the same files: what one has run the other shows.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pandas as pd
+
+from metagap import listing
+from metagap.analysis import comparisons
+from metagap.errors import UserError
+from metagap.registry import suggest
+from metagap.report.contents import page_contents
+from metagap.report.frames import Frames
+from metagap.report.page import write_report
+from metagap.report.panels import Panel, TableKind
+from metagap.report.table import Table
+from metagap.report.verdict import verdict
+from metagap.results import Results, write_own
+from metagap.results import read as read_results
+from metagap.suite import Suite, expand, load_changed, variation, with_algorithms, with_seeds
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Made = TypeVar("Made")
+
+SHOWN = ("leaders", "scores")
+"""The tables of a report that a notebook shows."""
+
+
+class Report:
+    """What is known of one suite: the records as data frames, the numbers made from them, figures and the page.
+
+    `records` are the cells as they lie in the store; `frames` what the page is made of. Notebooks show its findings
+    and its scores.
+    """
+
+    def __init__(self, records: Results):
+        """records: of one suite, see `metagap.results.read`."""
+        self.records = records
+
+    @cached_property
+    def frames(self) -> Frames:
+        """All numbers of the report, computed when they are first asked for."""
+        return Frames.of(self.records)
+
+    @property
+    def suite(self) -> dict[str, Any]:
+        """The resolved suite as plain values."""
+        return self.records.suite
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences that a reader of the numbers should know."""
+        return self.frames.notes
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """A row per cell (algorithm x seed): its time, device, versions, and which checkpoint was tested."""
+        return self.records.cells
+
+    @property
+    def episodes(self) -> pd.DataFrame:
+        """A row per test episode and inner step: algorithm, seed, split, condition, step, and what was recorded.
+
+        query_score and support_score are the headline metric, oriented so that more is better: accuracy, or -MSE.
+        """
+        return self.records.episodes
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """A row per recorded iteration of meta-training: algorithm, seed, iteration, loss, score, val_loss, ..."""
+        return self.records.curves
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """A row per algorithm, split, condition and statistic at the headline step, with every interval."""
+        return self.frames.scores
+
+    @property
+    def gaps(self) -> pd.DataFrame:
+        """A row per algorithm, gap, split and statistic: value, low, high, and what the interval is over."""
+        return self.frames.gaps
+
+    @property
+    def comparisons(self) -> pd.DataFrame:
+        """A row per pair of algorithms, split and statistic: paired difference, interval, corrected p and verdict."""
+        return self.frames.pairs
+
+    def compare(self, a: str, b: str, split: str | None = None) -> pd.DataFrame:
+        """By how much a differs from b: a row per split and statistic, positive where a is better.
+
+        Raises UserError for an algorithm or a split that there is not.
+        """
+        return comparisons.compare(self.records, a, b, split)
+
+    @property
+    def findings(self) -> str:
+        """Who is best, what new domains cost, and what is significant, in sentences."""
+        return "\n".join("".join(text for text, _ in paragraph) for paragraph in verdict(self.frames))
+
+    @cached_property
+    def _panels(self) -> dict[str, Panel]:
+        return {one.name: one for one in page_contents()[0] if isinstance(one, Panel)}
+
+    @cached_property
+    def _tables(self) -> dict[str, TableKind]:
+        return {one.name: one for one in page_contents()[0] if isinstance(one, TableKind)}
+
+    @property
+    def figures(self) -> list[str]:
+        """The names that `figure` knows: all of the page's, and those of plugins."""
+        return list(self._panels)
+
+    @property
+    def tables(self) -> list[str]:
+        """The names that `table` knows: all of the page's, and those of plugins."""
+        return list(self._tables)
+
+    def figure(self, name: str) -> Figure:
+        """A figure as the page has it, to be changed and saved at will; its matplotlib axes are in `.axes`.
+
+        Raises UserError for a name that `figures` does not have, and where the results have nothing to draw.
+        """
+        _known("figure", name, self.figures)
+        return _there(f"figure '{name}'", self._panels[name].figure(self.frames))
+
+    def table(self, name: str) -> Table:
+        """A table as the page has it, with its caption; `.frame`, `.csv()`, `.markdown()` and `.latex()` are its forms.
+
+        Raises UserError for a name that `tables` does not have, and where the results have nothing to show.
+        """
+        _known("table", name, self.tables)
+        return _there(f"table '{name}'", self._tables[name].make(self.frames))
+
+    def write(self, folder: str | os.PathLike[str]) -> Path:
+        """Write the page with its figures and tables, and return its path; other files in the folder are left alone.
+
+        Raises UserError where a file cannot be written.
+        """
+        return write_report(self.frames, Path(folder))
+
+    def __repr__(self) -> str:
+        name, algorithms = self.suite["name"], ", ".join(self.suite["algorithms"])
+        return f"<Report of '{name}': {algorithms}; {len(self.cells)} cells, {len(self.episodes):,} rows of episodes>"
+
+    def _repr_html_(self) -> str:
+        """Findings, leaders, scores and notes: what a notebook shows of it."""
+        parts = [f"<h3>{html.escape(self.suite.get('title') or self.suite['name'])}</h3>"]
+        for paragraph in verdict(self.frames):
+            words = [f"<b>{html.escape(text)}</b>" if bold else html.escape(text) for text, bold in paragraph]
+            parts.append(f"<p>{''.join(words)}</p>")
+        for name in SHOWN:
+            if (table := self._tables[name].make(self.frames)) is not None:
+                parts.append(table.frame.to_html(index=False, border=0))
+                parts.append(f"<p><small>{html.escape(table.caption)}</small></p>")
+        parts += [f"<p><small>Note: {html.escape(note)}</small></p>" for note in self.notes]
+        return "\n".join(parts)
+
+
+def available(what: str) -> pd.DataFrame:
+    """What there is, with a sentence each: "suites", "tables", "algorithms", "models" or "sources"."""
+    return pd.DataFrame(listing.listing(what))
+
+
+def load_suite(
+    name_or_path: str | os.PathLike[str],
+    changes: Mapping[str, Any] | None = None,
+    *,
+    algorithms: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+) -> Suite:
+    """A suite, resolved: every default is filled in.
+
+    name_or_path: a name of `available("suites")` or a TOML file. changes: dotted keys with their values, such as
+    {"training.lr": 0.01, "splits.digits.shots": 5}. algorithms: only these, by label or name or FILE.py:CLASS. seeds:
+    instead of the suite's. Raises UserError with file, key, what was found and what is allowed.
+    """
+    return _load(name_or_path, changes or {}, algorithms, seeds)[0]
+
+
+def _load(
+    name_or_path: str | os.PathLike[str], changes: Mapping[str, Any], algorithms: Sequence[str], seeds: Sequence[int]
+) -> tuple[Suite, Suite]:
+    """The suite with changes, and as its file has it."""
+    chosen, written = load_changed(os.fspath(name_or_path), [f"{key}={_toml(value)}" for key, value in changes.items()])
+    chosen = with_algorithms(chosen, list(algorithms)) if algorithms else chosen
+    return with_seeds(chosen, list(seeds)) if seeds else chosen, written
+
+
+def run(
+    what: str | os.PathLike[str] | Suite,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    algorithms: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    results: str | os.PathLike[str] = "results",
+    device: str = "auto",
+    engine: str = "auto",
+    jobs: int | None = None,
+    quiet: bool = False,
+) -> Report:
+    """Meta-train and evaluate what is missing of a suite, and report all of it.
+
+    what: a suite, or what `load_suite` makes one of, with the same further arguments. results: the folder of the store.
+    device: "auto", "cpu" or "cuda". engine: as `metagap run --engine`. jobs: cells that run at the same time. quiet:
+    show no progress. In a script, call it below `if __name__ == "__main__":`, for the workers import the script.
+
+    Raises UserError for bad input, CellError where cells failed; what has been run is kept in the store.
+    """
+    from rich.console import Console
+
+    from metagap.launch import check, error_of, run_cells
+    from metagap.machine import Machine, count_cores
+    from metagap.runner.cell import is_done
+
+    chosen, written = (what, None) if isinstance(what, Suite) else _load(what, changes or {}, algorithms, seeds)
+    if isinstance(what, Suite) and (changes or algorithms or seeds):
+        raise TypeError("changes, algorithms and seeds are for metagap.load_suite: this suite is made already")
+    store, cells = Path(results), expand(chosen)
+    pending = [cell for cell in cells if not is_done(cell, store)]
+    console = Console(quiet=quiet)
+    if pending:
+        for note in check(pending):
+            console.print(f"Note: {note}", markup=False)
+        machine = Machine(device=device, engine=engine, cores=count_cores(), workers=jobs)
+        if failed := run_cells(pending, store, machine, console):
+            raise error_of(failed)
+    hashes = {cell.hash for cell in cells}
+    if written is not None and not variation(cells[0], written):
+        write_own(store / chosen.name, cells[0].variant, hashes)
+    return Report(read_results(store, chosen.name, cells[0].variant, hashes))
+
+
+def read(name: str, results: str | os.PathLike[str] = "results", variant: str | None = None) -> Report:
+    """The report of what has been run of a suite, by its name; needs neither torch nor data.
+
+    variant: of several configurations that were run, the one meant; see `metagap results list`. Raises UserError where
+    there is nothing to read.
+    """
+    return Report(read_results(Path(results), name, variant))
+
+
+def _known(what: str, name: str, names: list[str]) -> None:
+    if name not in names:
+        raise UserError(f"no {what} '{name}'{suggest(name, names)}")
+
+
+def _there(what: str, made: Made | None) -> Made:
+    if made is None:
+        raise UserError(f"{what}: these results have nothing for it to show")
+    return made
+
+
+def _toml(value: Any) -> str:
+    """A value as `--set` takes it."""
+    import json
+
+    if value is None:
+        raise TypeError("None is no value of a suite file; leave the key out")
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{json.dumps(str(key))} = {_toml(entry)}" for key, entry in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)
