@@ -16,12 +16,9 @@ EAGER = {"engine": "loop plain eager", "quiet": True}
 
 @pytest.fixture
 def report(tiny_suite, tmp_path, in_process):
-    path = tiny_suite(evaluation={"episodes": 8}, splits=None)
-    path.write_text(
-        path.read_text()
-        + '[[splits]]\nname = "old"\nrole = "meta-train"\n[[splits]]\nname = "new"\nrole = "in-distribution"\n'
-        '[[splits]]\nname = "square"\nrole = "cross-domain"\nsource = { name = "sinusoid", waveform = "square" }\n'
-    )
+    square = {"name": "square", "role": "cross-domain", "source": {"name": "sinusoid", "waveform": "square"}}
+    splits = [{"name": "old", "role": "meta-train"}, {"name": "new", "role": "in-distribution"}, square]
+    path = tiny_suite(evaluation={"episodes": 8}, splits=splits)
     return metagap.run(path, seeds=[0, 1], results=tmp_path / "results", **EAGER)
 
 

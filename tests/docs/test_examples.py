@@ -104,3 +104,16 @@ def test_the_launcher_runs_what_is_not_done(tmp_path, monkeypatch, capsys):
         launch(str(tmp_path / "tiny.toml"), tmp_path / "results", Machine("cpu", engine="loop plain eager"))
         assert capsys.readouterr().out.splitlines() == said
     assert results.read(tmp_path / "results", "tiny").episodes["query_score"].notna().all()
+
+
+def test_the_notebook_reads_what_it_ran(tiny_suite, in_process, tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.chdir(tmp_path)
+    from notebook import study
+
+    new = {"name": "new", "role": "in-distribution"}
+    square = {"name": "square", "role": "cross-domain", "source": {"name": "sinusoid", "waveform": "square"}}
+    report = study(tiny_suite(splits=[new, square]), engine="loop plain eager", quiet=True)
+    assert len(report.cells) == 4 and set(report.curves.iteration) == set(range(1, 51))
+    assert {path.name for path in tmp_path.iterdir()} >= {"scores.png", "page", "results"}
+    assert "On new tasks of the training domain" in capsys.readouterr().out
