@@ -2,7 +2,7 @@ import hashlib
 import json
 
 from metagap import digests
-from metagap.runner.workbench import seed_of
+from metagap.runner.context import seed_of
 
 
 def test_digests_are_sha256_of_the_bytes(tmp_path):

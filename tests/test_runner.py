@@ -16,10 +16,10 @@ from metagap.engine.strategy import Strategy
 from metagap.errors import UserError
 from metagap.launch import error_of, run_cells
 from metagap.machine import Machine
-from metagap.runner import workbench
+from metagap.runner import context
 from metagap.runner.cell import is_done, run_cell
+from metagap.runner.context import TrainingContext
 from metagap.runner.score import Evaluations, conditions
-from metagap.runner.workbench import Workbench
 from metagap.suite import Cell, expand, load_suite, with_algorithms, with_seeds
 from rich.console import Console
 
@@ -188,17 +188,17 @@ def test_the_place_of_a_query_says_nothing_in_training_validation_and_test(cells
 
 
 def test_the_transduction_gap_is_that_of_the_algorithm_too(cells, monkeypatch):
-    bench = Workbench(cells(WAVES)["maml"], CPU)
-    split = next(split for split in bench.cell.suite.splits if split.role == "meta-train")
+    context = TrainingContext(cells(WAVES)["maml"], CPU)
+    split = next(split for split in context.cell.suite.splits if split.role == "meta-train")
     split = split.model_copy(update={"role": "in-distribution"})
-    assert INDUCTIVE not in conditions(bench, split)
-    monkeypatch.setattr(type(bench.algorithm), "transductive", True)
-    assert INDUCTIVE in conditions(bench, split)
+    assert INDUCTIVE not in conditions(context, split)
+    monkeypatch.setattr(type(context.algorithm), "transductive", True)
+    assert INDUCTIVE in conditions(context, split)
 
 
 def test_splits_that_are_scored_alike_share_an_evaluation(cells):
-    bench = Workbench(cells(IMAGES)["maml"], CPU)
-    splits, made = {split.name: split for split in bench.cell.suite.splits}, Evaluations(bench)
+    context = TrainingContext(cells(IMAGES)["maml"], CPU)
+    splits, made = {split.name: split for split in context.cell.suite.splits}, Evaluations(context)
     new, far, two_ways = (splits[name] for name in ("new", "far", "two ways"))
     assert made.of(new, STANDARD) is made.of(far, STANDARD)
     assert made.of(new, OPEN) is made.of(new, SHUFFLED) is made.of(far, OPEN)
@@ -215,9 +215,9 @@ def test_plans_are_chosen_for_tasks_that_are_mapped(cells, monkeypatch, label, s
         chosen.append(episodes.support_x.shape[1])
         return Strategy()
 
-    monkeypatch.setattr(workbench, "choose", choose)
+    monkeypatch.setattr(context, "choose", choose)
     text = IMAGES.replace("iterations = 12", "iterations = 12\nshots = 2\nqueries = 1")
-    assert Workbench(cells(text)[label], Machine("cpu")).strategy == Strategy()
+    assert TrainingContext(cells(text)[label], Machine("cpu")).strategy == Strategy()
     assert chosen == [3 * shots]
 
 
@@ -451,11 +451,11 @@ def test_a_second_instance_may_be_scored_without_transduction(cells, tmp_path):
 def test_all_classes_may_be_trained_on(cells):
     everything = 'training_classes = "all"\n' + IMAGES[: IMAGES.index('[[splits]]\nname = "val"')]
     everything = everything.replace('classes = "train"', 'classes = "all"')
-    benches = [Workbench(cells(text)["maml"], CPU) for text in (IMAGES, everything)]
-    train, every = (set(bench.training_tasks.names) for bench in benches)
+    contexts = [TrainingContext(cells(text)["maml"], CPU) for text in (IMAGES, everything)]
+    train, every = (set(context.training_tasks.names) for context in contexts)
     assert train < every
     assert len(every) == 5 * 4
-    assert benches[1].training_tasks.size.tolist() == [3] * 20  # without what is held out
+    assert contexts[1].training_tasks.size.tolist() == [3] * 20  # without what is held out
 
 
 @pytest.mark.slow

@@ -24,11 +24,11 @@ from metagap.machine import Machine
 from metagap.memory import require
 from metagap.progress import bars
 from metagap.runner.cell import run_cell
+from metagap.runner.context import spec_of, training_part, training_spec
 from metagap.runner.contract import examine, examine_metrics
 from metagap.runner.overlap import overlap
 from metagap.runner.rehearsal import rehearse
 from metagap.runner.score import missing, remarks
-from metagap.runner.workbench import spec_of, training_part, training_spec
 from metagap.suite import Cell, make_source
 from metagap.tasks.episode import TaskSpec
 from metagap.tasks.source import Part

@@ -9,8 +9,8 @@ from metagap.engine.capture import WARM_UP, Captured
 from metagap.engine.outer import OuterLoop
 from metagap.engine.strategy import parse
 from metagap.machine import Machine
+from metagap.runner.context import TrainingContext
 from metagap.runner.train import _Training
-from metagap.runner.workbench import Workbench
 from metagap.suite import expand, load_suite, with_algorithms, with_iterations
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -30,13 +30,13 @@ class NothingWaits(TorchDispatchMode):
 @pytest.mark.parametrize("run", ["eager", "traced"])
 def test_an_iteration_never_waits_for_the_device(kind, algorithm, run, tiny_suite, tmp_path):
     chosen = load_suite(str(tiny_suite(kind, algorithms={"maml": None, "scratch": None, algorithm: {}})))
-    bench = Workbench(expand(chosen)[0], Machine("cpu", engine=f"vmap plain {run}"))
-    training = _Training(bench, tmp_path / "checkpoint.pt", lambda *_: None, None)
+    context = TrainingContext(expand(chosen)[0], Machine("cpu", engine=f"vmap plain {run}"))
+    training = _Training(context, tmp_path / "checkpoint.pt", lambda *_: None, None)
     training.iterate()  # what is made once may wait
-    before = {name: value.clone() for name, value in bench.meta.items()}
+    before = {name: value.clone() for name, value in context.meta.items()}
     with NothingWaits():
         training.iterate()
-    assert any((bench.meta[name] != before[name]).any() for name in before)
+    assert any((context.meta[name] != before[name]).any() for name in before)
 
 
 def test_the_check_would_notice():
@@ -50,9 +50,9 @@ def test_captured_iterations_are_those_that_are_launched_one_by_one(tmp_path):
     for warm_up in (WARM_UP, 10**9):
         capture.WARM_UP = warm_up
         chosen = with_iterations(with_algorithms(load_suite("sinusoid"), ["maml"]), 20)
-        bench = Workbench(expand(chosen)[0], Machine("cuda", compile=False))
-        _Training(bench, tmp_path / f"{warm_up}.pt", lambda *_: None, None).run()
-        results.append(bench.meta)
+        context = TrainingContext(expand(chosen)[0], Machine("cuda", compile=False))
+        _Training(context, tmp_path / f"{warm_up}.pt", lambda *_: None, None).run()
+        results.append(context.meta)
     capture.WARM_UP = WARM_UP
     assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
 
@@ -70,13 +70,15 @@ def test_what_cannot_be_captured_goes_on_uncaptured(caplog):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("strategy", ["vmap traced", "vmap gemm traced"])
 def test_the_gpu_computes_what_the_cpu_computes(strategy):
-    bench = Workbench(expand(with_algorithms(load_suite("quickstart"), ["maml"]))[0], Machine("cpu"))
-    spec = bench.training_spec
-    episodes = bench.training_tasks.episode(bench.training_tasks.draw(4, spec, torch.Generator().manual_seed(0)), spec)
+    context = TrainingContext(expand(with_algorithms(load_suite("quickstart"), ["maml"]))[0], Machine("cpu"))
+    spec = context.training_spec
+    episodes = context.training_tasks.episode(
+        context.training_tasks.draw(4, spec, torch.Generator().manual_seed(0)), spec
+    )
     gradients = []
     for device in ("cpu", "cuda"):
-        meta = {name: value.double().to(device) for name, value in bench.meta.items()}
-        outer = OuterLoop(bench.bind(spec), meta, bench.cell.training, parse(strategy, bench.strategy))
+        meta = {name: value.double().to(device) for name, value in context.meta.items()}
+        outer = OuterLoop(context.bind(spec), meta, context.cell.training, parse(strategy, context.strategy))
         gradients.append(
             {k: v.cpu() for k, v in outer.gradient(episodes.to(torch.device(device), torch.float64))[0].items()}
         )

@@ -18,7 +18,7 @@ from metagap.listing import KINDS
 from metagap.models.mlp import MLP
 from metagap.report.frames import Frames
 from metagap.runner.cell import run_cell
-from metagap.runner.workbench import Machine
+from metagap.runner.context import Machine
 from metagap.suite import expand, load_suite
 from metagap.tasks.episode import TaskSpec
 from scipy import stats

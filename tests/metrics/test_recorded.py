@@ -21,7 +21,7 @@ from metagap.launch import check
 from metagap.metrics import find
 from metagap.report.frames import Frames
 from metagap.runner.cell import run_cell
-from metagap.runner.workbench import Machine
+from metagap.runner.context import Machine
 from metagap.suite import expand, load_suite
 
 CPU = Machine(torch.device("cpu"), engine="loop plain eager")

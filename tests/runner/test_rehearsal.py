@@ -13,7 +13,7 @@ from metagap.errors import UserError
 from metagap.launch import check
 from metagap.machine import Machine
 from metagap.runner.cell import run_cell
-from metagap.runner.workbench import Workbench
+from metagap.runner.context import TrainingContext
 from metagap.suite import Cell, expand, load_suite
 
 SUITE = """
@@ -190,11 +190,11 @@ def test_random_layers_resume_to_the_last_bit(cell, tmp_path, name, engine):
 
 
 def test_dropout_is_on_in_training_and_off_at_test(cell):
-    bench = Workbench(cell("Dropout"), Machine("cpu"))
+    context = TrainingContext(cell("Dropout"), Machine("cpu"))
     x = torch.ones(20, 1)
-    train, test = bench.bind(bench.training_spec), bench.bind(bench.training_spec, test=True)
-    assert not torch.equal(train.forward(bench.meta, x), train.forward(bench.meta, x))
-    assert torch.equal(test.forward(bench.meta, x), test.forward(bench.meta, x))
+    train, test = context.bind(context.training_spec), context.bind(context.training_spec, test=True)
+    assert not torch.equal(train.forward(context.meta, x), train.forward(context.meta, x))
+    assert torch.equal(test.forward(context.meta, x), test.forward(context.meta, x))
 
 
 def test_what_was_changed_in_a_network_is_said_and_recorded(cell, tmp_path, caplog):
@@ -210,5 +210,5 @@ def test_frozen_parameters_are_in_no_checkpoint_and_keep_their_values(cell, tmp_
     run_cell(one, tmp_path, Machine("cpu"))
     state = torch.load(one.folder(tmp_path) / "checkpoint.pt", weights_only=True)
     assert set(state["selected"]) == {"head.weight", "head.bias"}
-    again = Workbench(dataclasses.replace(one), Machine("cpu"))
+    again = TrainingContext(dataclasses.replace(one), Machine("cpu"))
     assert set(again.meta) == {"head.weight", "head.bias"}

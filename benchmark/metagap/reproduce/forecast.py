@@ -20,7 +20,7 @@ from metagap.machine import Machine
 from metagap.progress import bars
 from metagap.report.terminal import new_table
 from metagap.reproduce.running import Work
-from metagap.runner.pace import pace
+from metagap.runner.cost import estimate
 from metagap.runner.score import missing
 
 
@@ -93,7 +93,7 @@ def _row(one: Work, label: str, machine: Machine) -> dict[str, Any]:
     seconds = size = None
     if lacking:
         try:
-            found = pace(lacking[0], machine)
+            found = estimate(lacking[0], machine)
             seconds, size = found.seconds, found.bytes
         except UserError:
             pass  # its data are listed as missing

@@ -19,9 +19,9 @@ from filelock import FileLock, Timeout
 from metagap import __version__, digests, results
 from metagap.errors import UserError
 from metagap.machine import Machine
+from metagap.runner.context import Report, TrainingContext, log
 from metagap.runner.score import missing, score_splits
 from metagap.runner.train import train
-from metagap.runner.workbench import Report, Workbench, log
 from metagap.suite import Cell, Suite, as_json
 
 
@@ -71,20 +71,20 @@ def run_cell(cell: Cell, store: Path, machine: Machine, report: Report = lambda 
 
 
 def _run(cell: Cell, store: Path, machine: Machine, report: Report) -> None:
-    folder, bench = cell.folder(store), Workbench(cell, machine)
+    folder, context = cell.folder(store), TrainingContext(cell, machine)
     _set_marker_aside(_marker(cell, store))
     sha256 = {"config.json": _kept(folder / "config.json", json.loads(json.dumps(cell.identity)))}
-    trained = train(bench, folder, report, environment(bench.device))
+    trained = train(context, folder, report, environment(context.device))
     sha256["environment.json"] = _kept(folder / "environment.json", trained.environment)
     sha256["curve.parquet"] = _kept(folder / "curve.parquet", trained.curve)
     sha256["checkpoint.pt"] = digests.of_file(folder / "checkpoint.pt")
     started = time.monotonic()
-    scored = score_splits(bench, trained.meta, folder / "evaluation", report)
+    scored = score_splits(context, trained.meta, folder / "evaluation", report)
     sha256 |= {f"evaluation/{name}": digest for name, digest in scored.pop("sha256").items()}
     record = {
         **trained.record,
         "eval_seconds": time.monotonic() - started,
-        "parameters": sum(parameter.numel() for parameter in bench.network.parameters()),
+        "parameters": sum(parameter.numel() for parameter in context.network.parameters()),
     }
     finished = datetime.now(UTC).isoformat()
     marker = {**as_json(cell), **scored, "record": record, "sha256": sha256, "finished": finished}

@@ -9,7 +9,7 @@ import torch
 
 from metagap import digests, results
 from metagap.algorithms.base import Params
-from metagap.runner.workbench import log
+from metagap.runner.context import log
 
 
 def digest_of(params: Params) -> str:

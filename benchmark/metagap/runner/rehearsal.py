@@ -18,7 +18,7 @@ from metagap.engine.trees import tree_leaves
 from metagap.errors import UserError
 from metagap.models.layers_in_use import last_layer
 from metagap.models.making import told
-from metagap.runner.workbench import Learner, seed_of, spec_of, training_spec
+from metagap.runner.context import Learner, seed_of, spec_of, training_spec
 from metagap.suite import Cell
 from metagap.tasks.episode import Episode, TaskSpec
 from metagap.tasks.sampling import Sampler

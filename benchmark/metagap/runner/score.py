@@ -17,9 +17,9 @@ from metagap.conditions import CONDITIONS, STANDARD, Condition
 from metagap.engine.evaluate import Evaluation, null_loss, shuffled_support
 from metagap.errors import UserError
 from metagap.runner import randomness
+from metagap.runner.context import Report, TrainingContext
 from metagap.runner.overlap import overlap
 from metagap.runner.receipts import digest_of, intact, write_receipt
-from metagap.runner.workbench import Report, Workbench
 from metagap.suite import Split, digest, make_source
 from metagap.tasks.episode import Tasks, TaskSpec
 from metagap.tasks.images import ImageStore
@@ -29,27 +29,27 @@ from metagap.tasks.source import ImageSource
 EPISODES_IN_MEMORY = 200
 
 
-def score_splits(bench: Workbench, meta: Params, folder: Path, report: Report) -> dict[str, Any]:
+def score_splits(context: TrainingContext, meta: Params, folder: Path, report: Report) -> dict[str, Any]:
     """Score every split that these weights have no intact files of in `folder` yet.
 
     Returns `files`, the stem of each split's files; `sha256`, the digests of these files; `episodes`, a digest of each
     split's test episodes, which is the same for every cell that met the same ones; and `notes` on optional splits that
     were skipped because data are missing, and on data of which only a part is here, or is ever drawn.
     """
-    files, sha256, episodes, notes = {}, {}, {}, [f"{note}." for note in bench.learner.notes]
-    notes += remarks(bench.cell.suite.source, bench.training_tasks, bench.training_spec, "Training")
-    evaluations, weights = Evaluations(bench), digest_of(meta)
-    for split in bench.cell.suite.test_splits:
+    files, sha256, episodes, notes = {}, {}, {}, [f"{note}." for note in context.learner.notes]
+    notes += remarks(context.cell.suite.source, context.training_tasks, context.training_spec, "Training")
+    evaluations, weights = Evaluations(context), digest_of(meta)
+    for split in context.cell.suite.test_splits:
         if split.optional and (fault := missing(split)):
             notes.append(f"Split '{split.name}' was skipped, data missing: {fault}.")
             continue
-        sampler = bench.sampler(split, "test")
-        drawn = sampler.draw(conditions(bench, split)[STANDARD])
-        episodes[split.name] = digest([bench.cell.split_data.get(split.name), _digest_of(drawn)])
+        sampler = context.sampler(split, "test")
+        drawn = sampler.draw(conditions(context, split)[STANDARD])
+        episodes[split.name] = digest([context.cell.split_data.get(split.name), _digest_of(drawn)])
         said = remarks(split.source, sampler.tasks, sampler.spec, f"Split '{split.name}'")
-        said += overlap(bench.cell.suite, split)
+        said += overlap(context.cell.suite, split)
         notes += [note for note in said if note not in notes]
-        stem = _stem(bench, split, episodes[split.name])
+        stem = _stem(context, split, episodes[split.name])
         known = intact(folder, stem, weights)
         sample, scores = f"{stem}.npz", f"{stem}.parquet"
         if len(known) < 2:
@@ -93,41 +93,41 @@ class _Way(NamedTuple):
 class Evaluations:
     """The evaluations of a cell: one for all splits and conditions that are scored alike, so that it is traced once."""
 
-    def __init__(self, bench: Workbench):
-        self.bench = bench
+    def __init__(self, context: TrainingContext):
+        self.context = context
         self._episodes: Counter[_Way] = Counter()
-        for split in bench.cell.suite.test_splits:
-            for condition, count in conditions(bench, split).items():
+        for split in context.cell.suite.test_splits:
+            for condition, count in conditions(context, split).items():
                 self._episodes[self._way(split, condition)] += count
         self._made: dict[_Way, Evaluation] = {}
 
     def of(self, split: Split, condition: Condition) -> Evaluation:
         """Conditions beside the standard one are scored at the headline step only."""
-        way, bench = self._way(split, condition), self.bench
+        way, context = self._way(split, condition), self.context
         if way not in self._made:
-            settings = bench.cell.evaluation
+            settings = context.cell.evaluation
             self._made[way] = Evaluation(
-                bench.bind(way.spec, test=True),
+                context.bind(way.spec, test=True),
                 way.spec,
                 settings.steps if way.last_only else settings.path_steps,
-                bench.evaluation_strategy(self._episodes[way]),
+                context.evaluation_strategy(self._episodes[way]),
                 inductive=way.inductive,
                 last_only=way.last_only,
-                cores=bench.machine.cores,
-                metrics=bench.cell.suite.metrics,
+                cores=context.machine.cores,
+                metrics=context.cell.suite.metrics,
             )
         return self._made[way]
 
     def _way(self, split: Split, condition: Condition) -> _Way:
-        usual = self.bench.cell.evaluation.batch_norm
-        inductive = (condition.batch_norm or usual) == "inductive" and self.bench.is_transductive
-        return _Way(self.bench.spec(split), inductive, last_only=condition != STANDARD)
+        usual = self.context.cell.evaluation.batch_norm
+        inductive = (condition.batch_norm or usual) == "inductive" and self.context.is_transductive
+        return _Way(self.context.spec(split), inductive, last_only=condition != STANDARD)
 
 
 def _score_split(
     evaluations: Evaluations, meta: Params, split: Split, sampler: Sampler, drawn: Drawn, report: Report
 ) -> pd.DataFrame:
-    bench, under = evaluations.bench, conditions(evaluations.bench, split)
+    context, under = evaluations.context, conditions(evaluations.context, split)
     total, done, frames = sum(under.values()), 0, []
 
     def advance(episodes: int) -> None:
@@ -137,27 +137,27 @@ def _score_split(
 
     for condition, count in under.items():
         # the first of the same episodes, or others from the same random numbers
-        part = bench.sampler(split, "test").draw_open(count) if condition.disjoint else drawn[:count]
+        part = context.sampler(split, "test").draw_open(count) if condition.disjoint else drawn[:count]
         if part is not None:
             frames.append(_score_draw(evaluations, meta, split, sampler, part, condition, advance))
     return pd.concat(frames, ignore_index=True)
 
 
-def conditions(bench: Workbench, split: Split) -> dict[Condition, int]:
+def conditions(context: TrainingContext, split: Split) -> dict[Condition, int]:
     """The conditions under which a split is scored, and on how many episodes: beside the standard one on fewer."""
-    evaluation = bench.cell.evaluation
+    evaluation = context.cell.evaluation
     episodes = split.episodes or evaluation.episodes
     fewer = min(episodes, evaluation.diagnostic_episodes)
-    asked = [one for one in CONDITIONS if one.diagnostic in evaluation.diagnostics and _applies(one, bench, split)]
+    asked = [one for one in CONDITIONS if one.diagnostic in evaluation.diagnostics and _applies(one, context, split)]
     return {STANDARD: episodes, **dict.fromkeys(asked, fewer)}
 
 
-def _applies(condition: Condition, bench: Workbench, split: Split) -> bool:
+def _applies(condition: Condition, context: TrainingContext, split: Split) -> bool:
     """Whether a split of this role is scored under it, and the outcome could differ from the standard one."""
     if condition.roles and split.role not in condition.roles:
         return False
-    usual = bench.cell.evaluation.batch_norm
-    return condition.batch_norm is None or (bench.is_transductive and condition.batch_norm != usual)
+    usual = context.cell.evaluation.batch_norm
+    return condition.batch_norm is None or (context.is_transductive and condition.batch_norm != usual)
 
 
 def _score_draw(
@@ -170,14 +170,14 @@ def _score_draw(
     advance: Callable[[int], None],
 ) -> pd.DataFrame:
     """One row per episode and inner step that is recorded."""
-    bench, evaluation = evaluations.bench, evaluations.of(split, condition)
+    context, evaluation = evaluations.context, evaluations.of(split, condition)
     spec, last = evaluation.spec, evaluation.steps
-    randomness.seed(bench.seed(split, f"forward passes, {condition}"))
-    labels = torch.Generator().manual_seed(bench.seed(split, "shuffled"))
+    randomness.seed(context.seed(split, f"forward passes, {condition}"))
+    labels = torch.Generator().manual_seed(context.seed(split, "shuffled"))
     frames = []
     for start in range(0, len(drawn), EPISODES_IN_MEMORY):
         part = drawn[start : start + EPISODES_IN_MEMORY]
-        episodes = sampler.episode(part).to(bench.device, bench.dtype)
+        episodes = sampler.episode(part).to(context.device, context.dtype)
         if condition.shuffles:
             episodes = shuffled_support(episodes, labels)
         scores = evaluation(meta, episodes, advance)
@@ -204,9 +204,9 @@ def _digest_of(drawn: Drawn) -> str:
     return digests.of_bytes(raw(drawn))[:10]
 
 
-def _stem(bench: Workbench, split: Split, episodes: str) -> str:
+def _stem(context: TrainingContext, split: Split, episodes: str) -> str:
     """The name of a split's files: readable, and another one for other settings or other episodes."""
-    evaluation = bench.cell.evaluation.model_dump(exclude={"metrics"})
-    settings = [split.model_dump(), bench.cell.suite.task.model_dump(), evaluation, bench.cell.measured, episodes]
+    evaluation = context.cell.evaluation.model_dump(exclude={"metrics"})
+    settings = [split.model_dump(), context.cell.suite.task.model_dump(), evaluation, context.cell.measured, episodes]
     readable = "".join(c if c.isascii() and c.isalnum() else "-" for c in split.name).strip("-").lower()
     return f"{readable or 'split'}-{digest(settings)}"

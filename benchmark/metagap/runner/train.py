@@ -18,7 +18,7 @@ from metagap.engine.evaluate import Evaluation
 from metagap.engine.outer import OuterLoop
 from metagap.engine.strategy import Strategy
 from metagap.runner import randomness
-from metagap.runner.workbench import Report, Workbench, log, seed_of
+from metagap.runner.context import Report, TrainingContext, log, seed_of
 from metagap.tasks.sampling import Sampler
 
 CURVE_POINTS = 1000
@@ -33,58 +33,58 @@ class Trained(NamedTuple):
     environment: dict[str, Any]
 
 
-def train(bench: Workbench, folder: Path, report: Report, environment: dict[str, Any]) -> Trained:
+def train(context: TrainingContext, folder: Path, report: Report, environment: dict[str, Any]) -> Trained:
     """Meta-train, or go on where a checkpoint in `folder` ends; a finished one is only read.
 
     environment: what is recorded of the machine if this is where the training ends. A checkpoint that is damaged is set
     aside, which is logged, and the training begins again.
     """
     path = folder / "checkpoint.pt"
-    state = _load(path, bench)
+    state = _load(path, context)
     if state is None or not state["finished"]:
-        if bench.algorithm.trains:
-            finished = _Training(bench, path, report, state).run()
+        if context.algorithm.trains:
+            finished = _Training(context, path, report, state).run()
         else:
             record = {"iterations": 0, "selected_iteration": 0, "selection": "none", "train_seconds": 0.0}
-            finished = {"selected": bench.meta, "record": record, "curve": []}
+            finished = {"selected": context.meta, "record": record, "curve": []}
         state = {"finished": True, **finished, "environment": environment}
-        _save(path, state, bench)
+        _save(path, state, context)
     return Trained(state["selected"], state["record"], _curve_frame(state["curve"]), state["environment"])
 
 
 class _Training:
     """A training in progress. Everything that its next step depends on is in `state`."""
 
-    def __init__(self, bench: Workbench, path: Path, report: Report, state: dict[str, Any] | None):
-        self.bench, self.path, self.report = bench, path, report
-        self.settings = bench.cell.training
-        self.validation = _Validation.of(bench)
+    def __init__(self, context: TrainingContext, path: Path, report: Report, state: dict[str, Any] | None):
+        self.context, self.path, self.report = context, path, report
+        self.settings = context.cell.training
+        self.validation = _Validation.of(context)
         # The same numbers to the last bit need the same kernels.
-        strategy = bench.training_strategy if state is None else Strategy(*state["plan"])
+        strategy = context.training_strategy if state is None else Strategy(*state["plan"])
         self.outer = OuterLoop(
-            bench.bind(bench.training_spec), bench.meta, self.settings, strategy, bench.machine.cores
+            context.bind(context.training_spec), context.meta, self.settings, strategy, context.machine.cores
         )
         # Training episodes are drawn on the device; a generator's stream depends on where it runs.
-        seed = seed_of("training", bench.cell.seed)
-        self.sampler = Sampler(bench.training_tasks, bench.training_spec, seed, bench.device)
-        randomness.seed(seed_of("forward passes", bench.cell.seed))
+        seed = seed_of("training", context.cell.seed)
+        self.sampler = Sampler(context.training_tasks, context.training_spec, seed, context.device)
+        randomness.seed(seed_of("forward passes", context.cell.seed))
         self.curve: list[dict[str, float]] = []
         self.sums: dict[str, torch.Tensor] = {}
-        self.best: dict[str, Any] = {"score": -float("inf"), "iteration": 0, "meta": _copy(bench.meta)}
+        self.best: dict[str, Any] = {"score": -float("inf"), "iteration": 0, "meta": _copy(context.meta)}
         self.started = time.monotonic()
         if state is not None:
             self.outer.load_state_dict(state["outer"])
             for generator, stream in zip(self.sampler.generators, state["sampler"], strict=True):
                 generator.set_state(stream.cpu())
             if "randomness" in state:
-                randomness.restore(state["randomness"], bench.device)
+                randomness.restore(state["randomness"], context.device)
             self.curve, self.sums, self.best = state["curve"], state["sums"], state["best"]
             self.started -= state["seconds"]
-        self.iterate = Captured(self._iterate, self.sampler.generators) if bench.captures else self._iterate
+        self.iterate = Captured(self._iterate, self.sampler.generators) if context.captures else self._iterate
 
     def run(self) -> dict[str, Any]:
         """Train to the end; returns the selected meta-parameters, the record and the curve."""
-        bench, total = self.bench, self.settings.iterations
+        context, total = self.context, self.settings.iterations
         validate_every = max(1, total // self.settings.validations)
         record_every = max(1, total // CURVE_POINTS)
         saved = time.monotonic()
@@ -101,9 +101,9 @@ class _Training:
                     break
             if self.validation is not None and (done % validate_every == 0 or done == total):
                 self._validate()
-            if time.monotonic() - saved > bench.machine.checkpoint_seconds or done == total:
+            if time.monotonic() - saved > context.machine.checkpoint_seconds or done == total:
                 saved = time.monotonic()
-                _save(self.path, self._state(), bench)
+                _save(self.path, self._state(), context)
         return self._selected()
 
     def _is_lost(self) -> bool:
@@ -114,8 +114,8 @@ class _Training:
 
     def _iterate(self) -> None:
         """What an iteration does on the device: draw a meta-batch, step, and add the metrics up."""
-        bench = self.bench
-        episodes = self.sampler.episodes(self.settings.meta_batch).to(bench.device, bench.dtype)
+        context = self.context
+        episodes = self.sampler.episodes(self.settings.meta_batch).to(context.device, context.dtype)
         for name, value in self.outer.update(episodes).items():
             if name not in self.sums:
                 self.sums[name] = torch.zeros_like(value)
@@ -140,7 +140,7 @@ class _Training:
             "finished": False,
             "outer": self.outer.state_dict(),
             "sampler": [generator.get_state() for generator in self.sampler.generators],
-            "randomness": randomness.state(self.bench.device),
+            "randomness": randomness.state(self.context.device),
             "curve": self.curve,
             "sums": self.sums,
             "best": self.best,
@@ -156,7 +156,7 @@ class _Training:
         if diverged:
             early = self.outer.iteration < self.settings.iterations
             end = f"; it was stopped after {self.outer.iteration:,} iterations" if early else ""
-            log.warning("%s: meta-training diverged: its loss is no longer a number%s", self.bench.cell, end)
+            log.warning("%s: meta-training diverged: its loss is no longer a number%s", self.context.cell, end)
         record = {
             "iterations": self.outer.iteration,
             "selected_iteration": selected["iteration"],
@@ -171,21 +171,21 @@ class _Training:
 class _Validation:
     """The episodes on which checkpoints are compared: the same ones every time."""
 
-    def __init__(self, bench: Workbench, split: Any):
-        sampler, count = bench.sampler(split, "validation"), bench.cell.training.validation_episodes
-        self.episodes = sampler.episodes(count).to(bench.device, bench.dtype)
-        strategy = bench.evaluation_strategy(count * bench.cell.training.validations)
-        steps, cores = bench.cell.evaluation.steps, bench.machine.cores
-        algorithm, metrics = bench.bind(sampler.spec, test=True), bench.cell.suite.metrics[:1]
+    def __init__(self, context: TrainingContext, split: Any):
+        sampler, count = context.sampler(split, "validation"), context.cell.training.validation_episodes
+        self.episodes = sampler.episodes(count).to(context.device, context.dtype)
+        strategy = context.evaluation_strategy(count * context.cell.training.validations)
+        steps, cores = context.cell.evaluation.steps, context.machine.cores
+        algorithm, metrics = context.bind(sampler.spec, test=True), context.cell.suite.metrics[:1]
         self.evaluation = Evaluation(
             algorithm, sampler.spec, steps, strategy, last_only=True, cores=cores, metrics=metrics
         )
 
     @classmethod
-    def of(cls, bench: Workbench) -> _Validation | None:
+    def of(cls, context: TrainingContext) -> _Validation | None:
         """Those of the suite's split of the role meta-val, if it has one."""
-        split = bench.cell.suite.validation
-        return None if split is None else cls(bench, split)
+        split = context.cell.suite.validation
+        return None if split is None else cls(context, split)
 
     def score(self, meta: Params) -> tuple[float, float]:
         """Mean score and loss after the headline number of inner steps; a score that is not finite is the worst."""
@@ -194,28 +194,31 @@ class _Validation:
         return (score if np.isfinite(score) else -float("inf")), loss
 
 
-def _load(path: Path, bench: Workbench) -> dict[str, Any] | None:
+def _load(path: Path, context: TrainingContext) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
         content = results.read_sealed(path)
         try:
-            state = torch.load(io.BytesIO(content), map_location=bench.device, weights_only=True)
+            state = torch.load(io.BytesIO(content), map_location=context.device, weights_only=True)
         except Exception as error:  # as from a torch that writes otherwise
             raise results.DamagedError(f"'{path}' cannot be read: {error}") from None
-        if state["cell"] != bench.cell.hash:
+        if state["cell"] != context.cell.hash:
             raise results.DamagedError(f"'{path}' is the checkpoint of another cell")
     except results.DamagedError as error:
         log.warning(
-            "%s; it is kept as '%s', and %s is trained from the start", error, results.set_aside(path).name, bench.cell
+            "%s; it is kept as '%s', and %s is trained from the start",
+            error,
+            results.set_aside(path).name,
+            context.cell,
         )
         return None
     return state
 
 
-def _save(path: Path, state: dict[str, Any], bench: Workbench) -> None:
+def _save(path: Path, state: dict[str, Any], context: TrainingContext) -> None:
     content = io.BytesIO()
-    torch.save({"cell": bench.cell.hash, **state}, content)
+    torch.save({"cell": context.cell.hash, **state}, content)
     results.write_sealed(path, content.getvalue())
 
 

@@ -15,8 +15,8 @@ from metagap.engine.capture import WARM_UP, Captured
 from metagap.engine.outer import OuterLoop
 from metagap.engine.strategy import Strategy
 from metagap.machine import Machine
+from metagap.runner.context import TrainingContext, seed_of
 from metagap.runner.score import EPISODES_IN_MEMORY, Evaluations, conditions, missing
-from metagap.runner.workbench import Workbench, seed_of
 from metagap.suite import Cell, Split
 from metagap.tasks.episode import TaskSpec
 from metagap.tasks.sampling import Sampler
@@ -29,7 +29,7 @@ BYTES_A_ROW, BYTES_A_METRIC = 11, 8
 """Of a row of an evaluation file, packed, as seen on Omniglot; and of every further metric, at most."""
 
 
-class Pace(NamedTuple):
+class CostEstimate(NamedTuple):
     """What a cell takes: seconds of an outer step and of scoring an episode, how many of both, and what it leaves."""
 
     iteration: float
@@ -44,69 +44,69 @@ class Pace(NamedTuple):
         return self.iterations * self.iteration + self.episodes * self.episode
 
 
-def pace(cell: Cell, machine: Machine) -> Pace:
+def estimate(cell: Cell, machine: Machine) -> CostEstimate:
     """Time a cell without leaving anything behind. Raises UserError where its data are missing.
 
     Nothing is compiled for it: what is timed is the plain way, which a long training may well beat.
     """
-    bench = Workbench(cell, dataclasses.replace(machine, compile=False))
-    learned = sum(value.numel() * value.element_size() for value in bench.meta.values())
-    iterations = cell.training.iterations if bench.algorithm.trains else 0
-    iteration = _iteration(bench) if iterations else 0.0
+    context = TrainingContext(cell, dataclasses.replace(machine, compile=False))
+    learned = sum(value.numel() * value.element_size() for value in context.meta.values())
+    iterations = cell.training.iterations if context.algorithm.trains else 0
+    iteration = _iteration(context) if iterations else 0.0
     validated = cell.training.validations * cell.training.validation_episodes if cell.suite.validation else 0
-    episode, tested = _evaluation(bench)
+    episode, tested = _evaluation(context)
     rows = tested * (cell.evaluation.path_steps + 1)
     episodes = tested + (validated if iterations else 0)
     size = learned + (BYTES_A_ROW + BYTES_A_METRIC * (len(cell.suite.metrics) - 1)) * rows
-    return Pace(iteration, iterations, episode, episodes, size)
+    return CostEstimate(iteration, iterations, episode, episodes, size)
 
 
-def _iteration(bench: Workbench) -> float:
+def _iteration(context: TrainingContext) -> float:
     """Seconds of an outer step; on a CPU from as many tasks as are computed at once, for the others take as long."""
-    settings, device, strategy = bench.cell.training, bench.device, bench.training_strategy
-    outer = OuterLoop(bench.bind(bench.training_spec), bench.meta, settings, strategy, bench.machine.cores)
-    sampler = Sampler(bench.training_tasks, bench.training_spec, seed_of("timing", 0), device)
-    whole = device.type != "cpu" or bench.algorithm.pooled
-    tasks = settings.meta_batch if whole else min(settings.meta_batch, _at_once(bench, strategy))
+    settings, device, strategy = context.cell.training, context.device, context.training_strategy
+    outer = OuterLoop(context.bind(context.training_spec), context.meta, settings, strategy, context.machine.cores)
+    sampler = Sampler(context.training_tasks, context.training_spec, seed_of("timing", 0), device)
+    whole = device.type != "cpu" or context.algorithm.pooled
+    tasks = settings.meta_batch if whole else min(settings.meta_batch, _at_once(context, strategy))
 
     def iterate() -> None:
-        outer.update(sampler.episodes(tasks).to(device, bench.dtype))
+        outer.update(sampler.episodes(tasks).to(device, context.dtype))
 
     outer.schedule()
     outer.map.start_workers()
-    timed = _timed(Captured(iterate, sampler.generators) if bench.captures else iterate, device)
+    timed = _timed(Captured(iterate, sampler.generators) if context.captures else iterate, device)
     return timed * settings.meta_batch / tasks
 
 
-def _at_once(bench: Workbench, strategy: Strategy) -> int:
+def _at_once(context: TrainingContext, strategy: Strategy) -> int:
     """The tasks that are computed side by side: in one operation, and on every core of a CPU."""
-    cores = bench.machine.cores if bench.device.type == "cpu" else 1
+    cores = context.machine.cores if context.device.type == "cpu" else 1
     return cores * strategy.at_once
 
 
-def _evaluation(bench: Workbench) -> tuple[float, int]:
+def _evaluation(context: TrainingContext) -> tuple[float, int]:
     """Seconds of scoring a test episode, on the average over the splits that are here, and how many are scored."""
     seconds, count = 0.0, 0
-    evaluations = Evaluations(bench)
+    evaluations = Evaluations(context)
     timed: dict[TaskSpec, float] = {}
-    for split in bench.cell.suite.test_splits:
+    for split in context.cell.suite.test_splits:
         if split.optional and missing(split):
             continue
-        spec = bench.spec(split)
+        spec = context.spec(split)
         if spec not in timed:  # tasks of one form take equally long, whatever they show
             timed[spec] = _episode(evaluations, split)
-        scored = sum(conditions(bench, split).values())
+        scored = sum(conditions(context, split).values())
         seconds, count = seconds + scored * timed[spec], count + scored
     return seconds / max(count, 1), count
 
 
 def _episode(evaluations: Evaluations, split: Split) -> float:
     """Seconds of an episode among as many others as are computed side by side."""
-    bench, evaluation = evaluations.bench, evaluations.of(split, STANDARD)
-    at_once = min(_at_once(bench, evaluation.map.strategy), EPISODES_IN_MEMORY)
-    drawn = bench.sampler(split, "timing").episodes(at_once).to(bench.device, bench.dtype)
+    context, evaluation = evaluations.context, evaluations.of(split, STANDARD)
+    at_once = min(_at_once(context, evaluation.map.strategy), EPISODES_IN_MEMORY)
+    drawn = context.sampler(split, "timing").episodes(at_once).to(context.device, context.dtype)
     evaluation.map.start_workers()
-    return _timed(lambda: evaluation(bench.meta, drawn), bench.device) / at_once
+    return _timed(lambda: evaluation(context.meta, drawn), context.device) / at_once
 
 
 def _timed(call: Callable[[], Any], device: torch.device) -> float:

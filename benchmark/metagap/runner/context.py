@@ -74,7 +74,7 @@ class Learner:
             network.double() if dtype == torch.float64 else network.float()  # complex buffers stay complex
 
 
-class Workbench:
+class TrainingContext:
     """A cell's network, algorithm and training tasks, seeded, and its meta-parameters before meta-training."""
 
     def __init__(self, cell: Cell, machine: Machine):

@@ -1,11 +1,11 @@
-"""The pace of a cell: what is counted, and that timing leaves nothing behind."""
+"""The cost estimate of a cell: what is counted, and that timing leaves nothing behind."""
 
 from __future__ import annotations
 
 import pytest
 from metagap.errors import UserError
 from metagap.machine import Machine
-from metagap.runner.pace import BYTES_A_ROW, Pace, pace
+from metagap.runner.cost import BYTES_A_ROW, CostEstimate, estimate
 from metagap.suite import expand, load_suite
 
 SUITE = """
@@ -69,7 +69,7 @@ def cells(tmp_path):
 
 
 def test_everything_is_counted(cells, tmp_path):
-    found = pace(cells()["maml"], CPU)
+    found = estimate(cells()["maml"], CPU)
     assert found.iterations == 1000 and 0 < found.iteration < 1 and 0 < found.episode < 1
     # Nine episodes of both splits that are here; of four further conditions four episodes each; twenty of validations.
     tested = 2 * 9 + 4 * 4
@@ -81,22 +81,22 @@ def test_everything_is_counted(cells, tmp_path):
 
 
 def parameters(cell):
-    from metagap.runner.workbench import Workbench
+    from metagap.runner.context import TrainingContext
 
-    return sum(value.numel() for value in Workbench(cell, CPU).network.parameters())
+    return sum(value.numel() for value in TrainingContext(cell, CPU).network.parameters())
 
 
 def test_what_is_not_trained_takes_no_training(cells):
-    found = pace(cells()["scratch"], CPU)
+    found = estimate(cells()["scratch"], CPU)
     assert (found.iteration, found.iterations, found.episodes) == (0, 0, 34)
 
 
 def test_a_pace_is_what_it_multiplies_to():
-    assert Pace(0.5, 10, 0.25, 4, 0).seconds == 6
+    assert CostEstimate(0.5, 10, 0.25, 4, 0).seconds == 6
 
 
 def test_missing_data_are_refused(cells):
     text = SUITE.replace('name = "glyphs"', 'name = "path:none.npz"')
     text = text.replace("alphabets = 5\ncharacters = 4\ninstances = 6\n", "")
     with pytest.raises(UserError, match=r"path:none\.npz"):
-        pace(cells(text)["maml"], CPU)
+        estimate(cells(text)["maml"], CPU)
