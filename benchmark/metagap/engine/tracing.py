@@ -140,7 +140,8 @@ def _share(graph: fx.Graph, written: set[fx.Node]) -> None:
     """Compute equal operations once; random ones are never equal.
 
     torch has two passes for this. `fx.passes.dialect.common.cse_pass` takes 1 for 1.0, and 0.0 for -0.0. That of
-    `functorch` is right, but shares nothing across an operation that writes in place: traces have 19 to 27% more left.
+    `functorch` is right, but shares nothing across an operation that writes in place: steps took 1.02 to 1.23 times as
+    long.
     """
     seen: dict[Any, fx.Node] = {}
     for node in graph.nodes:
