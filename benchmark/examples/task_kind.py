@@ -62,7 +62,7 @@ COUNTS = TaskKind(
 class Bursts(Source):
     """Counts whose logarithmic rate is a sine; a task for every phase."""
 
-    kind: TaskKind = COUNTS
+    kind: str | TaskKind = COUNTS
     licence = "made on the fly"
     citation = "none"
 

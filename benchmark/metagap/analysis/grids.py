@@ -43,10 +43,12 @@ class Grids:
         self.metric = metric or results.metric
         self.statistics = self.metric.statistics
         self.algorithms = _in_suite_order(suite["algorithms"], episodes["algorithm"])
-        self.headline = {name: suite["algorithms"][name]["evaluation"]["steps"] for name in self.algorithms}
+        self.headline: dict[str, int] = {
+            name: suite["algorithms"][name]["evaluation"]["steps"] for name in self.algorithms
+        }
         self.splits = _splits(episodes, suite, self.kind)
         self._groups = _grouped(episodes, self.kind, self._columns(results))
-        self._grids: dict[tuple, pd.DataFrame | None] = {}
+        self._grids: dict[tuple[str, str, str, int, str], pd.DataFrame | None] = {}
 
     def _columns(self, results: Results) -> dict[str, pd.Series] | None:
         """The scores of queries and support sets in this metric, a column each; None where they were not recorded."""
@@ -79,7 +81,11 @@ class Grids:
 
     def role(self, split: str) -> str:
         """The role of a split; that of the average is cross-domain."""
-        return "cross-domain" if split == AVERAGE else self.splits.at[split, "role"]
+        return "cross-domain" if split == AVERAGE else str(self.splits.at[split, "role"])
+
+    def ways(self, split: str) -> int:
+        """The ways of the tasks of a split."""
+        return int(self.splits["ways"].to_dict()[split])
 
     def steps(self, algorithm: str, split: str) -> list[int]:
         """The recorded inner steps of condition "standard"."""
@@ -99,8 +105,7 @@ class Grids:
         Columns: query_score, support_score, query_loss, diverged. NaN scores are -inf and NaN losses inf. `step` is the
         algorithm's headline step if not given. An episode that some seed lacks is left out, for the grid is crossed.
         """
-        step = self.headline[algorithm] if step is None else step
-        key = (algorithm, split, condition, step, column)
+        key = (algorithm, split, condition, self.headline[algorithm] if step is None else step, column)
         if key not in self._grids:  # every pair of algorithms asks for the same ones
             self._grids[key] = self._made(*key)
         return self._grids[key]
@@ -134,7 +139,10 @@ def _grouped(
         diverged=diverged(episodes, kind),
     )
     groups = table.groupby(KEY, sort=False, observed=True)
-    return {key: group.set_index(["step", "seed", "episode"]).sort_index() for key, group in groups}
+    return {
+        (str(algorithm), str(split), str(condition)): group.set_index(["step", "seed", "episode"]).sort_index()
+        for (algorithm, split, condition), group in groups
+    }
 
 
 def _splits(episodes: pd.DataFrame, suite: dict, kind: TaskKind) -> pd.DataFrame:

@@ -99,14 +99,14 @@ def _part(kind: str | None, half: float) -> tuple[float, int] | None:
 def _ours(grids: Grids | None, entry: dict, margin: Margin) -> dict:
     algorithm, split, step = entry["algorithm"], entry["split"], entry["step"]
     size = margin.around(entry["published"])
-    grid = None
+    grid = flags = None
     if grids is not None and algorithm in grids.algorithms:
-        grid = grids.get(algorithm, split, STANDARD, step)
-    if grids is None or grid is None:
+        grid, flags = (grids.get(algorithm, split, STANDARD, step, column) for column in ("query_score", "diverged"))
+    if grids is None or grid is None or flags is None:
         blank = {name: np.nan for name in COLUMNS[COLUMNS.index("ours") : COLUMNS.index("seeds")]}
         return blank | {"ours_kind": None, "margin": size, "seeds": 0, "n_episodes": 0} | _verdict(NOT_RUN, "")
     values = grid.to_numpy() * grids.metric.sign  # as it was published
-    diverged = grids.get(algorithm, split, STANDARD, step, "diverged").to_numpy().mean()
+    diverged = flags.to_numpy().mean()
     center, sources = _sampled(values)
     found = compare(center, sources, entry["published"], _part(entry["kind"], entry["published_interval"]), size)
     verdict, remark, p = found.verdict, found.remark, found.p

@@ -121,6 +121,8 @@ def step_table(results: Results, level: float = LEVEL, metric: Metric | None = N
         for step in grids.steps(algorithm, split) if condition == STANDARD else ():
             scores = grids.get(algorithm, split, step=step)
             support = grids.get(algorithm, split, step=step, column="support_score")
+            if scores is None or support is None:
+                continue
             values = scores.to_numpy()
             share = _flags(grids, scores, algorithm, split, condition, step).mean()
             for statistic in grids.statistics:
@@ -147,6 +149,7 @@ def _headlines(grids: Grids) -> Iterator[tuple[tuple[str, str, str], pd.DataFram
 
 def _flags(grids: Grids, scores: pd.DataFrame, algorithm: str, split: str, condition: str, step=None) -> np.ndarray:
     flags = grids.get(algorithm, split, condition, step, "diverged")
+    assert flags is not None, "they are recorded with the scores"
     return flags.loc[scores.index, scores.columns].to_numpy().astype(bool)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +21,8 @@ from metagap.tasks.glyphs import Glyphs
 from metagap.tasks.sampling import Sampler
 from metagap.tasks.source import Part
 
-Kind = Literal["regression", "classification"]
-KINDS: tuple[Kind, ...] = ("regression", "classification")
+KINDS = ("regression", "classification")
+"""Of task, by name: what algorithms are examined on."""
 
 GLYPHS = Glyphs(image_size=16, alphabets=10, characters=5, instances=16)
 POINTS = TaskSpec("regression", 1, 5, 6)
@@ -133,7 +133,7 @@ class Subject:
     def cases(self, dtype: torch.dtype = torch.float64) -> Iterator[Case]:
         """A case of every kind of tasks that it can do; raises Note where there is none."""
         self.need_instance()
-        kinds: list[Kind] = [kind for kind in KINDS if kind not in self.unfit]
+        kinds = [kind for kind in KINDS if kind not in self.unfit]
         if not kinds:
             raise Note("not examined, for there are no tasks that it works on")
         return (case(self.algorithm, kind, dtype).seeded() for kind in kinds)
@@ -150,7 +150,7 @@ class Subject:
             raise Note("nothing to examine: it is not trained")
 
 
-def case(algorithm: Algorithm, kind: Kind, dtype: torch.dtype = torch.float64, *, plain: bool = False) -> Case:
+def case(algorithm: Algorithm, kind: str, dtype: torch.dtype = torch.float64, *, plain: bool = False) -> Case:
     """A case of this kind, without meta-parameters as yet. plain: with an mlp for images too."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from metagap.algorithms.base import Params
-from metagap.checking.cases import Case, Kind, Subject, case
+from metagap.checking.cases import Case, Subject, case
 from metagap.checking.findings import Fault, during
 from metagap.engine.evaluate import evaluate
 from metagap.engine.outer import OuterLoop
@@ -35,7 +35,7 @@ class Toy(NamedTuple):
     strategy: Strategy
 
 
-TOYS: dict[Kind, Toy] = {
+TOYS: dict[str, Toy] = {
     "regression": Toy(
         "sinusoids",
         TaskSpec("regression", 1, 10, 10),
@@ -56,7 +56,7 @@ def learning(subject: Subject) -> str:
     subject.need_training()
     findings = []
     for usual in subject.cases(torch.float32):
-        better, text = _learn(usual, TOYS[usual.spec.kind])
+        better, text = _learn(usual, TOYS[usual.spec.kind.name])
         findings.append(text)
         if better:
             return text

@@ -42,7 +42,7 @@ def paths(subject: Subject) -> str:
     for whole in subject.cases():
         short = _with_steps(whole, min(whole.unbound.inner_steps, TRACED_STEPS))
         by_hand, short_by_hand, batch_scores = _by_hand(whole), _by_hand(short), None
-        for text in PLANS[whole.spec.kind] if whole.unbound.mappable else ["loop"]:
+        for text in PLANS[whole.spec.kind.name] if whole.unbound.mappable else ["loop"]:
             strategy = parse(text, Strategy())
             place = f"the engine path '{text}'"
             one, expected = (whole, by_hand) if strategy.executor == "eager" else (short, short_by_hand)

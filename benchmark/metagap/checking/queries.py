@@ -17,7 +17,7 @@ FORMS = {"regression": [{}, {"queries": 30}], "classification": [{}, {"shots": 1
 def query_order(subject: Subject) -> str:
     """Whether the same queries in another order have the same predictions, and give the same meta-gradient."""
     for usual in subject.cases():
-        for form in FORMS[usual.spec.kind]:
+        for form in FORMS[usual.spec.kind.name]:
             one = usual.like(**form)
             task, path = one.task(), _path(one)
             for order in _orders(len(task.query_x)):

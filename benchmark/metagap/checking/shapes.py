@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from metagap.algorithms.base import Algorithm
-from metagap.checking.cases import KINDS, Case, Kind, Subject, case, distance
+from metagap.checking.cases import KINDS, Case, Subject, case, distance
 from metagap.checking.findings import Fault
 from metagap.errors import UserError
 from metagap.kinds import find
@@ -66,7 +66,7 @@ def path(subject: Subject) -> str:
     return f"adapt_path and adapt, predict_path and predict agree after 0 to {steps} steps"
 
 
-def _cases(algorithm: Algorithm, kind: Kind) -> Iterator[Case]:
+def _cases(algorithm: Algorithm, kind: str) -> Iterator[Case]:
     yield case(algorithm, kind, torch.float32)
     if find(kind).has_ways:  # images
         yield case(algorithm, kind, torch.float32, plain=True)
@@ -74,12 +74,12 @@ def _cases(algorithm: Algorithm, kind: Kind) -> Iterator[Case]:
 
 def _examine(unseeded: Case) -> None:
     steps = (0, 1, unseeded.unbound.inner_steps + 2)
-    trained = [unseeded.like(**form).seeded() for form in TRAINING[unseeded.spec.kind]]
+    trained = [unseeded.like(**form).seeded() for form in TRAINING[unseeded.spec.kind.name]]
     for one in trained:
         _adaptation(one, (0, unseeded.unbound.inner_steps))
         if one.unbound.trains:
             _training(one)
-    for form in TESTS[unseeded.spec.kind]:
+    for form in TESTS[unseeded.spec.kind.name]:
         _adaptation(trained[-1].like(**form), steps)
 
 

@@ -116,7 +116,7 @@ class Frames:
     @property
     def interval(self) -> str:
         """The kind of the headline interval in words."""
-        kinds = set(self.scores["interval"])
+        kinds: set[str] = set(self.scores["interval"])
         words = {
             "seeds": f"95% interval over {self.seeds} seeds",
             "episodes": "95% interval over the episodes of one seed",

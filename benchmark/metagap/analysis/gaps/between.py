@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import pandas as pd
 
@@ -30,8 +29,7 @@ def _domain_above_chance(grids: Grids, algorithm: str) -> Iterator[Contrast]:
     best = grids.metric.best_score
 
     def normalised(split: str) -> pd.DataFrame | None:
-        ways: Any = grids.splits.at[split, "ways"]
-        grid, chance = grids.get(algorithm, split), grids.metric.chance_score(int(ways))
+        grid, chance = grids.get(algorithm, split), grids.metric.chance_score(grids.ways(split))
         return None if grid is None or chance is None else (grid - chance) / (best - chance)
 
     if math.isfinite(best):
