@@ -96,6 +96,12 @@ def test_there_are_guides_and_the_index_has_all_of_them():
         assert page.name == "README.md" or f"]({page.name}" in index, page.name
 
 
+def test_the_map_of_the_code_has_every_package():
+    code = text(GUIDES / "code.md")
+    for package in (ROOT / "benchmark" / "metagap").glob("*/__init__.py"):
+        assert f"  {package.parent.name}/" in code, package.parent.name
+
+
 def test_every_example_is_in_a_guide():
     guides = "".join(text(page) for page in GUIDES.glob("*.md"))
     for example in EXAMPLES.glob("*.py"):
