@@ -98,9 +98,9 @@ def _print_grid(table: Table, columns: list[str], label: int, console: Console) 
     grid.add_column("", width=label, overflow="fold")
     for column in columns:
         prose = column in table.plain
-        least = _width(table, column)
-        size = {"min_width": least} if prose else {"width": least}  # the heading is broken between words
-        grid.add_column(escape(column), justify="left" if prose else "right", overflow="fold", **size)
+        least, align = _width(table, column), "left" if prose else "right"
+        width = None if prose else least  # of numbers alone: their heading is broken between words
+        grid.add_column(escape(column), justify=align, overflow="fold", min_width=least, width=width)
     before = None
     for place, row in enumerate(table.frame.to_dict("records")):
         *above, name = (row[part] for part in table.frame.columns[: table.labels])

@@ -7,7 +7,7 @@ logarithmic axis, so that one exploded episode flattens nothing.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,6 +20,7 @@ from metagap.report.theme import BAND, MUTED, PAPER, Style
 WIDTH = 9.2  # inches, of 96 pixels on the page
 NARROW = 3.75  # on a phone: the same in the same size of letters, so that it is read without scrolling
 ROW = 0.11
+SCREEN = 8  # inches
 LEGEND = 34  # characters of a line in the legend
 
 
@@ -89,6 +90,14 @@ def value_axis(axis: Axes, limits: tuple[float, float], log: bool, vertical: boo
         (axis.set_ylim if vertical else axis.set_xlim)(*limits)
     elif vertical:
         which.set_major_locator(MaxNLocator(6))
+
+
+def label_values(figure: Figure, axes: Iterable[Axes]) -> None:
+    """Write the values below the last of `axes`, and above the first too where the figure is taller than a screen."""
+    rows = list(axes)
+    for axis in rows:
+        top = axis is rows[0] and figure.get_figheight() > SCREEN
+        axis.tick_params(axis="x", labelbottom=axis is rows[-1], labeltop=top, length=0)
 
 
 def key(label: str, **line) -> Line2D:

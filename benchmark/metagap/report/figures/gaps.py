@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from metagap.analysis.gaps import what_positive_means
-from metagap.report.figures.axes import ROW, dot, legend, limits_of, offsets, row_axis, tall, wrapped
+from metagap.report.figures.axes import ROW, dot, label_values, legend, limits_of, offsets, row_axis, tall, wrapped
 from metagap.report.frames import HEADLINE, WITHIN, Frames
 from metagap.report.panels import Panel
 from metagap.report.theme import MUTED, styles
@@ -43,7 +43,7 @@ def gaps(frames: Frames, narrow: bool, within: bool = False) -> Figure | None:
         if symlog:
             axis.set_xscale("symlog", linthresh=_threshold(numbers))
         axis.set_xlim(*limits)
-        axis.tick_params(axis="x", labelbottom=axis is axes[-1], length=0)
+    label_values(figure, axes)
     costs = all(frames.gap_kinds[gap].sign == "cost" for gap, _ in groups)
     meaning = "right of zero: generalization costs" if costs else "what it brings or costs"
     label = f"difference of scores ({metric.gap_unit}); {meaning}"

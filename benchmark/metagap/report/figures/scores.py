@@ -8,7 +8,19 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from metagap.report.figures.axes import ROW, dot, key, legend, limits_of, offsets, row_axis, tall, value_axis, wrapped
+from metagap.report.figures.axes import (
+    ROW,
+    dot,
+    key,
+    label_values,
+    legend,
+    limits_of,
+    offsets,
+    row_axis,
+    tall,
+    value_axis,
+    wrapped,
+)
 from metagap.report.frames import Frames
 from metagap.report.panels import Panel
 from metagap.report.theme import MUTED, styles
@@ -43,7 +55,7 @@ def scores(frames: Frames, narrow: bool) -> Figure | None:
                 extra = [key("chance", linestyle=":", linewidth=1.4)]
                 axis.plot([chance, chance], [level - 0.5, level + 0.5], color=MUTED, linewidth=1.4, linestyle=":")
         value_axis(axis, limits, metric.log)
-        axis.tick_params(axis="x", labelbottom=axis is axes[-1], length=0)
+    label_values(figure, axes)
     axes[-1].set_xlabel(wrapped(frames.score_label(), 44 if narrow else 90))
     legend(figure, style, order, extra)
     return figure
