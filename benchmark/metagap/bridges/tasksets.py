@@ -33,7 +33,7 @@ PARTS = ("train", "val", "test")
 class Brought(Source):
     """A source of the tasksets that a user's function gives; its arguments are the options."""
 
-    kind: Literal["classification"] = "classification"  # pyright: ignore[reportIncompatibleVariableOverride]  # nobody assigns to it
+    kind: Literal["classification"] = "classification"
     licence: ClassVar[str] = ""
     citation: ClassVar[str] = ""
 

@@ -107,7 +107,7 @@ class Running:
 def spread(command: Callable[..., None]) -> Callable[..., None]:
     """The command for typer: of a parameter that is a dataclass, such as `Running`, each field is an option."""
     hints = get_type_hints(command, include_extras=True)
-    groups = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(command).parameters.items():
         if name not in groups:

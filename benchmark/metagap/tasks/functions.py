@@ -57,7 +57,7 @@ class Sinusoid(Source):
     range to draw from uniformly: [low, high].
     """
 
-    kind: Literal["regression"] = "regression"  # pyright: ignore[reportIncompatibleVariableOverride]  # nobody assigns to it
+    kind: Literal["regression"] = "regression"
     amplitude: Range = Field(default=(0.1, 5.0), description="range of amplitudes")
     phase: Range = Field(default=(0.0, math.pi), description="range of phases, in radians")
     frequency: Range = Field(default=(1.0, 1.0), description="range of angular frequencies")

@@ -16,7 +16,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from metagap import digests, kinds
 from metagap.errors import UserError
-from metagap.kinds import TaskKind
 from metagap.tasks import image_store
 from metagap.tasks.episode import Tasks, TaskSpec
 from metagap.tasks.folders import content, data_folder
@@ -47,8 +46,8 @@ class Source(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    kind: str | TaskKind
-    """Of its tasks: a kind of task, or its name."""
+    kind: Any
+    """Of its tasks: a `TaskKind`, or its name. A subclass gives it a type and a value."""
     licence: ClassVar[str]
     citation: ClassVar[str]
     revision: ClassVar[int] = 1
@@ -88,7 +87,7 @@ class Source(BaseModel):
 class ImageSource(Source):
     """A source of images: a subclass reads them and says which classes each part has."""
 
-    kind: Literal["classification"] = "classification"  # pyright: ignore[reportIncompatibleVariableOverride]  # nobody assigns to it
+    kind: Literal["classification"] = "classification"
     image_size: ImageSize = Field(default=28, description="images are resized to this many pixels a side")
     channels: Literal[1, 3] = Field(default=1, description="1 for grey, 3 for colour")
     rotations: bool = Field(
