@@ -124,10 +124,11 @@ def test_every_algorithm_is_scored_on_every_split(tiny, tmp_path, name):
 
 
 REAL = [name for name in PROTOCOLS if "omniglot-" in name and "emnist" not in name]
-REAL += ["omniglot-small", "cifar-fs-small", "cifar-fs-5way-1shot", "cifar-fs-r2d2-5way-5shot"]
+REAL += ["omniglot-small"]
+CIFAR = ["cifar-fs-small", "cifar-fs-5way-1shot", "cifar-fs-r2d2-5way-5shot"]  # 17 s to decode its images
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", [*REAL, *(pytest.param(name, marks=pytest.mark.slow) for name in CIFAR)])
 def test_there_are_images_enough(real_data, name):
     real_data("cifarfs/cifarfs_100x100.zip" if "cifar" in name else "omniglot-py/images_background.zip")
     check(expand(load_suite(name)))

@@ -64,8 +64,6 @@ def check(cells: Sequence[Cell]) -> list[str]:
     training = source.tasks(training_part(suite), "cpu")
     source.digest(suite.training_classes)
     notes: list[str] = []
-    with _place("evaluation.metrics"):
-        examine_metrics(suite.metrics, training, spec_of(suite.task))
     for cell in {cell.label: cell for cell in cells}.values():
         spec = training_spec(suite.task, cell.training)
         with _place(f"training of {cell.label}"):
@@ -83,6 +81,7 @@ def check(cells: Sequence[Cell]) -> list[str]:
             spec = spec_of(suite.split_task(split))
             _require(spec, tasks.x_shape, 1)
             examine(tasks, spec)
+            examine_metrics(suite.metrics, tasks, spec)
             notes += remarks(split.source, tasks, spec, f"Split '{split.name}'")
         if tasks.x_shape != training.x_shape:
             raise UserError(
