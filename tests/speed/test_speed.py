@@ -14,7 +14,7 @@ from metagap.speed import peers, picture, table, timing
 from metagap.speed.compare import Against, Growth, Measured, Row, Settings, growth, measure
 from metagap.speed.ours import Ours, one_task, strategy_for
 from metagap.speed.timing import Times, Way
-from metagap.speed.workloads import ALGORITHMS, WORKLOADS, Case, Workload
+from metagap.speed.workloads import ALGORITHMS, WORKLOADS, Problem, Workload
 from metagap.tasks.episode import TaskSpec
 from rich.console import Console
 
@@ -58,9 +58,9 @@ def test_peers_compute_the_same(name, workload, algorithm):
     peer = peers.load(name)
     if algorithm not in peer.algorithms:
         pytest.skip("not among its algorithms")
-    case = Case.of(workload, algorithm, CPU, torch.float64)
-    ours = Ours(case, strategy_for(case, "traced" if workload.is_small else "eager", "loop plain", None), 1)
-    assert timing.relative_error(ours.answer(), peer.answer(case)) < 1e-9
+    problem = Problem.of(workload, algorithm, CPU, torch.float64)
+    ours = Ours(problem, strategy_for(problem, "traced" if workload.is_small else "eager", "loop plain", None), 1)
+    assert timing.relative_error(ours.answer(), peer.answer(problem)) < 1e-9
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -68,14 +68,17 @@ def test_an_iteration_is_a_whole_outer_step(algorithm, learn2learn):
     """After two of them the weights are the same."""
     from metagap.speed.peers.learn2learn import stepping
 
-    case = Case.of(WAVES, algorithm, CPU, torch.float64)
-    ours, network = Ours(case, strategy_for(case, "traced", "loop plain", None), 1), copy.deepcopy(case.network)
-    step = stepping(case, network)
+    problem = Problem.of(WAVES, algorithm, CPU, torch.float64)
+    ours, network = (
+        Ours(problem, strategy_for(problem, "traced", "loop plain", None), 1),
+        copy.deepcopy(problem.network),
+    )
+    step = stepping(problem, network)
     for _ in range(2):
         ours.iteration()
         step()
     torch.testing.assert_close(ours.weights, dict(network.named_parameters()))
-    assert not torch.equal(ours.weights["head.weight"], case.network.head.weight)
+    assert not torch.equal(ours.weights["head.weight"], problem.network.head.weight)
 
 
 def test_measures_everything_beside_a_peer(tmp_path, learn2learn):
@@ -150,9 +153,9 @@ def test_peak_memory_is_that_of_the_tensors_alive_at_once():
 
 def test_arithmetic_counts_what_is_needed_and_nothing_twice():
     """First order: forward and backward of support and query. An input needs no gradient, so its layer has two."""
-    case = Case.of(replace(WAVES, steps=1), "fomaml", CPU)
+    problem = Problem.of(replace(WAVES, steps=1), "fomaml", CPU)
     layer_1, rest = 2 * 8, 2 * (8 * 8 + 8)
-    assert timing.arithmetic(one_task(case)) == 20 * (2 * layer_1 + 3 * rest)
+    assert timing.arithmetic(one_task(problem)) == 20 * (2 * layer_1 + 3 * rest)
 
 
 def test_times_are_scaled():

@@ -67,5 +67,5 @@ def _shared(a: ImageStore, b: ImageStore) -> list[Shared]:
         return []
     facts = [[store.names, store.digests, store.x_shape] for store in (a, b)]
     sizes = dict(zip(b.names, b.size.tolist(), strict=True))
-    pairs = kept("overlaps", facts, lambda: leaks.compare("training", a, "split", b, []).images)
+    pairs = kept("overlaps", facts, lambda: leaks.shared("training", a, "split", b, []).images)
     return [Shared(one, other, count, sizes[other]) for one, other, count in pairs]

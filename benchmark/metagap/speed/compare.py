@@ -18,7 +18,7 @@ from metagap.speed import peers, timing
 from metagap.speed.ours import Ours, one_task, strategy_for
 from metagap.speed.peers.base import Peer
 from metagap.speed.timing import Times, Way
-from metagap.speed.workloads import WORKLOADS, Case, Workload
+from metagap.speed.workloads import WORKLOADS, Problem, Workload
 
 Report = Callable[[str, float], None]
 """Told what is being measured and the share of everything that is done."""
@@ -186,20 +186,20 @@ def growth(
     found: list[Growth] = []
     for count in steps:
         deeper = replace(workload, tasks=1, steps=count)
-        ours = _ours(Case.of(deeper, "maml", settings.device), "traced", settings)
+        ours = _ours(Problem.of(deeper, "maml", settings.device), "traced", settings)
         peak = _memory(ours)
         found.append(Growth(count, str(ours.strategy), peak, peak / (found[0].bytes if found else peak)))
     return found
 
 
-def _ours(case: Case, run: ExecutorName, settings: Settings) -> Ours:
-    return Ours(case, strategy_for(case, run, settings.engine, settings.memory), settings.cores)
+def _ours(problem: Problem, run: ExecutorName, settings: Settings) -> Ours:
+    return Ours(problem, strategy_for(problem, run, settings.engine, settings.memory), settings.cores)
 
 
 def _memory(ours: Ours) -> int:
     """The peak of an iteration: on a CPU that of one piece of the meta-batch, for as many as are in work at once."""
     ours.alone()
-    return timing.peak_memory(ours.alone, ours.case.device) * ours.cores
+    return timing.peak_memory(ours.alone, ours.problem.device) * ours.cores
 
 
 class _Ready(NamedTuple):
@@ -218,8 +218,8 @@ class _Cell:
     def __init__(self, settings: Settings, workload: Workload, algorithm: str, others: Sequence[Peer]):
         self.settings, self.workload, self.algorithm = settings, workload, algorithm
         self.device = settings.device
-        self.case = Case.of(workload, algorithm, self.device)
-        self.few = Case.of(workload, algorithm, self.device, tasks=FEW)
+        self.problem = Problem.of(workload, algorithm, self.device)
+        self.few = Problem.of(workload, algorithm, self.device, tasks=FEW)
         self.others = [peer for peer in others if algorithm in peer.algorithms]
 
     def rows(self, report: Report) -> list[Row]:
@@ -235,7 +235,7 @@ class _Cell:
         ready = [*(mine for _, mine in ours), *(one for _, several in theirs for one in several)]
         times = self._times(ready, lambda done: report("timing", 0.5 + 0.4 * done))
         report("memory and agreement", 0.9)
-        exact = Case.of(self.workload, self.algorithm, self.device, torch.float64, CHECKED)
+        exact = Problem.of(self.workload, self.algorithm, self.device, torch.float64, CHECKED)
         compared = []
         for peer, several in theirs:
             best = min(several, key=lambda one: times[one.way].median)
@@ -265,7 +265,7 @@ class _Cell:
         """Ours, ready to be timed."""
         torch.set_num_threads(1)
         started = time.perf_counter()
-        made = _ours(self.case, run, self.settings)
+        made = _ours(self.problem, run, self.settings)
         way = Way("metagap", made.iteration, 1)
         once = [timing.seconds(way, self.device) for _ in range(made.warm_up)][-1]
         return made, _Ready(way, once, time.perf_counter() - started)
@@ -276,7 +276,7 @@ class _Cell:
         for way in peer.ways(self.few, cores):
             times[way.name] = min([timing.seconds(way, self.device) for _ in range(3)][1:])
         ready = []
-        for way in peer.ways(self.case, cores):
+        for way in peer.ways(self.problem, cores):
             if times[way.name] < PROMISING * min(times.values()):
                 first, once = (timing.seconds(way, self.device) for _ in range(2))
                 ready.append(_Ready(way, once, first + once))
@@ -310,6 +310,6 @@ class _Cell:
             start_up_seconds=start_up,
             tasks_per_second=workload.tasks / ms.median * 1e3,
             memory_bytes=_memory(made),
-            operations=timing.arithmetic(one_task(self.case)) * workload.tasks,
+            operations=timing.arithmetic(one_task(self.problem)) * workload.tasks,
             against=against,
         )

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 class Way(NamedTuple):
-    """A way to run a case: what it is called, what does an iteration, and on how many threads torch computes."""
+    """A way to run a problem: what it is called, what does an iteration, and on how many threads torch computes."""
 
     name: str
     iteration: Callable[[], Any]

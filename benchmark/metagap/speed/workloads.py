@@ -76,7 +76,7 @@ WORKLOADS = {
 
 
 @dataclass(frozen=True)
-class Case:
+class Problem:
     """A workload for an algorithm, made: the network with its initial weights, and the episodes."""
 
     workload: Workload
@@ -92,7 +92,7 @@ class Case:
         device: torch.device,
         dtype: torch.dtype = torch.float32,
         tasks: int | None = None,
-    ) -> Case:
+    ) -> Problem:
         """The same weights and episodes for everybody; with `tasks`, the first so many episodes."""
         torch.manual_seed(0)
         network = make_model(workload.model, workload.x_shape, workload.spec.ways).network.to(device, dtype)

@@ -14,7 +14,7 @@ from metagap.errors import UserError
 from metagap.progress import progress
 from metagap.tasks.folders import data_folder
 from metagap.tasks.image_store import Reading
-from metagap.tasks.leaks import Overlap, compare
+from metagap.tasks.leaks import Overlap, shared
 from metagap.tasks.source import ImageSource, Part
 from metagap.tasks.sources.download import md5_of
 from metagap.tasks.sources.layout import PARTS
@@ -95,7 +95,7 @@ def leaks(first: str, second: str) -> Overlap:
     notes = [
         note for (a, _), (b, _) in (sources, sources[::-1]) if (note := getattr(a, "related", {}).get(_name_of(b), ""))
     ]
-    return compare(first, stores[0], second, stores[1], list(dict.fromkeys(notes)))
+    return shared(first, stores[0], second, stores[1], list(dict.fromkeys(notes)))
 
 
 def _state(source: StoredSource) -> tuple[str, str, str]:

@@ -42,7 +42,7 @@ class Overlap(NamedTuple):
         return f"They share {total:,} {'image' if total == 1 else 'images'} {where}: {_few(pairs, '; ')}."
 
 
-def compare(first: str, a: ImageStore, second: str, b: ImageStore, notes: list[str]) -> Overlap:
+def shared(first: str, a: ImageStore, second: str, b: ImageStore, notes: list[str]) -> Overlap:
     """Classes by name, and images by a hash of their pixels; the stores have images of the same shape."""
     ours, theirs = ({_plain(name): name for name in store.names} for store in (a, b))
     classes = sorted(theirs[name] for name in ours.keys() & theirs.keys())

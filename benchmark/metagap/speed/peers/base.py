@@ -9,11 +9,11 @@ from typing import ClassVar
 from torch import Tensor
 
 from metagap.speed.timing import Way
-from metagap.speed.workloads import Case
+from metagap.speed.workloads import Problem
 
 
 class Peer(ABC):
-    """Another library. It may run a case in several ways; the fastest is the one that counts."""
+    """Another library. It may run a problem in several ways; the fastest is the one that counts."""
 
     name: ClassVar[str]
     algorithms: ClassVar[tuple[str, ...]] = ("maml", "fomaml", "reptile")
@@ -26,9 +26,9 @@ class Peer(ABC):
         return version(self.name)
 
     @abstractmethod
-    def ways(self, case: Case, cores: int) -> list[Way]:
+    def ways(self, problem: Problem, cores: int) -> list[Way]:
         """The ways worth trying. An iteration is a whole outer step, or the evaluation of all episodes."""
 
     @abstractmethod
-    def answer(self, case: Case) -> Tensor:
+    def answer(self, problem: Problem) -> Tensor:
         """What `answer` of the engine gives: the meta-gradient in one vector, or the query losses (tasks,)."""

@@ -20,7 +20,7 @@ from jax import numpy as jnp  # pyright: ignore[reportMissingImports]
 from metagap.errors import UserError
 from metagap.speed.peers.base import Peer
 from metagap.speed.timing import Way
-from metagap.speed.workloads import Case, flat
+from metagap.speed.workloads import Problem, flat
 
 jax.config.update("jax_enable_x64", True)  # for the answers; everything that is timed is float32 all the same
 
@@ -32,22 +32,22 @@ class Jax(Peer):
     algorithms = ("maml", "fomaml")
     uses_torch = False
 
-    def ways(self, case: Case, cores: int) -> list[Way]:
+    def ways(self, problem: Problem, cores: int) -> list[Way]:
         """By lax.map, which is a loop, and by vmap; both on the threads that XLA takes."""
-        return [Way(how, _iteration(case, how), cores) for how in ("map", "vmap")]
+        return [Way(how, _iteration(problem, how), cores) for how in ("map", "vmap")]
 
-    def answer(self, case: Case) -> Tensor:
+    def answer(self, problem: Problem) -> Tensor:
         """The mean meta-gradient, or the query losses."""
-        found = jax.jit(_answer(case, "map"))(_weights(case), _episodes(case))
-        if case.workload.evaluates:
+        found = jax.jit(_answer(problem, "map"))(_weights(problem), _episodes(problem))
+        if problem.workload.evaluates:
             return torch.from_numpy(np.array(found))
         return flat({name: torch.from_numpy(np.array(value)) for name, value in found.items()})
 
 
-def _iteration(case: Case, how: str) -> Callable[[], Any]:
-    answer, episodes = _answer(case, how), _episodes(case)
-    if case.workload.evaluates:
-        weights, scored = _weights(case), jax.jit(answer)
+def _iteration(problem: Problem, how: str) -> Callable[[], Any]:
+    answer, episodes = _answer(problem, how), _episodes(problem)
+    if problem.workload.evaluates:
+        weights, scored = _weights(problem), jax.jit(answer)
         return lambda: np.asarray(scored(weights, episodes))
 
     @jax.jit
@@ -60,7 +60,7 @@ def _iteration(case: Case, how: str) -> Callable[[], Any]:
         moved = jax.tree.map(lambda w, m, v: w - scale * m / (jnp.sqrt(v) + 1e-8), weights, first, second)
         return moved, first, second, count
 
-    weights = _weights(case)
+    weights = _weights(problem)
     zeros = jax.tree.map(jnp.zeros_like, weights)
     state = (weights, zeros, zeros, jnp.zeros((), jnp.float32))
 
@@ -71,9 +71,9 @@ def _iteration(case: Case, how: str) -> Callable[[], Any]:
     return iteration
 
 
-def _answer(case: Case, how: str) -> Callable[..., Any]:
+def _answer(problem: Problem, how: str) -> Callable[..., Any]:
     """(weights, episodes) to the mean meta-gradient, or to the query losses (tasks,)."""
-    forward, workload = _forward(case.network), case.workload
+    forward, workload = _forward(problem.network), problem.workload
     loss = _cross_entropy if workload.spec.kind.has_ways else _squared_error
 
     def query_loss(weights: Any, episode: Any) -> Any:
@@ -82,7 +82,7 @@ def _answer(case: Case, how: str) -> Callable[..., Any]:
         fast = weights
         for _ in range(workload.steps):
             gradient = inner(fast)
-            gradient = lax.stop_gradient(gradient) if case.first_order else gradient
+            gradient = lax.stop_gradient(gradient) if problem.first_order else gradient
             fast = jax.tree.map(lambda w, g: w - workload.inner_lr * g, fast, gradient)
         return loss(forward(fast, query_x), query_y)
 
@@ -149,17 +149,17 @@ def _squared_error(output: Any, y: Any) -> Any:
     return jnp.square(output - y).mean()
 
 
-def _weights(case: Case) -> Any:
-    return {name: _array(case, value.detach()) for name, value in case.network.named_parameters()}
+def _weights(problem: Problem) -> Any:
+    return {name: _array(problem, value.detach()) for name, value in problem.network.named_parameters()}
 
 
-def _episodes(case: Case) -> Any:
-    return tuple(_array(case, field) for field in case.episodes[:4])
+def _episodes(problem: Problem) -> Any:
+    return tuple(_array(problem, field) for field in problem.episodes[:4])
 
 
-def _array(case: Case, tensor: Tensor) -> Any:
+def _array(problem: Problem, tensor: Tensor) -> Any:
     """The same values on the same kind of device."""
-    kind = "gpu" if case.device.type == "cuda" else "cpu"
+    kind = "gpu" if problem.device.type == "cuda" else "cpu"
     try:
         return jax.device_put(tensor.cpu().numpy(), jax.devices(kind)[0])
     except RuntimeError as error:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from metagap.speed.peers.base import Peer
 from metagap.speed.timing import Way
-from metagap.speed.workloads import Case, flat_gradient
+from metagap.speed.workloads import Problem, flat_gradient
 
 with contextlib.redirect_stderr(io.StringIO()):  # one of its dependencies prints advice when it is imported
     from learn2learn.algorithms import MAML
@@ -27,32 +27,32 @@ class Learn2Learn(Peer):
 
     name = "learn2learn"
 
-    def ways(self, case: Case, cores: int) -> list[Way]:
+    def ways(self, problem: Problem, cores: int) -> list[Way]:
         """The same loop on one thread and on all cores."""
-        iteration = stepping(case, copy.deepcopy(case.network))
+        iteration = stepping(problem, copy.deepcopy(problem.network))
         return [Way(f"{n} thread{'s' * (n > 1)}", iteration, n) for n in sorted({1, cores})]
 
-    def answer(self, case: Case) -> Tensor:
+    def answer(self, problem: Problem) -> Tensor:
         """The gradient that its optimizer would be given, or the query losses."""
-        network = copy.deepcopy(case.network)
-        if case.workload.evaluates:
-            return _evaluate(case, network)
+        network = copy.deepcopy(problem.network)
+        if problem.workload.evaluates:
+            return _evaluate(problem, network)
         for parameter in network.parameters():
             parameter.grad = torch.zeros_like(parameter)
-        (_reptile if case.algorithm == "reptile" else _maml)(case, network)
+        (_reptile if problem.algorithm == "reptile" else _maml)(problem, network)
         return flat_gradient(network)
 
 
-def stepping(case: Case, network: nn.Module) -> Callable[[], Any]:
+def stepping(problem: Problem, network: nn.Module) -> Callable[[], Any]:
     """What does one iteration on this network: an outer step that changes its weights, or an evaluation."""
-    if case.workload.evaluates:
-        return lambda: _evaluate(case, network)
-    reptile = case.algorithm == "reptile"
+    if problem.workload.evaluates:
+        return lambda: _evaluate(problem, network)
+    reptile = problem.algorithm == "reptile"
     optimizer = torch.optim.SGD(network.parameters(), 1.0) if reptile else torch.optim.Adam(network.parameters(), 1e-3)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=False)
-        (_reptile if reptile else _maml)(case, network)
+        (_reptile if reptile else _maml)(problem, network)
         optimizer.step()
 
     for parameter in network.parameters():
@@ -60,32 +60,32 @@ def stepping(case: Case, network: nn.Module) -> Callable[[], Any]:
     return step
 
 
-def _maml(case: Case, network: nn.Module) -> None:
+def _maml(problem: Problem, network: nn.Module) -> None:
     """Add the mean meta-gradient to the gradients of the network (examples/vision/maml_omniglot.py)."""
-    maml = MAML(network, lr=case.workload.inner_lr, first_order=case.first_order)
-    for support_x, support_y, query_x, query_y, _ in zip(*case.episodes, strict=True):
+    maml = MAML(network, lr=problem.workload.inner_lr, first_order=problem.first_order)
+    for support_x, support_y, query_x, query_y, _ in zip(*problem.episodes, strict=True):
         learner = maml.clone()
-        for _ in range(case.workload.steps):
-            learner.adapt(case.loss(learner(support_x), support_y))
-        case.loss(learner(query_x), query_y).backward()
+        for _ in range(problem.workload.steps):
+            learner.adapt(problem.loss(learner(support_x), support_y))
+        problem.loss(learner(query_x), query_y).backward()
     for gradient in _gradients(network):
-        gradient.mul_(1.0 / len(case.episodes.support_x))
+        gradient.mul_(1.0 / len(problem.episodes.support_x))
 
 
-def _reptile(case: Case, network: nn.Module) -> None:
+def _reptile(problem: Problem, network: nn.Module) -> None:
     """Set the gradients to the weights minus the mean adapted ones (examples/vision/reptile_miniimagenet.py)."""
-    for support_x, support_y, query_x, query_y, _ in zip(*case.episodes, strict=True):
+    for support_x, support_y, query_x, query_y, _ in zip(*problem.episodes, strict=True):
         learner = copy.deepcopy(network)
-        optimizer = torch.optim.SGD(learner.parameters(), lr=case.workload.inner_lr)
-        for _ in range(case.workload.steps):
+        optimizer = torch.optim.SGD(learner.parameters(), lr=problem.workload.inner_lr)
+        for _ in range(problem.workload.steps):
             optimizer.zero_grad()
-            case.loss(learner(support_x), support_y).backward()
+            problem.loss(learner(support_x), support_y).backward()
             optimizer.step()
-        case.loss(learner(query_x), query_y)
+        problem.loss(learner(query_x), query_y)
         for gradient, adapted in zip(_gradients(network), learner.parameters(), strict=True):
             gradient.add_(adapted.data, alpha=-1.0)
     for gradient, parameter in zip(_gradients(network), network.parameters(), strict=True):
-        gradient.mul_(1.0 / len(case.episodes.support_x)).add_(parameter.data)
+        gradient.mul_(1.0 / len(problem.episodes.support_x)).add_(parameter.data)
 
 
 def _gradients(network: nn.Module) -> list[Tensor]:
@@ -93,13 +93,13 @@ def _gradients(network: nn.Module) -> list[Tensor]:
     return [parameter.grad.data for parameter in network.parameters() if parameter.grad is not None]
 
 
-def _evaluate(case: Case, network: nn.Module) -> Tensor:
+def _evaluate(problem: Problem, network: nn.Module) -> Tensor:
     """The query losses (tasks,) after adaptation; without the graph of second derivatives, which is not needed."""
-    maml, losses = MAML(network, lr=case.workload.inner_lr, first_order=True), []
-    for support_x, support_y, query_x, query_y, _ in zip(*case.episodes, strict=True):
+    maml, losses = MAML(network, lr=problem.workload.inner_lr, first_order=True), []
+    for support_x, support_y, query_x, query_y, _ in zip(*problem.episodes, strict=True):
         learner = maml.clone()
-        for _ in range(case.workload.steps):
-            learner.adapt(case.loss(learner(support_x), support_y))
+        for _ in range(problem.workload.steps):
+            learner.adapt(problem.loss(learner(support_x), support_y))
         with torch.no_grad():
-            losses.append(case.loss(learner(query_x), query_y))
+            losses.append(problem.loss(learner(query_x), query_y))
     return torch.stack(losses).cpu()
