@@ -393,6 +393,13 @@ def test_every_kind_of_normalisation_may_have_weights_for_every_step():
     assert {name for name in meta if name.startswith("rate/")} == {"rate/2.weight", "rate/2.bias"}
 
 
+def test_normalisation_for_every_step_needs_some():
+    bound = MAMLPlusPlus(per_step_norm=True).bind(MLP((1,), 1), TaskSpec("regression", 1, 1, 1))
+    with pytest.raises(UserError, match=r"per_step_norm = true needs normalisation .* model MLP has none"):
+        bound.check_network()
+    MAMLPlusPlus().bind(MLP((1,), 1), TaskSpec("regression", 1, 1, 1)).check_network()
+
+
 def test_steps_beyond_the_trained_ones_have_the_last_ones_normalisation():
     algorithm, meta, episodes = start(MAMLPlusPlus(inner_lr=0.1, inner_steps=2, per_step_norm=True), image_case)
     meta["step/features.1.bias"][0] = 1.0

@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.func import grad_and_value
 
 from metagap.algorithms.base import PROGRESS, GradientLearner, Params, norm_parameters
+from metagap.errors import UserError
 from metagap.tasks.episode import Episode, Support
 
 
@@ -45,6 +46,15 @@ class MAMLPlusPlus(GradientLearner):
         default=False,
         description="whether every inner step has a scale and shift of normalisation of its own, not adapted",
     )
+
+    def check_network(self) -> None:
+        """Raises UserError where normalisation is to differ from step to step, and the network has none."""
+        super().check_network()
+        if self.per_step_norm and not norm_parameters(self.network):
+            raise UserError(
+                f"algorithm {type(self).__name__}: per_step_norm = true needs normalisation with a trained scale or "
+                f"shift, and model {type(self.network).__name__} has none; leave it out, or take another model"
+            )
 
     def fixed(self) -> set[str]:
         """The names of the network's weights that the inner loop is not to adapt."""
