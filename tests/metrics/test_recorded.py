@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from metagap import registry, results
 from metagap.analysis.grids import Grids
 from metagap.analysis.reproduction import published_table
@@ -18,13 +17,13 @@ from metagap.analysis.scores import score_table
 from metagap.cli import main
 from metagap.errors import UserError
 from metagap.launch import check
+from metagap.machine import Machine
 from metagap.metrics import find
 from metagap.report.frames import Frames
 from metagap.runner.cell import run_cell
-from metagap.runner.context import Machine
 from metagap.suite import expand, load_suite
 
-CPU = Machine(torch.device("cpu"), engine="loop plain eager")
+CPU = Machine("cpu", engine="loop plain eager")
 WAVES = """
 title = "Waves"
 task = { kind = "regression", shots = 3, queries = 4 }
