@@ -5,13 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 from metagap import registry
+from metagap.algorithms.maml import MAML
 from metagap.engine.evaluate import evaluate
 from metagap.engine.mapping import TaskMap
 from metagap.engine.outer import OuterLoop
 from metagap.engine.strategy import Strategy
 from metagap.errors import UserError
+from metagap.models.mlp import MLP
 from metagap.suite import Training
 from metagap.tasks.episode import Episode, TaskSpec
+from pydantic import ValidationError
 from torch import nn
 
 SPEC = TaskSpec("classification", 3, 1, 2)
@@ -190,3 +193,13 @@ def test_features_are_vectors():
     algorithm, meta, episodes = case("protonet", network)
     with pytest.raises(UserError, match=r"needs features of shape \(examples, width\).*gives \(3, 5, 1\)"):
         TaskMap(algorithm.meta_gradient, Strategy("loop"), mean=True)(meta, episodes)
+
+
+def test_what_an_algorithm_is_bound_to_is_its_own_and_no_hyper_parameter():
+    free, networks = MAML(), [MLP((1,), 1, [4]) for _ in range(2)]
+    bound = [free.bind(network, TaskSpec("regression", 1, 5, 5)) for network in networks]
+    assert [one.network for one in bound] == networks and bound[0].model_copy().network is networks[0]
+    assert not hasattr(free, "network") and not hasattr(MAML, "network")
+    assert bound[0].model_dump() == free.model_dump()
+    with pytest.raises(ValidationError):
+        bound[0].network = networks[1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Generic, Literal, Self, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
@@ -19,6 +19,7 @@ from metagap.errors import UserError
 from metagap.metrics.functions import accuracy, mean_squared_error
 from metagap.tasks.episode import Episode, Support, TaskSpec
 
+Value = TypeVar("Value")
 Params = dict[str, Tensor]
 """Named tensors: the weights of the network, and whatever else is meta-learned or adapted."""
 
@@ -31,6 +32,19 @@ CARRIED = "carried/"
 test. In place of their gradient `meta_gradient` gives what one task adds to them; the engine adds up what all do."""
 
 
+class OfBound(Generic[Value]):
+    """An attribute that an algorithm has once it is bound (see `bind`), and no hyper-parameter.
+
+    Reading it is a plain look-up in the instance, which torch can compile, as it cannot pydantic's private attributes.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type) -> Value:
+        raise AttributeError(self._name)
+
+
 class Algorithm(BaseModel):
     """A meta-learner. Its fields are its hyper-parameters, with the defaults of its paper.
 
@@ -40,7 +54,7 @@ class Algorithm(BaseModel):
     `meta_gradient` alone.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ignored_types=(OfBound,))
 
     paper: ClassVar[str] = ""
     """Citation of the source."""
@@ -68,25 +82,31 @@ class Algorithm(BaseModel):
 
     inner_steps: NonNegativeInt = Field(default=1, description="inner steps on each task during meta-training")
 
-    network: ClassVar[nn.Module]
+    network = OfBound[nn.Module]()
     """The network of a bound algorithm: a form without state, its weights always come from outside."""
-    spec: ClassVar[TaskSpec]
+    spec = OfBound[TaskSpec]()
     """The task specification of a bound algorithm."""
-    criterion: ClassVar[Callable[[Tensor, Tensor], Tensor]]
+    criterion = OfBound[Callable[[Tensor, Tensor], Tensor]]()
     """The loss of that kind of task."""
-    training_score: ClassVar[Callable[[Tensor, Tensor], Tensor]]
+    training_score = OfBound[Callable[[Tensor, Tensor], Tensor]]()
     """What is recorded in meta-training; more is better."""
-    ties: ClassVar[dict[str, str]]
+    ties = OfBound[dict[str, str]]()
     """Of a bound algorithm's network: further names of tied parameters, with the one in the meta-parameters."""
-    precision: ClassVar[torch.dtype | None]
+    precision = OfBound[torch.dtype | None]()
     """What a bound algorithm's network computes in; None: in the type of its weights."""
 
     def bind(self, network: nn.Module, spec: TaskSpec, precision: torch.dtype | None = None) -> Self:
         """This algorithm for a network and a form of task."""
         bound = self.model_copy()
-        # Not fields, and not private attributes either: pydantic's look-up of those cannot be compiled by torch.
-        vars(bound).update(network=network, spec=spec, precision=precision, ties=_ties(network))
-        vars(bound).update(criterion=spec.kind.loss_function(), training_score=spec.kind.metric.score_function())
+        for name, value in {
+            "network": network,
+            "spec": spec,
+            "precision": precision,
+            "ties": _ties(network),
+            "criterion": spec.kind.loss_function(),
+            "training_score": spec.kind.metric.score_function(),
+        }.items():
+            object.__setattr__(bound, name, value)  # frozen for everybody else
         return bound
 
     def check_network(self) -> None:
