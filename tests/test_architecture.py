@@ -31,7 +31,7 @@ TRAINING = [
     "kinds",
     "metrics",
 ]
-ANALYSIS = ["cli", "reproduce", "report", "analysis", "results", "optimizers", "kinds", "metrics"]
+ANALYSIS = ["cli", "reproduce", "report", "analysis", "results", "suite", "optimizers", "kinds", "metrics"]
 ANYWHERE = {
     "conditions",
     "digests",

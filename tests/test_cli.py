@@ -76,7 +76,7 @@ def test_only_some_cells_and_a_plugin(here, in_process, tmp_path, tiny_suite):
     found = results.read(tmp_path / "results", "tiny")
     assert list(found.cells.algorithm) == ["mine", "scratch"]
     assert set(found.cells.seed) == {3}
-    assert found.suite["algorithms"]["mine"]["inner_lr"] == 0.2
+    assert found.suite.algorithms["mine"].hyperparameters["inner_lr"] == 0.2
 
 
 @pytest.mark.parametrize(

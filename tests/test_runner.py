@@ -226,7 +226,7 @@ def test_algorithms_keep_the_order_of_the_fullest_run(cells, tmp_path):
     alone = with_seeds(with_algorithms(every["maml"].suite, ["scratch"]), [1])
     for cell in (every["scratch"], every["reptile"], every["maml"], *expand(alone)):
         run_cell(cell, tmp_path, CPU)
-    assert list(results.read(tmp_path, "tiny").suite["algorithms"]) == ["maml", "reptile", "scratch"]
+    assert list(results.read(tmp_path, "tiny").suite.algorithms) == ["maml", "reptile", "scratch"]
 
 
 def test_every_algorithm_meets_the_same_episodes(cells, tmp_path):
@@ -421,9 +421,7 @@ def test_settings_at_test_change_the_scores_and_not_the_training(cells, tmp_path
     np.testing.assert_allclose(losses["own"][2], losses["own"][0], rtol=1e-5)  # it hardly moves
     assert (losses["usual"][2] != losses["usual"][0]).all()
     np.testing.assert_array_equal(losses["own"][0], losses["usual"][0])
-    assert results.read(tmp_path / "own", "tiny").suite["algorithms"]["maml"]["evaluation"]["settings"] == {
-        "inner_lr": 1e-9
-    }
+    assert results.read(tmp_path / "own", "tiny").suite.algorithms["maml"].evaluation["settings"] == {"inner_lr": 1e-9}
 
 
 def test_checkpoints_are_compared_with_the_settings_at_test(cells, tmp_path):

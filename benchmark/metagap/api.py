@@ -59,8 +59,8 @@ class Report:
         return Frames.of(self.records)
 
     @property
-    def suite(self) -> dict[str, Any]:
-        """The resolved suite as plain values."""
+    def suite(self) -> Suite:
+        """The suite as it was run."""
         return self.records.suite
 
     @property
@@ -155,12 +155,12 @@ class Report:
         return write_report(self.frames, Path(folder))
 
     def __repr__(self) -> str:
-        name, algorithms = self.suite["name"], ", ".join(self.suite["algorithms"])
+        name, algorithms = self.suite.name, ", ".join(self.suite.algorithms)
         return f"<Report of '{name}': {algorithms}; {len(self.cells)} cells, {len(self.episodes):,} rows of episodes>"
 
     def _repr_html_(self) -> str:
         """Findings, leaders, scores and notes: what a notebook shows of it."""
-        parts = [f"<h3>{html.escape(self.suite.get('title') or self.suite['name'])}</h3>"]
+        parts = [f"<h3>{html.escape(self.suite.title)}</h3>"]
         for paragraph in verdict(self.frames):
             words = [f"<b>{html.escape(text)}</b>" if bold else html.escape(text) for text, bold in paragraph]
             parts.append(f"<p>{''.join(words)}</p>")

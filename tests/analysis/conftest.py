@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from metagap.results import Results
+from metagap.suite import Suite
 
 
 class Bench:
@@ -68,7 +69,7 @@ class Bench:
         # Shuffled rows: nothing may depend on their order.
         episodes = pd.concat(self.frames, ignore_index=True).sample(frac=1, random_state=0).reset_index(drop=True)
         return Results(
-            suite=self.suite,
+            suite=Suite.recorded(self.suite),
             episodes=episodes,
             cells=episodes[["algorithm", "seed"]].drop_duplicates(),
             curves=pd.DataFrame(),

@@ -15,10 +15,10 @@ from metagap.kinds.classification import CLASSIFICATION
 from metagap.kinds.regression import REGRESSION
 from metagap.launch import check
 from metagap.listing import KINDS
+from metagap.machine import Machine
 from metagap.models.mlp import MLP
 from metagap.report.frames import Frames
 from metagap.runner.cell import run_cell
-from metagap.runner.context import Machine
 from metagap.suite import expand, load_suite
 from metagap.tasks.episode import TaskSpec
 from scipy import stats
@@ -106,7 +106,7 @@ def bursts(tmp_path, monkeypatch):
 def test_a_plugin_is_trained_scored_and_reported(bursts):
     (cell,) = expand(load_suite("bursts.toml"))
     assert check([cell]) == []
-    run_cell(cell, Path("results"), Machine(torch.device("cpu"), engine="loop plain eager"))
+    run_cell(cell, Path("results"), Machine("cpu", engine="loop plain eager"))
     found = results.read(Path("results"), "bursts")
     assert found.metric.label == "Poisson deviance" and (found.episodes["query_score"] <= 0).all()
     assert (found.episodes["null_loss"] == 1).all()

@@ -10,6 +10,7 @@ from metagap.report.page import make, tables_of
 from metagap.report.panels import TableKind
 from metagap.report.table import Table
 from metagap.results import Results
+from metagap.suite import Suite
 
 ALGORITHMS = ("maml", "fomaml", "reptile", "scratch", "pretrain")
 CLASSIFICATION_SPLITS = (
@@ -63,7 +64,7 @@ def make_results(
         for split, (_, _, level) in zip(suite["splits"], splits, strict=True)
     ]
     return Results(
-        suite=suite,
+        suite=Suite.recorded(suite),
         cells=_cells(algorithms, seeds),
         episodes=pd.concat(frames, ignore_index=True),
         curves=pd.concat(

@@ -24,6 +24,7 @@ from metagap.report.tables.intervals import intervals
 from metagap.report.tables.metrics import METRICS
 from metagap.report.tables.scores import scores
 from metagap.report.theme import PALETTE, styles, themed
+from metagap.suite import Suite
 from metagap.text import number, share, uncertain
 from rich.console import Console
 from synthetic import all_tables, make_results
@@ -211,10 +212,12 @@ def test_numbers_and_shares():
 
 
 def test_one_colour_for_one_algorithm():
-    suite = {"algorithms": {name: {} for name in ("mine", "reptile", "maml", "scratch", "pretrain", "fomaml", "other")}}
-    style = styles(suite)
+    def of(*names: str):
+        return styles(Suite.recorded({"name": "any", "algorithms": {name: {} for name in names}}))
+
+    style = of("mine", "reptile", "maml", "scratch", "pretrain", "fomaml", "other")
     assert len({look.color for look in style.values()}) == len(style) == len({look.marker for look in style.values()})
-    assert style["maml"] == styles({"algorithms": {"maml": {}}})["maml"]
+    assert style["maml"] == of("maml")["maml"]
     assert style["maml"].color == PALETTE[0][0]
     for control in ("scratch", "pretrain"):
         red, green, blue = (int(style[control].color[i : i + 2], 16) for i in (1, 3, 5))
@@ -313,11 +316,10 @@ def test_further_metrics_have_a_table_of_their_own():
 
 def test_published_values_are_printed_with_their_mark():
     results = make_results(algorithms=("maml", "reptile", "mine"), seeds=(0,), episodes=10, small=True)
-    first = results.suite["published"][0]
-    results.suite["published"] = [
-        first | {"algorithm": name, "mark": mark} for name, mark in zip(results.suite["algorithms"], "VSR", strict=True)
-    ]
-    frames = Frames.of(results)
+    suite = results.suite
+    marked = zip(suite.algorithms, "VSR", strict=True)
+    values = [suite.published[0].model_copy(update={"algorithm": name, "mark": mark}) for name, mark in marked]
+    frames = Frames.of(replace(results, suite=suite.model_copy(update={"published": values})))
     console = Console(width=100, file=io.StringIO(), color_system=None)
     terminal.print_results(frames, console)
     text = console.file.getvalue()
@@ -337,7 +339,7 @@ def test_published_values_are_printed_with_their_mark():
 
 def test_settings_at_test_are_told():
     results = make_results(algorithms=("maml", "mine"), seeds=(0,), episodes=10, small=True)
-    results.suite["algorithms"]["mine"]["evaluation"]["settings"] = {"inner_batch": 5}
+    results.suite.algorithms["mine"].evaluation["settings"] = {"inner_batch": 5}
     table = all_tables(Frames.of(results))["settings"]
     assert table.frame["inner steps at test"].tolist() == ["3", "3, inner_batch 5"]
 

@@ -42,7 +42,7 @@ def test_reports_of_variations_leave_that_of_the_suite_alone(metagap):
     def shown(*arguments: str) -> tuple[str, list[int], float]:
         code, _, (found, page) = metagap(*arguments)
         assert code == 0
-        return page, found.cells["iterations"].tolist(), found.suite["algorithms"]["maml"]["inner_lr"]
+        return page, found.cells["iterations"].tolist(), found.suite.algorithms["maml"].hyperparameters["inner_lr"]
 
     usual = ("reports/tiny", [4, 0], 0.01)
     assert shown("run", "tiny.toml") == usual

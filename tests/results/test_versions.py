@@ -77,7 +77,7 @@ def test_settings_are_not_mixed_between_seeds(store):
         run_cell(load(folder, WAVES, *change)[0], folder, CPU)
     found = results.read(folder, "tiny")  # seed 1 of the second was finished last
     assert found.cells.query("algorithm == 'maml'")["seed"].tolist() == [1]
-    assert found.suite["algorithms"]["maml"]["inner_lr"] == 0.5
+    assert found.suite.algorithms["maml"].hyperparameters["inner_lr"] == 0.5
     told = "maml was run with several settings; the last ones are shown, others (seed 0, 1) are not."
     assert told in found.notes
     first = {cell.hash for cell in load(folder, WAVES, "seeds=[0,1]")}
@@ -94,7 +94,7 @@ def test_the_last_one_is_the_last_by_its_marker_and_not_by_its_file(store):
     copy = folder / "copy"
     shutil.copytree(folder / "tiny", copy / "tiny", copy_function=shutil.copyfile)
     for place in (folder, copy):
-        assert results.read(place, "tiny").suite["algorithms"]["maml"]["inner_lr"] == 0.5
+        assert results.read(place, "tiny").suite.algorithms["maml"].hyperparameters["inner_lr"] == 0.5
 
 
 def test_the_records_that_were_committed_are_of_an_earlier_version():

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from metagap import conditions, kinds
+from metagap import conditions
 from metagap.analysis.divergence import diverged, worst_if_nan
 
 if TYPE_CHECKING:
     from metagap.kinds import TaskKind
     from metagap.metrics import Metric
     from metagap.results import Results
+    from metagap.suite import Suite
 
 KEY = ["algorithm", "split", "condition"]
 STANDARD = conditions.STANDARD.name
@@ -39,13 +40,11 @@ class Grids:
         """metric: any; default: the headline metric of the results. Of one that was not recorded there is no grid."""
         suite, episodes = results.suite, results.episodes
         self.suite = suite
-        self.kind = kinds.find(suite["task"]["kind"])
+        self.kind = suite.kind
         self.metric = metric or results.metric
         self.statistics = self.metric.statistics
-        self.algorithms = _in_suite_order(suite["algorithms"], episodes["algorithm"])
-        self.headline: dict[str, int] = {
-            name: suite["algorithms"][name]["evaluation"]["steps"] for name in self.algorithms
-        }
+        self.algorithms = _in_suite_order(suite.algorithms, episodes["algorithm"])
+        self.headline: dict[str, int] = {name: suite.headline_step(name) for name in self.algorithms}
         self.splits = _splits(episodes, suite, self.kind)
         self._groups = _grouped(episodes, self.kind, self._columns(results))
         self._grids: dict[tuple[str, str, str, int, str], pd.DataFrame | None] = {}
@@ -145,12 +144,12 @@ def _grouped(
     }
 
 
-def _splits(episodes: pd.DataFrame, suite: dict, kind: TaskKind) -> pd.DataFrame:
+def _splits(episodes: pd.DataFrame, suite: Suite, kind: TaskKind) -> pd.DataFrame:
     found = episodes.drop_duplicates("split").set_index("split")[["role", "ways", "shots"]]
-    found = found.loc[_in_suite_order([split["name"] for split in suite["splits"]], found.index)]
-    home = found["shots"] == suite["task"]["shots"]
+    found = found.loc[_in_suite_order([split.name for split in suite.splits], found.index)]
+    home = found["shots"] == suite.task.shots
     if kind.has_ways:
-        home &= found["ways"] == suite["task"]["ways"]
+        home &= found["ways"] == suite.task.ways
     return found.assign(home=home)
 
 

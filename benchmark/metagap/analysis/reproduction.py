@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from metagap import kinds
 from metagap.analysis.equivalence import (
     CANNOT_TELL,
     NOT_JUDGED,
@@ -49,9 +48,8 @@ DEFAULT = Spread("95% CI", None, EPISODES)
 
 def published_table(results: Results, margin: Margin | None = None) -> pd.DataFrame:
     """One row per entry of the suite's `published` list, see `beside`."""
-    kind = kinds.find(results.suite["task"]["kind"])
-    grids = Grids(results, kind.metric)
-    return beside(results.suite.get("published") or [], grids, margin or grids.metric.margin)
+    grids = Grids(results, results.suite.kind.metric)
+    return beside([value.model_dump() for value in results.suite.published], grids, margin or grids.metric.margin)
 
 
 def beside(published: Iterable[Mapping[str, Any]], grids: Grids | None, margin: Margin) -> pd.DataFrame:

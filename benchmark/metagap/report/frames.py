@@ -16,6 +16,7 @@ from metagap.analysis.gaps import GapKind, gap_kinds, gap_table
 from metagap.analysis.gaps.kind import Place
 from metagap.analysis.grids import AVERAGE, STANDARD
 from metagap.metrics import Metric
+from metagap.suite import Split, Suite
 
 ROLE_ORDER = ("meta-train", "recurring-task", "meta-val", "in-distribution", "cross-domain")
 STATISTICS = {"mean": "mean", "median": "median", "iqm": "interquartile mean"}
@@ -33,7 +34,7 @@ Scored = Literal["scores", "runs", "steps"]
 class Frames:
     """The tables of `metagap.analysis` for one suite, with the questions that figures and tables ask of them."""
 
-    suite: dict[str, Any]
+    suite: Suite
     metrics: tuple[Metric, ...]
     cells: pd.DataFrame
     curves: pd.DataFrame
@@ -86,7 +87,7 @@ class Frames:
     @cached_property
     def kind(self) -> task_kinds.TaskKind:
         """The kind of the tasks."""
-        return task_kinds.find(self.suite["task"]["kind"])
+        return self.suite.kind
 
     def in_metric(self, table: Scored, metric: Metric) -> pd.DataFrame:
         """A table of scores for any metric that was recorded."""
@@ -100,13 +101,13 @@ class Frames:
     @property
     def deviations(self) -> list[str]:
         """In what the suite differs from the protocol of the published values."""
-        return self.suite.get("deviations", [])
+        return self.suite.deviations
 
     @cached_property
     def algorithms(self) -> list[str]:
         """The algorithms that have results, in the order of the suite."""
         present = set(self.scores["algorithm"])
-        return [name for name in self.suite["algorithms"] if name in present]
+        return [name for name in self.suite.algorithms if name in present]
 
     @cached_property
     def seeds(self) -> int:
@@ -151,14 +152,14 @@ class Frames:
 
     def headline_step(self, algorithm: str) -> int:
         """The inner step at which an algorithm is scored."""
-        return self.suite["algorithms"][algorithm]["evaluation"]["steps"]
+        return self.suite.headline_step(algorithm)
 
     def trained_steps(self, algorithm: str) -> int | None:
         """The number of inner steps that an algorithm was meta-trained with, where its options say so."""
-        options = self.suite["algorithms"][algorithm]
-        if options.get("algorithm", algorithm) in ("scratch", "pretrain"):
+        entry = self.suite.algorithms[algorithm]
+        if entry.algorithm in ("scratch", "pretrain"):
             return None
-        for source in (options, options.get("training", {})):
+        for source in (entry.hyperparameters, entry.training):
             for key in ("inner_steps", "steps"):
                 if isinstance(source.get(key), int):
                     return source[key]
@@ -170,14 +171,14 @@ class Frames:
         return dict(zip(rows["seed"].astype(int), rows["selected_iteration"].astype(int), strict=True))
 
     @cached_property
-    def splits(self) -> dict[str, dict[str, Any]]:
+    def splits(self) -> dict[str, Split]:
         """Split name -> its entry in the suite, for the splits that have results."""
         present = set(self.scores["split"])
-        return {split["name"]: split for split in self.suite["splits"] if split["name"] in present}
+        return {split.name: split for split in self.suite.splits if split.name in present}
 
     def is_shifted(self, name: str) -> bool:
         """Whether a split has other ways or shots than the suite's task."""
-        return is_shifted(self.suite, name)
+        return self.suite.is_shifted(name)
 
     def plain_splits(self) -> list[str]:
         """The splits with the suite's own ways and shots."""
@@ -185,14 +186,14 @@ class Frames:
 
     def role(self, role: str) -> list[str]:
         """The splits of a role with the suite's own ways and shots."""
-        return [name for name in self.plain_splits() if self.splits[name]["role"] == role]
+        return [name for name in self.plain_splits() if self.splits[name].role == role]
 
     def split_groups(self, average: bool = False) -> list[tuple[str, list[str]]]:
         """(role, splits) in the order training to cross-domain; splits of another shape come last, as one group.
 
         With `average`, the mean over the cross-domain splits follows them.
         """
-        roles = {name: split["role"] for name, split in self.splits.items()}
+        roles: dict[str, str] = {name: split.role for name, split in self.splits.items()}
         plain = self.plain_splits()
         others = [role for role in dict.fromkeys(roles.values()) if role not in ROLE_ORDER]
         groups = [(role, [name for name in plain if roles[name] == role]) for role in (*ROLE_ORDER, *others)]
@@ -208,11 +209,11 @@ class Frames:
 
     def split_label(self, name: str) -> str:
         """The split's name, with its shape where that is not the suite's."""
-        return split_label(self.suite, name)
+        return self.suite.split_label(name)
 
     def chance(self, name: str) -> float | None:
         """The printed score of guessing on a split; None where there is no such thing."""
-        guessing = self.metric.chance_score(self.splits[name].get("ways") or self.suite["task"]["ways"])
+        guessing = self.metric.chance_score(self.suite.split_task(self.splits[name]).ways)
         return None if guessing is None else guessing * self.metric.score_scale
 
     def score_label(self, short: bool = False) -> str:
@@ -295,20 +296,3 @@ def correction(pairs: pd.DataFrame) -> str:
         f"The verdict is “better{runs}” at p < 0.05 after Holm's correction over the {pairs_of} of each split; the "
         "intervals are not corrected."
     )
-
-
-def is_shifted(suite: dict[str, Any], name: str) -> bool:
-    """Whether a split has other ways or shots than the suite's task."""
-    return task_shape(suite, name) != task_shape(suite)
-
-
-def split_label(suite: dict[str, Any], name: str) -> str:
-    """The split's name, with its ways and shots where they are not the suite's."""
-    return f"{name} ({task_shape(suite, name)})" if is_shifted(suite, name) else name
-
-
-def task_shape(suite: dict[str, Any], name: str | None = None) -> str:
-    """Ways and shots of a split, or of the suite's own task, in the words of the field."""
-    split = next((split for split in suite["splits"] if split["name"] == name), {})
-    ways, shots = (split.get(key) or suite["task"][key] for key in ("ways", "shots"))
-    return task_kinds.find(suite["task"]["kind"]).shape(ways, shots)

@@ -179,8 +179,8 @@ def render(frames: Frames, blocks: Sequence[Block]) -> str:
         folds = [(summary, list(part)) for summary, part in groupby(here, key=lambda block: block.folded)]
         sections.append({"name": section.name, "heading": section.heading, "folds": folds})
     return environment.get_template("page.html.jinja").render(
-        title=frames.suite.get("title") or frames.suite["name"],
-        description=" ".join(frames.suite.get("description", "").split()),
+        title=frames.suite.title,
+        description=" ".join(frames.suite.description.split()),
         style=style,
         facts=facts(frames),
         paper=PAPER,

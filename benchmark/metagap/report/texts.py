@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from metagap import __version__
-from metagap.report.frames import Frames, task_shape
+from metagap.report.frames import Frames
 from metagap.report.panels import Prose, Text
 from metagap.report.verdict import verdict
 
@@ -48,17 +48,16 @@ def intervals(_: Frames) -> Prose:
 def facts(frames: Frames) -> list[tuple[str, str]]:
     """The suite in a few words; the first five are at the top of the page."""
     suite = frames.suite
-    training, evaluation = suite["training"], suite["evaluation"]
     seeds = f"{frames.seeds} seed" + ("s" if frames.seeds != 1 else "")
     facts = [
-        ("Task", f"{task_shape(suite)} {suite['task']['kind']}"),
-        ("Model", suite["model"]["name"]),
-        ("Training data", suite["source"]["name"]),
-        ("Training", f"{training['iterations']:,} iterations of {training.get('meta_batch', 1)} tasks, {seeds}"),
-        ("Test", f"{evaluation['episodes']:,} episodes per split, the same for all"),
+        ("Task", f"{suite.shape()} {suite.kind}"),
+        ("Model", suite.model["name"]),
+        ("Training data", suite.source["name"]),
+        ("Training", f"{suite.training.iterations:,} iterations of {suite.training.meta_batch} tasks, {seeds}"),
+        ("Test", f"{suite.evaluation.episodes:,} episodes per split, the same for all"),
     ]
-    if frames.kind.has_ways and "batch_norm" in evaluation:
-        facts.append(("Batch normalization", evaluation["batch_norm"]))
+    if frames.kind.has_ways:
+        facts.append(("Batch normalization", suite.evaluation.batch_norm))
     return [*facts, ("Algorithms", ", ".join(frames.algorithms))]
 
 
@@ -73,15 +72,14 @@ def budget(frames: Frames) -> Prose:
         ("Device", values("device")),
         ("Environment", f"torch {values('torch')}, metagap {values('metagap') if 'metagap' in cells else __version__}"),
         ("Commit", values("commit")),
-        ("Seeds", ", ".join(map(str, frames.suite["seeds"]))),
+        ("Seeds", ", ".join(map(str, frames.suite.seeds))),
         ("Evaluated parameters", values("selection")),
     ]
     for name in frames.algorithms:
-        options = frames.suite["algorithms"][name]
-        own = {key: value for key, value in options.items() if key not in ("algorithm", "training", "evaluation")}
-        settings = [f"{key} = {value}" for key, value in own.items()]
+        entry = frames.suite.algorithms[name]
+        settings = [f"{key} = {value}" for key, value in entry.hyperparameters.items()]
         settings.append(f"{frames.headline_step(name)} inner steps at test")
-        kind = f"{options['algorithm']}: " if options.get("algorithm", name) != name else ""
+        kind = f"{entry.algorithm}: " if entry.algorithm != name else ""
         lines.append((name, kind + ", ".join(settings)))
     return Prose(terms=[*facts(frames), *lines])
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import matplotlib
 
+from metagap.suite import Suite
+
 # Figures are drawn in the light colours; on the page each becomes a CSS variable that the dark mode redefines.
 ROLES = {
     "ink": ("#1c2128", "#e4e8ec"),
@@ -44,12 +46,12 @@ class Style:
     marker: str
 
 
-def styles(suite: dict) -> dict[str, Style]:
+def styles(suite: Suite) -> dict[str, Style]:
     """The style of every algorithm of a suite: known names keep theirs, controls are grey, the rest follow in order."""
     chosen: dict[str, Style] = {}
     free = [i for i in range(len(PALETTE)) if i not in FIXED.values()]
-    for position, (name, options) in enumerate(suite["algorithms"].items()):
-        kind = options.get("algorithm", name)
+    for position, (name, entry) in enumerate(suite.algorithms.items()):
+        kind = entry.algorithm
         if kind in CONTROLS:
             chosen[name] = Style(CONTROLS[kind][0], CONTROL_MARKERS[kind])
         elif name in FIXED:

@@ -19,6 +19,7 @@ from metagap.results.failures import failures, minute
 from metagap.results.files import DamagedError
 from metagap.results.markers import FORMAT, read_config, read_file, read_marker
 from metagap.results.own import read_own
+from metagap.suite import Suite
 
 MEND = "`metagap run` does again what is needed, and keeps the damaged files under other names"
 
@@ -27,14 +28,14 @@ MEND = "`metagap run` does again what is needed, and keeps the damaged files und
 class Results:
     """The finished cells of one variant of a suite.
 
-    suite: the resolved suite as plain values; `algorithms` maps each label to its resolved settings. cells: one row per
-    cell. episodes: one row per test episode and inner step. curves: one row per recorded training iteration. samples:
-    one sample episode per split. notes: sentences that a reader of the numbers should know. variant: what the
+    suite: as it was run, with the resolved settings of the algorithms that have cells. cells: one row per cell.
+    episodes: one row per test episode and inner step. curves: one row per recorded training iteration. samples: one
+    sample episode per split. notes: sentences that a reader of the numbers should know. variant: what the
     configuration is known by, empty where cells of several are put together. metrics: what is recorded, the headline
     first; it is that of the columns query_score and support_score, and the others have columns of their own.
     """
 
-    suite: dict[str, Any]
+    suite: Suite
     cells: pd.DataFrame
     episodes: pd.DataFrame
     curves: pd.DataFrame
@@ -46,7 +47,7 @@ class Results:
 
     def __post_init__(self) -> None:
         if not self.metrics:
-            object.__setattr__(self, "metrics", (kinds.find(self.suite["task"]["kind"]).metric,))
+            object.__setattr__(self, "metrics", (self.suite.kind.metric,))
 
     @property
     def metric(self) -> Metric:
@@ -246,8 +247,7 @@ def assemble(cells: Mapping[tuple[str, int], tuple[Path, dict[str, Any]]], notes
                 f"The test episodes of '{split}' differ between cells (other data, or another version of metagap): "
                 "differences on it are not paired. Removing the older cells and running again mends that."
             )
-    suite["algorithms"] = algorithms
-    suite["seeds"] = sorted({seed for _, seed in records})
+    suite |= {"algorithms": algorithms, "seeds": sorted({seed for _, seed in records})}
     counts = {label: sum(1 for name, _ in records if name == label) for label in algorithms}
     if len(set(counts.values())) > 1:
         notes.append(
@@ -255,7 +255,9 @@ def assemble(cells: Mapping[tuple[str, int], tuple[Path, dict[str, Any]]], notes
         )
     samples = dict(sorted(samples.items(), key=lambda item: order.get(item[0], len(order))))
     metrics = _common([_metrics(one.marker) for one in records.values()])
-    return Results(suite, pd.DataFrame(rows), _concat(episodes), _concat(curves), samples, notes, metrics=metrics)
+    known = Suite.recorded(suite)
+    frames = (pd.DataFrame(rows), _concat(episodes), _concat(curves))
+    return Results(known, *frames, samples, notes, metrics=metrics)
 
 
 def _metrics(marker: Mapping[str, Any]) -> list[Metric]:

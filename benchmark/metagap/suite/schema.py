@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import (
@@ -61,6 +61,9 @@ class Section(BaseModel):
     """A table of a suite file: no unknown keys, never changed after it was read."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+Made = TypeVar("Made", bound=Section)
 
 
 class Task(Section):
@@ -366,6 +369,24 @@ class Suite(Section):
         """What is recorded of every episode and inner step, the headline first."""
         return tuple(metrics.find(name) for name in self.evaluation.metrics or self.kind.metrics)
 
+    @classmethod
+    def recorded(cls, record: Mapping[str, Any]) -> Suite:
+        """The suite of a cell's record, as plain values. It is not checked again, as it was before anything was run.
+
+        Keys that the record lacks have their defaults, and such as this version does not know are left out.
+        """
+        values = {"title": record["name"], **record}
+        for key, section in (("task", Task), ("training", Training), ("evaluation", Evaluation)):
+            if key in record:
+                values[key] = _constructed(section, record[key])
+        for key, section in (("splits", Split), ("published", Published)):
+            values[key] = [_constructed(section, item) for item in record.get(key) or []]
+        entries = record["algorithms"].items()
+        values["algorithms"] = {
+            label: Entry.model_construct(**{"algorithm": label, **entry}) for label, entry in entries
+        }
+        return _constructed(cls, values)
+
     @property
     def shared(self) -> dict[str, Any]:
         """What all algorithms have in common."""
@@ -382,6 +403,36 @@ class Suite(Section):
         return [split for split in self.splits if split.role != "meta-val"]
 
     def split_task(self, split: Split) -> Task:
-        """The form of the tasks of a split."""
+        """The task specification of a split."""
         own = {key: value for key in ("ways", "shots", "queries") if (value := getattr(split, key)) is not None}
         return self.task.model_copy(update=own)
+
+    def split(self, name: str) -> Split:
+        """The split of a name; raises KeyError where there is none."""
+        for split in self.splits:
+            if split.name == name:
+                return split
+        raise KeyError(name)
+
+    def shape(self, split: str | None = None) -> str:
+        """Ways and shots of a split in the words of the field; of what is no split, such as an average, the suite's."""
+        task = next((self.split_task(one) for one in self.splits if one.name == split), self.task)
+        return self.kind.shape(task.ways, task.shots)
+
+    def is_shifted(self, split: str) -> bool:
+        """Whether a split has other ways or shots than the suite's own task."""
+        return self.shape(split) != self.shape()
+
+    def split_label(self, split: str) -> str:
+        """A split's name, with its ways and shots where they are not the suite's."""
+        return f"{split} ({self.shape(split)})" if self.is_shifted(split) else split
+
+    def headline_step(self, label: str) -> int:
+        """The inner step at which an algorithm is scored."""
+        own = self.algorithms[label].evaluation.get("steps")
+        return self.evaluation.steps if own is None else own
+
+
+def _constructed(section: type[Made], table: Mapping[str, Any]) -> Made:
+    """A section of plain values that are not checked."""
+    return section.model_construct(**{key: value for key, value in table.items() if key in section.model_fields})

@@ -11,7 +11,7 @@ from metagap.analysis.grids import Grids
 
 def _shot_and_way(grids: Grids, algorithm: str) -> Iterator[Contrast]:
     """A split without a counterpart of its role and source, in the suite's own shape, is left out."""
-    sources = {split["name"]: split.get("source") for split in grids.suite["splits"]}
+    sources = {split.name: split.source for split in grids.suite.splits}
     for split, about in grids.splits[~grids.splits["home"]].iterrows():
         peers = grids.home(about["role"])
         same = [peer for peer in peers if sources.get(peer) == sources.get(split)]

@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 
 from metagap.metrics import Metric
-from metagap.report.frames import Frames, correction, split_label
+from metagap.report.frames import Frames, correction
 from metagap.report.panels import TableKind
 from metagap.report.table import Table
+from metagap.suite import Suite
 from metagap.text import MISSING, number, probability, share, uncertain
 
 LONG = 30
@@ -66,13 +67,13 @@ def all_comparisons(frames: Frames) -> Table | None:
     )
 
 
-def of_two(frame: pd.DataFrame, a: str, b: str, suite: dict[str, Any], metric: Metric) -> Table:
+def of_two(frame: pd.DataFrame, a: str, b: str, suite: Suite, metric: Metric) -> Table:
     """The rows of `metagap.analysis.comparisons.compare`, by role."""
     frame = frame[frame["statistic"] == metric.statistic]
     rows = [
         {
             "role": pair["role"],
-            **_in_full(pair, split_label(suite, pair["split"]), metric),
+            **_in_full(pair, suite.split_label(pair["split"]), metric),
             "P(first > second)": number(pair["improvement"]),
         }
         for pair in frame.to_dict("records")

@@ -14,10 +14,9 @@ def settings(frames: Frames) -> Table:
     """Hyper-parameters and budget of each algorithm: what a comparison between them compares."""
     rows = []
     for name in frames.algorithms:
-        options = frames.suite["algorithms"][name]
-        training, evaluation = options["training"], options["evaluation"]
+        entry = frames.suite.algorithms[name]
+        training, evaluation = entry.training, entry.evaluation
         trained = frames.cells.loc[frames.cells["algorithm"] == name, "iterations"].max() > 0
-        own = {key: value for key, value in options.items() if key not in ("algorithm", "training", "evaluation")}
         form = [f"{training[key]} {key}" for key in ("shots", "queries") if training.get(key)]
         budget = f"{training['iterations']:,} iterations of {training['meta_batch']} tasks"
         schedule = "" if training.get("schedule", "constant") == "constant" else f", {training['schedule']} to 0"
@@ -25,7 +24,7 @@ def settings(frames: Frames) -> Table:
         rows.append(
             {
                 "algorithm": name,
-                "hyper-parameters": ", ".join(f"{key} {value}" for key, value in own.items()),
+                "hyper-parameters": ", ".join(f"{key} {value}" for key, value in entry.hyperparameters.items()),
                 "meta-training": ", ".join([budget, *form]) if trained else "none",
                 "outer loop": (trained and outer) or MISSING,
                 "inner steps at test": ", ".join(
