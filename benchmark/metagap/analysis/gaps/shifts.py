@@ -14,7 +14,7 @@ def _shot_and_way(grids: Grids, algorithm: str) -> Iterator[Contrast]:
     sources = {split.name: split.source for split in grids.suite.splits}
     for split, about in grids.splits[~grids.splits["home"]].iterrows():
         peers = grids.home(about["role"])
-        same = [peer for peer in peers if sources.get(peer) == sources.get(split)]
+        same = [peer for peer in peers if sources.get(peer) == sources.get(str(split))]
         if about["role"] == "in-distribution":
             same += peers
         yield from between(partial(grids.get, algorithm), same, [str(split)])
