@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import tomli_w
 import torch
+
 from metagap import pool
 from metagap.cli import main
 

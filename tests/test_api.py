@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import metagap
 import pandas as pd
 import pytest
+
+import metagap
 from metagap.errors import UserError
 from metagap.results import records
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from metagap import memory
 from metagap.errors import UserError
 from metagap.results.files import DamagedError, read_arrays

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from metagap import results
 from metagap.machine import Machine
 from metagap.runner.cell import run_cell

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from metagap.errors import UserError
 from metagap.extends import merged
 from metagap.files import SUITES

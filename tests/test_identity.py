@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from metagap import results
 from metagap.launch import check
 from metagap.machine import Machine
 from metagap.runner.cell import is_done, run_cell
 from metagap.suite import Cell, expand, load_suite
 from metagap.tasks.sources import UserImages
-from PIL import Image
 
 CPU = Machine("cpu", engine="loop plain eager")
 

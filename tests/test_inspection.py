@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import pytest
 from annotated_types import Ge, Gt, Lt
+
 from metagap import registry
 from metagap.files import SUITES, TABLES
 from metagap.inspection import _allowed, describe

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from metagap import memory
 from metagap.errors import UserError
 

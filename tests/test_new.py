@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from metagap import results
 from metagap.checking.examine import EXAMINATIONS
 from metagap.cli import main

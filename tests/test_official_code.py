@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from metagap import registry
 from metagap.models.making import make_model
 from metagap.suite import Training

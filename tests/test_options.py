@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
+
 from metagap import cli
 from metagap.cli.options import Running, spread
 from metagap.errors import UserError
 from metagap.launch import devices
 from metagap.machine import Machine, count_cores
-from typer.testing import CliRunner
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+
 from metagap.errors import UserError
 from metagap.pool import Failure, Tell, run
 

@@ -7,8 +7,9 @@ import re
 import time
 
 import pytest
-from metagap import progress
 from rich.console import Console
+
+from metagap import progress
 
 
 @pytest.fixture

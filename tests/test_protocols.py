@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from metagap import results
 from metagap.files import SUITES
 from metagap.launch import check

@@ -10,6 +10,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
+
 from metagap import registry
 from metagap.cli import main
 from metagap.errors import UserError

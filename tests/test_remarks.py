@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from metagap import results
 from metagap.launch import check
 from metagap.machine import Machine

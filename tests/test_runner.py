@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
+from rich.console import Console
+
 from metagap import results
 from metagap.conditions import INDUCTIVE, OPEN, SHUFFLED, STANDARD
 from metagap.engine.strategy import Strategy
@@ -21,7 +23,6 @@ from metagap.runner.cell import is_done, run_cell
 from metagap.runner.context import TrainingContext
 from metagap.runner.score import Evaluations, conditions
 from metagap.suite import Cell, expand, load_suite, with_algorithms, with_seeds
-from rich.console import Console
 
 IMAGES = """
 title = "Tiny images"

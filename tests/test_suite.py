@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from metagap.errors import UserError
 from metagap.files import SUITES
 from metagap.suite import (

@@ -1,4 +1,5 @@
 import pytest
+
 from metagap.writing import write_whole
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+
 from metagap import inspection, suite
 from metagap.cli import app
 from metagap.suite.schema import MOST

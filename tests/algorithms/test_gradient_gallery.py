@@ -7,6 +7,10 @@ import copy
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
 from metagap.algorithms.anil import ANIL
 from metagap.algorithms.base import PROGRESS
 from metagap.algorithms.boil import BOIL
@@ -24,9 +28,6 @@ from metagap.errors import UserError
 from metagap.models.conv4 import Conv4
 from metagap.models.mlp import MLP
 from metagap.tasks.episode import Episode, TaskSpec
-from torch import nn
-from torch.func import functional_call
-from torch.nn import functional as F
 
 LOOP = Strategy("loop")
 PLANS = ["vmap", "vmap traced", "loop channels-last traced recompute"]

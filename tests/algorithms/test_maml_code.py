@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
+
 from metagap import registry
 from metagap.algorithms.base import GradientLearner
 from metagap.algorithms.maml import FOMAML, MAML
@@ -18,8 +21,6 @@ from metagap.engine.strategy import Strategy, parse
 from metagap.models.conv4 import Conv4
 from metagap.models.mlp import MLP
 from metagap.tasks.episode import Episode, TaskSpec
-from torch import nn
-from torch.nn import functional as F
 
 SPEC = TaskSpec("classification", 3, 2, 4)
 LR = 0.3

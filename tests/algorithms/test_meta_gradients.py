@@ -6,6 +6,9 @@ import copy
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
+
 from metagap.algorithms.controls import Pretrain, Scratch
 from metagap.algorithms.maml import FOMAML, MAML
 from metagap.algorithms.reptile import Reptile
@@ -17,8 +20,6 @@ from metagap.models.conv4 import Conv4
 from metagap.models.mlp import MLP
 from metagap.suite import Training
 from metagap.tasks.episode import Episode, TaskSpec
-from torch import nn
-from torch.nn import functional as F
 
 l2l = pytest.importorskip("learn2learn")
 

@@ -7,6 +7,10 @@ import copy
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
+from torch import nn
+from torch.nn import functional as F
+
 from metagap.algorithms.baseline import Baseline, BaselinePlusPlus
 from metagap.algorithms.matching import MatchingNet
 from metagap.algorithms.protonet import ProtoNet
@@ -22,9 +26,6 @@ from metagap.models.conv4 import Conv4
 from metagap.models.mlp import MLP
 from metagap.suite import Training
 from metagap.tasks.episode import Episode, Support, TaskSpec
-from sklearn.linear_model import LogisticRegression
-from torch import nn
-from torch.nn import functional as F
 
 IMAGES = TaskSpec("classification", 3, 2, 2)
 CLASSES = 5

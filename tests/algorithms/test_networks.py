@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pydantic import ValidationError
+from torch import nn
+
 from metagap import registry
 from metagap.algorithms.maml import MAML
 from metagap.engine.evaluate import evaluate
@@ -14,8 +17,6 @@ from metagap.errors import UserError
 from metagap.models.mlp import MLP
 from metagap.suite import Training
 from metagap.tasks.episode import Episode, TaskSpec
-from pydantic import ValidationError
-from torch import nn
 
 SPEC = TaskSpec("classification", 3, 1, 2)
 

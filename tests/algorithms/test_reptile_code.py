@@ -6,6 +6,9 @@ import copy
 
 import pytest
 import torch
+from scipy import stats
+from torch.nn import functional as F
+
 from metagap.algorithms.reptile import Reptile, shuffles
 from metagap.engine.mapping import TaskMap
 from metagap.engine.outer import OuterLoop
@@ -13,8 +16,6 @@ from metagap.engine.strategy import Strategy, parse
 from metagap.models.conv4 import Conv4
 from metagap.suite import Training
 from metagap.tasks.episode import Episode, TaskSpec
-from scipy import stats
-from torch.nn import functional as F
 
 SPEC = TaskSpec("classification", 3, 2, 1)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from metagap.results import Results
 from metagap.suite import Suite
 

@@ -3,6 +3,8 @@ from itertools import permutations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
+
 from metagap.analysis.comparisons import (
     COLUMNS,
     all_pairs,
@@ -13,7 +15,6 @@ from metagap.analysis.comparisons import (
 )
 from metagap.analysis.intervals import Estimate, hierarchical_bootstrap
 from metagap.errors import UserError
-from scipy import stats
 
 
 @pytest.fixture

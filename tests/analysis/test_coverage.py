@@ -7,10 +7,11 @@ of two points by chance less than once in a million times; the generators are se
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import ndtr
+
 from metagap.analysis.comparisons import difference, holm, over_suites, probability_of_improvement
 from metagap.analysis.gaps import contrast_interval
 from metagap.analysis.intervals import Term, hierarchical_bootstrap, over_episodes, over_open_tasks, over_seeds
-from scipy.special import ndtr
 
 REPETITIONS = 3000
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+
 from metagap.analysis.divergence import diverged, worst_if_nan
 from metagap.kinds.classification import CLASSIFICATION
 from metagap.kinds.regression import REGRESSION

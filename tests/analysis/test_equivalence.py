@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy import stats
+
 from metagap.analysis.equivalence import (
     AGREES,
     CANNOT_TELL,
@@ -17,7 +19,6 @@ from metagap.analysis.equivalence import (
 )
 from metagap.analysis.intervals import Estimate, Term, crossed_estimate, episodes_estimate
 from metagap.metrics import Margin
-from scipy import stats
 
 REPETITIONS = 1000
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from metagap.analysis.gaps import COLUMNS, gap_table
 from scipy import stats
+
+from metagap.analysis.gaps import COLUMNS, gap_table
 
 ONE_SEED = "episodes, seeds not sampled"
 

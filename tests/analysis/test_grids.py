@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from metagap.analysis.grids import Grids, pair
 
 

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
+
 from metagap.analysis.intervals import (
     STATISTICS,
     Estimate,
@@ -17,7 +19,6 @@ from metagap.analysis.intervals import (
     seeds_estimate,
     summarise,
 )
-from scipy import stats
 
 
 def iqm(values, axis=-1):

@@ -2,6 +2,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+
 from metagap.analysis.comparisons import all_pairs
 from metagap.analysis.gaps import gap_table
 from metagap.analysis.leaders import leader_table, letters

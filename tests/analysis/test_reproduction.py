@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from scipy import stats
+
 from metagap.analysis.grids import Grids
 from metagap.analysis.intervals import Term, crossed_estimate
 from metagap.analysis.reproduction import COLUMNS, beside, published_table
 from metagap.metrics import Margin
-from scipy import stats
 
 
 def entry(**changes):

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy import stats
+
 from metagap.analysis import intervals
 from metagap.analysis.scores import RUN_COLUMNS, SCORE_COLUMNS, STEP_COLUMNS, run_table, score_table, step_table
-from scipy import stats
 
 
 def t_interval(values):

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
+
 from metagap import registry
 from metagap.algorithms.anil import ANIL
 from metagap.algorithms.maml import FOMAML, MAML
@@ -23,8 +26,6 @@ from metagap.errors import UserError
 from metagap.models.mlp import MLP
 from metagap.suite import Training
 from metagap.tasks.episode import Episode, TaskSpec
-from torch import nn
-from torch.nn import functional as F
 
 LOOP = Strategy("loop")
 SPEC = TaskSpec("classification", 3, 2, 2)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+
 from metagap import registry
 from metagap.errors import UserError
 from metagap.launch import check

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.func import grad, grad_and_value
+
 from metagap.algorithms.anil import ANIL
 from metagap.algorithms.base import Algorithm, GradientLearner, score
 from metagap.algorithms.maml import MAML
 from metagap.errors import UserError
-from pydantic import Field
-from torch import Tensor, nn
-from torch.func import grad, grad_and_value
 
 SEEN: dict[str, Tensor] = {}
 

@@ -7,11 +7,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+from torch.func import grad, grad_and_value
+
 from metagap.algorithms.base import Algorithm, GradientLearner, Params, score
 from metagap.algorithms.maml import FOMAML, MAML
 from metagap.algorithms.protonet import ProtoNet
-from torch import Tensor, nn
-from torch.func import grad, grad_and_value
 
 # By the places of the queries.
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import broken
 import leaking
 import pytest
+
 from metagap.algorithms.controls import Pretrain, Scratch
 from metagap.algorithms.maml import FOMAML, MAML
 from metagap.algorithms.reptile import Reptile

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.data import TensorDataset
+
 from metagap import results
 from metagap.engine.mapping import TaskMap
 from metagap.engine.strategy import Strategy
@@ -15,7 +17,6 @@ from metagap.models.mlp import MLP
 from metagap.registry import load
 from metagap.tasks.episode import Episode, TaskSpec
 from metagap.tasks.source import Part
-from torch.utils.data import TensorDataset
 
 TINY = """
 extends = "sinusoid"

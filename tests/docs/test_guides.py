@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import typer
+
 from metagap import cli, registry
 from metagap.errors import UserError
 from metagap.files import SUITES

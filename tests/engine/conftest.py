@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+
 from metagap.algorithms.maml import MAML
 from metagap.tasks.episode import Episode, TaskSpec
-from torch import nn
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
 from metagap.engine import capture
 from metagap.engine.capture import WARM_UP, Captured
 from metagap.engine.outer import OuterLoop
@@ -12,7 +14,6 @@ from metagap.machine import Machine
 from metagap.runner.context import TrainingContext
 from metagap.runner.train import _Training
 from metagap.suite import expand, load_suite, with_algorithms, with_iterations
-from torch.utils._python_dispatch import TorchDispatchMode
 
 WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim", "item", "equal", "is_nonzero"}
 

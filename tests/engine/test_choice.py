@@ -6,6 +6,7 @@ import logging
 
 import pytest
 import torch
+
 from metagap.algorithms.maml import MAML
 from metagap.engine import choice
 from metagap.engine.choice import choose

@@ -6,6 +6,9 @@ import math
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
+
 from metagap.algorithms.anil import ANIL
 from metagap.algorithms.base import score
 from metagap.algorithms.baseline import Baseline
@@ -14,8 +17,6 @@ from metagap.algorithms.protonet import ProtoNet
 from metagap.engine.evaluate import evaluate, null_loss, shuffled_support
 from metagap.engine.strategy import Strategy, parse
 from metagap.tasks.episode import Episode, TaskSpec
-from torch import nn
-from torch.nn import functional as F
 
 SPEC = TaskSpec("classification", 3, 1, 2)
 VMAP, LOOP = Strategy("vmap", chunk=2), Strategy("loop")

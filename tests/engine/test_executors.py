@@ -6,6 +6,7 @@ import logging
 
 import pytest
 import torch
+
 from metagap.engine import executors
 from metagap.engine.mapping import TaskMap
 from metagap.engine.strategy import Strategy

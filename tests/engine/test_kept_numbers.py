@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from metagap.algorithms.maml import MAML
 from metagap.engine.outer import OuterLoop
 from metagap.engine.strategy import Strategy, parse

@@ -6,6 +6,8 @@ import logging
 
 import pytest
 import torch
+from torch import nn
+
 from metagap.algorithms.base import GradientLearner
 from metagap.algorithms.maml import FOMAML, MAML
 from metagap.algorithms.reptile import Reptile
@@ -21,7 +23,6 @@ from metagap.engine.tracing import trace
 from metagap.errors import UserError
 from metagap.suite import Training
 from metagap.tasks.episode import Episode, TaskSpec
-from torch import nn
 
 SPEC = TaskSpec("classification", 3, 1, 2)
 

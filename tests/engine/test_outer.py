@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.optim import lr_scheduler
+
 from metagap.algorithms.maml import MAML
 from metagap.algorithms.meta_sgd import MetaSGD
 from metagap.engine.outer import OuterLoop
@@ -11,7 +13,6 @@ from metagap.engine.strategy import Strategy
 from metagap.models.mlp import MLP
 from metagap.suite import Training
 from metagap.tasks.episode import Episode, TaskSpec
-from torch.optim import lr_scheduler
 
 
 def start(algorithm=None, **training):

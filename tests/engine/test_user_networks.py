@@ -7,6 +7,10 @@ import random
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrizations
+
 from metagap.algorithms.maml import MAML
 from metagap.algorithms.protonet import ProtoNet
 from metagap.engine import choice
@@ -19,9 +23,6 @@ from metagap.engine.strategy import Strategy
 from metagap.engine.tracing import trace
 from metagap.models.making import fit, for_test
 from metagap.tasks.episode import Episode, TaskSpec
-from torch import nn
-from torch.nn import functional as F
-from torch.nn.utils import parametrizations
 
 SPEC, LR = TaskSpec("classification", 3, 1, 2), 0.3
 

@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import stats
+from sklearn.metrics import mean_poisson_deviance
+
 from metagap import kinds, results
 from metagap.algorithms.base import score
 from metagap.algorithms.maml import MAML
@@ -21,8 +24,6 @@ from metagap.report.frames import Frames
 from metagap.runner.cell import run_cell
 from metagap.suite import expand, load_suite
 from metagap.tasks.episode import TaskSpec
-from scipy import stats
-from sklearn.metrics import mean_poisson_deviance
 
 EXAMPLE = Path(__file__).parents[2] / "benchmark" / "examples" / "task_kind.py"
 BURSTS = """

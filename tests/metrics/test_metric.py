@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from metagap.errors import UserError
 from metagap.metrics import Margin, Metric, find, names
 from metagap.metrics.classification import ACCURACY, ECE, NLL

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from metagap.metrics import find, functions
 from sklearn import metrics as oracle
 from torch.func import vmap
 from torch.fx.experimental.proxy_tensor import make_fx
+
+from metagap.metrics import find, functions
 
 WAYS = 5
 CLASSES, LABELS = "classification", list(range(WAYS))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 from metagap import registry, results
 from metagap.analysis.grids import Grids
 from metagap.analysis.reproduction import published_table

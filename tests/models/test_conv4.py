@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from metagap.errors import UserError
-from metagap.models.conv4 import Conv4
 from torch import nn
 from torch.nn import functional as F
+
+from metagap.errors import UserError
+from metagap.models.conv4 import Conv4
 
 
 def as_published(network: Conv4, x: torch.Tensor, pooling: str, slope: float = 0.0) -> torch.Tensor:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from metagap.errors import UserError
-from metagap.models.making import copied, fit, for_test, make_model
 from torch import nn
 from torch.nn.utils import parametrizations
+
+from metagap.errors import UserError
+from metagap.models.making import copied, fit, for_test, make_model
 
 SHAPE = (1, 4, 4)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from metagap.models.mlp import MLP
 from torch.nn import functional as F
+
+from metagap.models.mlp import MLP
 
 HIDDEN = [256, 128, 64, 64]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from metagap.errors import UserError
-from metagap.models.r2d2_embedding import R2D2Embedding
 from torch import nn
 from torch.nn import functional as F
+
+from metagap.errors import UserError
+from metagap.models.r2d2_embedding import R2D2Embedding
 
 
 def test_it_is_the_published_network():

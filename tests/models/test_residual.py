@@ -6,6 +6,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import nn
+from torch.func import functional_call, vmap
+from torch.nn import functional as F
+from torchvision.models import ResNet, resnet18
+from torchvision.models.resnet import BasicBlock
+
 from metagap.algorithms.maml import MAML
 from metagap.engine.layouts import LAYOUTS, in_layout, laid_out, unknown
 from metagap.engine.mapping import TaskMap
@@ -15,11 +21,6 @@ from metagap.models.resnet import ResNet10, ResNet18
 from metagap.models.resnet12 import ResNet12
 from metagap.models.wide_resnet import WideResNet
 from metagap.tasks.episode import Episode, TaskSpec
-from torch import nn
-from torch.func import functional_call, vmap
-from torch.nn import functional as F
-from torchvision.models import ResNet, resnet18
-from torchvision.models.resnet import BasicBlock
 
 SMALL: dict[str, Callable[[tuple[int, ...], int], nn.Module]] = {
     "resnet10": lambda x_shape, outputs: ResNet10(x_shape, outputs, filters=3),

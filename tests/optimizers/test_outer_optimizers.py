@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from metagap import optimizers
 from metagap.algorithms.maml import MAML
 from metagap.engine.outer import OuterLoop

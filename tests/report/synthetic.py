@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+
 from metagap.report.contents import CONTENTS
 from metagap.report.frames import Frames
 from metagap.report.page import make, tables_of

@@ -4,10 +4,11 @@ import importlib.util
 
 import browser
 import pytest
+from synthetic import make_results
+
 from metagap.report import page
 from metagap.report.contents import CONTENTS
 from metagap.report.frames import Frames
-from synthetic import make_results
 
 pytestmark = [
     pytest.mark.skipif(browser.CHROMIUM is None, reason="Chromium is not installed"),

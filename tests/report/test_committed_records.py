@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from metagap.report.contents import CONTENTS
 from metagap.report.frames import Frames
 from metagap.report.page import make, tables_of

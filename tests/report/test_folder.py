@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from metagap.errors import UserError
 from metagap.report.folder import MANIFEST, publish
 from metagap.results import write_signed

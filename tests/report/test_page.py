@@ -5,11 +5,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from synthetic import make_results
+
 from metagap.report import page
 from metagap.report.contents import CONTENTS
 from metagap.report.frames import Frames
 from metagap.report.panels import Text
-from synthetic import make_results
 
 VOID = {"meta", "br", "wbr", "link", "img", "input", "hr"}
 

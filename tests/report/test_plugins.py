@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from synthetic import make_results
+
 from metagap import registry
 from metagap.report import page, terminal
 from metagap.report.frames import Frames
 from metagap.report.page import make, render, tables_of, write_report
-from rich.console import Console
-from synthetic import make_results
 
 EXAMPLES = Path(__file__).parents[2] / "benchmark" / "examples"
 

@@ -1,6 +1,7 @@
 import math
 
 import pytest
+
 from metagap.metrics import Margin
 from metagap.metrics.classification import ACCURACY
 from metagap.metrics.regression import MSE

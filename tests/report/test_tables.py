@@ -11,6 +11,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
+from synthetic import all_tables, make_results
+
 from metagap.analysis.comparisons import compare
 from metagap.metrics.classification import ACCURACY, ECE
 from metagap.metrics.regression import MSE
@@ -26,8 +29,6 @@ from metagap.report.tables.scores import scores
 from metagap.report.theme import PALETTE, styles, themed
 from metagap.suite import Suite
 from metagap.text import number, share, uncertain
-from rich.console import Console
-from synthetic import all_tables, make_results
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from metagap.cli import main
 from metagap.machine import Machine
 from metagap.reproduce.running import work

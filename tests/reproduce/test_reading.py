@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from metagap import results
 from metagap.analysis.grids import Grids
 from metagap.errors import UserError

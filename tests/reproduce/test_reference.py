@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from metagap.report.folder import MANIFEST
 from metagap.report.reproduction import write
 from metagap.reproduce import reading, tables

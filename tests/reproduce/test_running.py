@@ -9,12 +9,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from rich.console import Console
+
 from metagap import registry
 from metagap.errors import UserError
 from metagap.machine import Machine
 from metagap.reproduce.forecast import forecast
 from metagap.reproduce.running import run, work
-from rich.console import Console
 
 MACHINE = Machine("cpu", engine="loop eager", workers=1)
 FILES = ("reproduction.md", "reproduction.csv", "reproduction.tex", "cells.csv")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from metagap.errors import UserError
 from metagap.files import TABLES
 from metagap.metrics import Margin

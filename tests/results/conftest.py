@@ -6,9 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tiny_store import CPU, load
+
 from metagap.runner.cell import run_cell
 from metagap.suite import Cell
-from tiny_store import CPU, load
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tiny_store import CPU, MORE, WAVES, load
+
 from metagap import digests, results
 from metagap.errors import UserError
 from metagap.runner import score
 from metagap.runner.cell import is_done, run_cell
-from tiny_store import CPU, MORE, WAVES, load
 
 
 def rows(found: results.Results) -> pd.DataFrame:

@@ -7,12 +7,13 @@ import os
 from pathlib import Path
 
 import pytest
+from tiny_store import CPU, WAVES, load
+
 from metagap import cli, results
 from metagap.errors import UserError
 from metagap.files import Files, check_writable
 from metagap.runner import cell as runner
 from metagap.runner.cell import run_cell
-from tiny_store import CPU, WAVES, load
 
 
 @pytest.fixture

@@ -7,12 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tiny_store import CPU, WAVES, load
+
 from metagap import registry, results
 from metagap.algorithms.maml import FOMAML, MAML
 from metagap.models.mlp import MLP
 from metagap.runner.cell import is_done, run_cell
 from metagap.suite import cell as cells_of
-from tiny_store import CPU, WAVES, load
 
 PROJECT = Path(__file__).parents[2]
 

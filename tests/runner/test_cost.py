@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from metagap.errors import UserError
 from metagap.machine import Machine
 from metagap.runner.cost import BYTES_A_ROW, CostEstimate, estimate

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from metagap.errors import UserError
 from metagap.launch import check
 from metagap.suite import expand, load_suite
 from metagap.tasks.sources import UserImages
-from PIL import Image
 
 SUITE = """
 title = "Mine"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from metagap import results
 from metagap.errors import UserError
 from metagap.launch import check

@@ -9,6 +9,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from rich.console import Console
+
 from metagap.cli import main
 from metagap.speed import peers, picture, table, timing
 from metagap.speed.compare import Against, Growth, Measured, Row, Settings, growth, measure
@@ -16,7 +18,6 @@ from metagap.speed.ours import Ours, one_task, strategy_for
 from metagap.speed.timing import Times, Way
 from metagap.speed.workloads import ALGORITHMS, WORKLOADS, Problem, Workload
 from metagap.tasks.episode import TaskSpec
-from rich.console import Console
 
 CPU = torch.device("cpu")
 SMALL = {"name": "conv4", "filters": 4}

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
+
 from layouts import by_class, write_zip
 from metagap.errors import UserError
 from metagap.tasks import catalogue
 from metagap.tasks.sources import CIFARFS, Digits, EuroSAT, Omniglot, UserImages
 from metagap.tasks.sources.download import Remote
-from rich.console import Console
 
 KNOWN = {"cifar-fs": CIFARFS, "digits": Digits, "eurosat": EuroSAT, "omniglot": Omniglot, "path": UserImages}
 

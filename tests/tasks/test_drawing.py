@@ -6,10 +6,11 @@ from itertools import pairwise
 
 import pytest
 import torch
-from metagap.errors import UserError
-from metagap.tasks.drawing import PEN, Style, draw_glyphs
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
+
+from metagap.errors import UserError
+from metagap.tasks.drawing import PEN, Style, draw_glyphs
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from metagap.tasks.folders import cache_folder, kept
 
 

@@ -6,10 +6,11 @@ import math
 
 import pytest
 import torch
+from pydantic import ValidationError
+
 from metagap.tasks.episode import TaskSpec
 from metagap.tasks.functions import WAVEFORMS, Sinusoid
 from metagap.tasks.source import Part
-from pydantic import ValidationError
 
 SPEC = TaskSpec("regression", 1, 5, 7)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from metagap.errors import UserError
 from metagap.tasks import image_store
 from metagap.tasks.image_store import Reading

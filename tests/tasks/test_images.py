@@ -7,11 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
+
 from metagap.errors import UserError
 from metagap.tasks import images
 from metagap.tasks.episode import TaskSpec
 from metagap.tasks.images import ImageStore, choose, pixel_statistics, resize
-from scipy import stats
 
 
 def store_of(sizes: list[int], size: int = 3) -> ImageStore:

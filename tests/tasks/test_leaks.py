@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+
 from metagap.tasks.images import ImageStore
 from metagap.tasks.leaks import shared
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from scipy import stats
+from test_images import store_of
+
 from metagap.tasks.episode import Episode, TaskSpec
 from metagap.tasks.functions import Sinusoid
 from metagap.tasks.sampling import Sampler
 from metagap.tasks.source import Part
-from scipy import stats
-from test_images import store_of
 
 SPEC = TaskSpec("classification", 5, 2, 3)
 

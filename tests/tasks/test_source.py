@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from metagap.errors import UserError
 from metagap.tasks.glyphs import Glyphs
 from metagap.tasks.source import Part

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+
 from metagap.engine import process
 from metagap.engine.internals import allocator
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+
 from metagap.engine.internals import operations
 from metagap.engine.tracing import peak_bytes, trace
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from metagap.engine.internals import reclassing
-from metagap.engine.layouts import laid_out
 from torch import nn
 from torch.func import functional_call
+
+from metagap.engine.internals import reclassing
+from metagap.engine.layouts import laid_out
 
 
 class Net(nn.Module):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 
 import torch
+from torch import nn
+from torch.func import functional_call, grad, vmap
+
 from metagap.engine.internals import recording
 from metagap.engine.mapping import TaskMap
 from metagap.engine.strategy import Strategy
 from metagap.engine.tracing import trace
 from metagap.tasks.episode import Episode
-from torch import nn
-from torch.func import functional_call, grad, vmap
 
 
 def step_of_a_small_network():

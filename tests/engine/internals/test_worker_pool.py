@@ -8,6 +8,7 @@ from socket import socketpair
 
 import pytest
 import torch
+
 from metagap.engine.internals import generated, pool
 from metagap.engine.layouts import in_layout
 from metagap.engine.mapping import TaskMap

@@ -8,6 +8,7 @@ import tarfile
 import zipfile
 
 import pytest
+
 from layouts import write_folder, write_tar, write_zip
 from metagap.errors import UserError
 from metagap.tasks.sources.archives import opened

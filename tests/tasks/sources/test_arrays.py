@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+
 from metagap.errors import UserError
 from metagap.tasks.sources import UserImages
 from metagap.tasks.sources.arrays import read_npy

@@ -6,10 +6,11 @@ import io
 
 import numpy as np
 import pytest
+from PIL import Image, ImageCms
+
 from layouts import encoded, write_folder, write_zip
 from metagap.errors import UserError
 from metagap.tasks.sources import UserImages
-from PIL import Image, ImageCms
 
 RAMP = np.linspace(0, 255, 64).astype(np.uint8).reshape(8, 8)
 INK = np.zeros((8, 8), bool)

@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+
 from layouts import encoded, write_folder, write_tar, write_zip
 from metagap.errors import UserError
 from metagap.tasks.source import Part

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+
 from metagap import registry
 from metagap.errors import UserError
 from metagap.tasks.sources import download

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from layouts import by_class, picture, pixels, write_folder, write_zip
 from metagap.errors import UserError
 from metagap.tasks.source import Part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from layouts import by_class, picture, write_folder, write_zip
 from metagap.errors import UserError
 from metagap.tasks.source import Part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from metagap.errors import UserError
 from metagap.tasks.sources.archives import opened
 from metagap.tasks.sources.layout import by_folder

@@ -7,6 +7,7 @@ import gzip
 import numpy as np
 import pytest
 import torch
+
 from layouts import idx, write_idx_pair, write_zip
 from metagap.errors import UserError
 from metagap.tasks.source import Part

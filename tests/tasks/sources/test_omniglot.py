@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 import pytest
 import torch
+
 from layouts import encoded, write_folder, write_zip
 from metagap.errors import UserError
 from metagap.tasks.episode import TaskSpec

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from layouts import by_class, encoded, picture, write_folder, write_tar, write_zip
 from metagap.errors import UserError
 from metagap.tasks.source import Part

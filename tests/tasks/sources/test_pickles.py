@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from metagap.errors import UserError
 from metagap.tasks.sources import pickles
 

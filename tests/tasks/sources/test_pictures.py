@@ -8,6 +8,8 @@ import json
 import numpy as np
 import pytest
 import torch
+from scipy.io import savemat
+
 from layouts import by_class, encoded, picture, pixels, write_folder, write_tar, write_zip
 from metagap.errors import UserError
 from metagap.tasks.source import Part
@@ -25,7 +27,6 @@ from metagap.tasks.sources import (
     Fungi,
 )
 from metagap.tasks.sources.stored import pinned
-from scipy.io import savemat
 
 
 def classes(split: str) -> list[str]:

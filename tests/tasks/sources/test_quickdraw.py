@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from metagap.errors import UserError
 from metagap.tasks.source import Part
 from metagap.tasks.sources import QuickDraw

@@ -7,6 +7,10 @@ import io
 import numpy as np
 import pytest
 import torchvision.datasets
+from scipy.io import savemat
+from test_imagenet import write_mini, write_tiered
+from test_pictures import aircraft_files, classes, fungi_files
+
 from layouts import by_class, picture, write_folder
 from metagap.tasks.source import Part
 from metagap.tasks.sources import (
@@ -23,9 +27,6 @@ from metagap.tasks.sources import (
     TieredImageNet,
 )
 from metagap.tasks.sources.stored import pinned
-from scipy.io import savemat
-from test_imagenet import write_mini, write_tiered
-from test_pictures import aircraft_files, classes, fungi_files
 
 
 def by_label(dataset) -> list[set[bytes]]:
