@@ -21,7 +21,7 @@ from metagap import kinds, registry
 from metagap.errors import UserError
 from metagap.files import SUITES, TABLES
 from metagap.listing import KINDS, print_listing
-from metagap.reproduce.tables import PaperTable, load_table
+from metagap.reproduce.paper_table import PaperTable, load_table
 from metagap.suite import Cell, Split, Suite, expand, load_suite, with_algorithms, written_suite
 
 UNIONS = (typing.Union, types.UnionType)

@@ -18,7 +18,7 @@ from metagap.errors import UserError
 from metagap.files import SUITES
 from metagap.launch import devices
 from metagap.machine import Machine
-from metagap.reproduce import tables
+from metagap.reproduce import paper_table
 from metagap.suite import Suite, expand, load_suite, with_algorithms
 
 ROOT = Path(__file__).parents[2]
@@ -184,8 +184,8 @@ def check_pair(given: dict[str, Any]) -> None:
 
 def check_table(given: dict[str, Any]) -> None:
     if not placeholder(given["table"]):
-        table = tables.at_budget(
-            tables.chosen(tables.load_table(given["table"]), given["cells"] or []), given["budget"]
+        table = paper_table.at_budget(
+            paper_table.chosen(paper_table.load_table(given["table"]), given["cells"] or []), given["budget"]
         )
         assert table.parts
         assert given["from_"] is None or (ROOT / given["from_"]).is_dir()
@@ -259,7 +259,7 @@ def test_suites_and_settings_are_valid(page, readers_folder):
             assert groups <= {f"{kind}s" for kind in registry.BASES} | {"gaps", "panels", "executors"}
         elif "columns" in table:
             Path("table.toml").write_text(block, encoding="utf-8")
-            assert tables.load_table("table.toml").parts
+            assert paper_table.load_table("table.toml").parts
         elif "title" in table:
             Path("suite.toml").write_text(block, encoding="utf-8")
             assert expand(load_suite("suite.toml"))

@@ -13,7 +13,7 @@ import pytest
 
 from metagap import registry, results
 from metagap.analysis.grids import Grids
-from metagap.analysis.reproduction import published_table
+from metagap.analysis.published_values import published_table
 from metagap.analysis.scores import score_table
 from metagap.cli import main
 from metagap.errors import UserError

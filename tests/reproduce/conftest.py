@@ -8,8 +8,8 @@ import pytest
 
 from metagap.cli import main
 from metagap.machine import Machine
+from metagap.reproduce.paper_table import at_budget, load_table
 from metagap.reproduce.running import work
-from metagap.reproduce.tables import at_budget, load_table
 from metagap.runner.cell import run_cell
 
 SUITE = """

@@ -8,7 +8,7 @@ import pytest
 
 from metagap.report.folder import MANIFEST
 from metagap.report.reproduction import write
-from metagap.reproduce import reading, tables
+from metagap.reproduce import paper_table, reading
 
 PROJECT = Path(__file__).parents[2]
 TABLES = sorted(path.parent for path in (PROJECT / "reports/reference").glob("*/reproduction.md"))
@@ -16,7 +16,7 @@ TABLES = sorted(path.parent for path in (PROJECT / "reports/reference").glob("*/
 
 @pytest.mark.parametrize("committed", TABLES, ids=lambda folder: folder.name)
 def test_the_reference_records_give_the_reference_table(committed, tmp_path):
-    table = reading.read(tables.load_table(committed.name), PROJECT / "results/reference")
+    table = reading.read(paper_table.load_table(committed.name), PROJECT / "results/reference")
     write(table, tmp_path)
     made = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name != MANIFEST}
     assert made == {path.name: path.read_bytes() for path in committed.iterdir() if path.name != MANIFEST}

@@ -9,7 +9,7 @@ import pytest
 from metagap.errors import UserError
 from metagap.files import TABLES
 from metagap.metrics import Margin
-from metagap.reproduce.tables import at_budget, chosen, load_table
+from metagap.reproduce.paper_table import at_budget, chosen, load_table
 
 
 @pytest.mark.parametrize("name", TABLES.names())

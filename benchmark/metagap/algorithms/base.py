@@ -71,7 +71,7 @@ class Algorithm(BaseModel):
     constants (a field `first_order = True` says so too); or the direction of another objective. A class with a
     `meta_gradient` of its own says which, and `metagap check` holds it to that."""
     transductive: ClassVar[bool] = False
-    """True: the prediction for a query depends on the queries beside it, whatever the network. Batch norm in a network
+    """True: the prediction for a query depends on the other queries, whatever the network. Batch norm in a network
     does that to every algorithm and need not be said."""
     mappable: ClassVar[bool] = True
     """False: it is no pure function of tensors inside (it has modules that change, or calls autograd itself), so the

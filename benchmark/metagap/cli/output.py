@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from metagap.launch import CellFailure
     from metagap.registry import Kind
-    from metagap.reproduce.tables import PaperTable
+    from metagap.reproduce.paper_table import PaperTable
     from metagap.results import Results
 
 

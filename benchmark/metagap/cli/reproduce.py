@@ -37,9 +37,9 @@ def reproduce(
     options: Running,
 ) -> None:
     """A table of a paper next to ours: run what is missing of it, and judge every value by a test of equivalence."""
-    from metagap.reproduce import tables
+    from metagap.reproduce import paper_table
 
-    chosen = tables.at_budget(tables.chosen(tables.load_table(table), cells or []), budget)
+    chosen = paper_table.at_budget(paper_table.chosen(paper_table.load_table(table), cells or []), budget)
     if from_ is not None:
         if dry_run or options.results != Path("results"):
             raise UserError("--from only reads: leave out --dry-run and --results")

@@ -35,7 +35,7 @@ class OuterLoop:
         self._carried = {name: value for name, value in meta.items() if name.startswith(CARRIED)}
         self._learned = {name: value for name, value in meta.items() if name not in (PROGRESS, *self._carried)}
         parameters = list(self._learned.values())
-        # What an algorithm learns beside the network has a name with "/", such as a relation module.
+        # What an algorithm learns in addition to the network has a name with "/", such as a relation module.
         groups = groupby(sorted(self._learned, key=_part), key=_part)
         self._parts = [[self._learned[name] for name in names] for _, names in groups]
         device = parameters[0].device

@@ -21,7 +21,7 @@ class OuterOptimizer:
     """The function, or `package.module:name` of it, so that suites are read without torch.
 
     Of a list of meta-parameters, the step size `lr` and the `options` that a suite sets it gives a
-    `torch.optim.Optimizer`. On a GPU `lr` is a tensor, which a captured step reads anew: pass it on. The schedule sets
+    `torch.optim.Optimizer`. On a GPU `lr` is a tensor, which every captured step reads: pass it on. The schedule sets
     the `lr` of every parameter group, gradients are contiguous and clipped before, and the state of the optimizer is in
     checkpoints.
     """

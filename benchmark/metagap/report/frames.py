@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from metagap import kinds as task_kinds
-from metagap.analysis import comparisons, leaders, reproduction, scores
+from metagap.analysis import comparisons, leaders, published_values, scores
 from metagap.analysis.gaps import GapKind, gap_kinds, gap_table
 from metagap.analysis.gaps.kind import Place
 from metagap.analysis.grids import AVERAGE, STANDARD
@@ -76,7 +76,7 @@ class Frames:
             },
             pairs=pairs,
             leaders=leaders.leader_table(results, pairs),
-            published=reproduction.published_table(results),
+            published=published_values.published_table(results),
         )
 
     @cached_property

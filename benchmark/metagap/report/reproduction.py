@@ -16,7 +16,7 @@ from rich.table import Table as RichTable
 
 from metagap import kinds
 from metagap.metrics import Margin, Metric
-from metagap.report import published as beside
+from metagap.report import published as wording
 from metagap.report.folder import publish
 from metagap.report.table import Table
 from metagap.report.terminal import coloured, new_table
@@ -33,7 +33,7 @@ WIDE = 100
 class Reproduction:
     """A table of a paper with what was found of it.
 
-    cells: the columns of `metagap.analysis.reproduction`, and before them column and row (of the paper's table),
+    cells: the columns of `metagap.analysis.published_values`, and before them column and row (of the paper's table),
     suite, iterations, configurations, device, torch and commit. budget: the share of the published iterations.
     deviations: each with the suites that have it. notes: sentences that a reader of the numbers should know.
     """
@@ -76,13 +76,13 @@ class Reproduction:
             f"{self.metric.heading}, mean over the episodes.{reduced} The difference is ours − published, with its "
             "95% interval; ours varies with seeds and episodes, or with episodes alone where there is one seed, and a "
             "paper's interval over episodes leaves out how its own training runs vary. The margin is "
-            f"{beside.margin(self.margin, self.metric)}. {beside.EXPLAINED}"
+            f"{wording.margin(self.margin, self.metric)}. {wording.EXPLAINED}"
         )
 
 
 def print_reproduction(found: Reproduction, console: Console) -> None:
     """The table, what each ± is, every deviation and note; a line for each value where a table would not fit."""
-    title = f"{found.heading}: {found.metric.axis_label}; margin {beside.margin(found.margin, found.metric)}"
+    title = f"{found.heading}: {found.metric.axis_label}; margin {wording.margin(found.margin, found.metric)}"
     legend = _legend(found.cells)
     letters = {text: _letter(position) for position, text in enumerate(legend)}
     if console.width < WIDE:
@@ -111,9 +111,9 @@ def _grid(found: Reproduction, letters: dict[str, str], title: str) -> RichTable
     for column, rows in _by_column(found):
         grid.add_row(f"[dim]{escape(column)}[/]")
         for row in rows:
-            cells = beside.stacked(row, found.metric)
+            cells = wording.stacked(row, found.metric)
             name = Padding(escape(row["row"]), (0, 0, 0, 2))
-            verdict = coloured(beside.verdict(row))
+            verdict = coloured(wording.verdict(row))
             grid.add_row(name, *map(escape, cells.values()), _seeds(row), letters[_published(row)], verdict)
     return grid
 
@@ -122,10 +122,10 @@ def _print_lines(found: Reproduction, letters: dict[str, str], console: Console)
     for column, rows in _by_column(found):
         console.print(f"[dim]{escape(column)}[/]")
         for row in rows:
-            values = [f"{name} {text}" for name, text in beside.columns(row, found.metric).items()]
+            values = [f"{name} {text}" for name, text in wording.columns(row, found.metric).items()]
             values = [*values, _counted(row)] if row["seeds"] else values[:1]
             text = escape(f"{row['row']}: {', '.join(values)}")
-            letter, verdict = f"[dim]{letters[_published(row)]}[/]", coloured(beside.verdict(row))
+            letter, verdict = f"[dim]{letters[_published(row)]}[/]", coloured(wording.verdict(row))
             console.print(Padding(f"{text} {letter}  {verdict}", (0, 0, 0, 2)))
 
 
@@ -149,18 +149,18 @@ def table(found: Reproduction) -> Table:
     """One row per published value."""
     rows = []
     for row in found.cells.to_dict("records"):
-        theirs, ours = beside.kinds(row)
+        theirs, ours = wording.kinds(row)
         rows.append(
             {
                 "column": row["column"],
                 "row": row["row"],
-                **beside.columns(row, found.metric),
-                "verdict": beside.verdict(row),
+                **wording.columns(row, found.metric),
+                "verdict": wording.verdict(row),
                 "published ±": theirs,
                 "our ±": ours,
                 "seeds": _seeds(row),
                 "iterations": f"{row['iterations']:,}",
-                "source": beside.source(row),
+                "source": wording.source(row),
             }
         )
     plain = frozenset({"verdict", "published ±", "our ±", "source"})
@@ -204,15 +204,15 @@ def _legend(cells: pd.DataFrame) -> dict[str, list[str]]:
     """What was published and with which ±, and which kinds ours have next to it."""
     legend: dict[str, list[str]] = {}
     for row in cells.to_dict("records"):
-        kinds, ours = legend.setdefault(_published(row), []), beside.kinds(row)[1]
+        kinds, ours = legend.setdefault(_published(row), []), wording.kinds(row)[1]
         if ours not in (MISSING, *kinds):
             kinds.append(ours)
     return legend
 
 
 def _published(row: Mapping[Any, Any]) -> str:
-    kind = beside.kinds(row)[0]
-    return beside.source(row) + ("" if kind == MISSING else f"; ± {kind}")
+    kind = wording.kinds(row)[0]
+    return wording.source(row) + ("" if kind == MISSING else f"; ± {kind}")
 
 
 def _counted(row: Mapping[Any, Any]) -> str:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from metagap.analysis.grids import Grids
-from metagap.analysis.reproduction import beside
+from metagap.analysis.published_values import against_published
 from metagap.errors import UserError
 from metagap.report.reproduction import Reproduction
-from metagap.reproduce.tables import PaperTable, Part
+from metagap.reproduce.paper_table import PaperTable, Part
 from metagap.results import (
     FORMAT,
     MEND,
@@ -141,7 +141,7 @@ def _both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
 def read(
     table: PaperTable, store: Path, seeds: Sequence[int] | None = None, hashes: Hashes | None = None
 ) -> Reproduction:
-    """The table beside what the store has of it; what it has not is not run, and is kept.
+    """The table compared with what the store has of it; what it has not is not run, and is kept.
 
     seeds: default: those of each suite. hashes: see `find`. A damaged record is left out, and named in the notes.
     """
@@ -176,7 +176,7 @@ def _read_part(
     if chosen:
         results = assemble({key: (record.folder, record.done) for key, record in chosen.items()}, [])
         grids, notes = Grids(results, part.suite.kind.metric), results.notes
-    frame = beside([value.model_dump() for value in part.published], grids, table.margin)
+    frame = against_published([value.model_dump() for value in part.published], grids, table.margin)
     about = [_about(part, row, found[row["algorithm"]]) for row in records(frame)]
     for label, one in found.items():
         cell, missing = written_cell(part.suite, label, seed=0), [s for s in seeds if s not in one.records]

@@ -11,8 +11,8 @@ from rich.console import Console
 from metagap.errors import UserError
 from metagap.launch import CellFailure, check, run_cells
 from metagap.machine import Machine
+from metagap.reproduce.paper_table import PaperTable, Part
 from metagap.reproduce.reading import Hashes, find
-from metagap.reproduce.tables import PaperTable, Part
 from metagap.runner.score import missing
 from metagap.suite import Cell, Split, expand, load_suite, with_algorithms, with_budget, with_seeds
 

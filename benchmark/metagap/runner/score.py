@@ -102,7 +102,7 @@ class Evaluations:
         self._made: dict[_Way, Evaluation] = {}
 
     def of(self, split: Split, condition: Condition) -> Evaluation:
-        """Conditions beside the standard one are scored at the headline step only."""
+        """Conditions other than the standard one are scored at the headline step only."""
         way, context = self._way(split, condition), self.context
         if way not in self._made:
             settings = context.cell.evaluation
@@ -144,7 +144,7 @@ def _score_split(
 
 
 def conditions(context: TrainingContext, split: Split) -> dict[Condition, int]:
-    """The conditions under which a split is scored, and on how many episodes: beside the standard one on fewer."""
+    """The conditions under which a split is scored, with their episodes: others than the standard one have fewer."""
     evaluation = context.cell.evaluation
     episodes = split.episodes or evaluation.episodes
     fewer = min(episodes, evaluation.diagnostic_episodes)

@@ -15,7 +15,7 @@ MALLOPT = {"MALLOC_MMAP_MAX_": (-4, 0), "MALLOC_TRIM_THRESHOLD_": (-1, -1), "MAL
 
 
 def keep_freed_memory() -> None:
-    """By default glibc asks the kernel for the pages of every large tensor anew.
+    """By default glibc asks the kernel for new pages for every large tensor.
 
     That takes longer than most operations on it: convolutions on a CPU run up to 1.7 times as fast without.
     """

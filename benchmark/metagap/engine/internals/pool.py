@@ -130,7 +130,7 @@ class Workers:
     """Processes that each compute a share of the pieces, on one thread each; they end when this one does."""
 
     def __init__(self, count: int):
-        """count: processes beside this one, which takes its share too."""
+        """count: processes in addition to this one, which takes its share too."""
         started = [_start() for _ in range(count)]
         self._processes, self._pipes = [process for process, _ in started], [pipe for _, pipe in started]
         self._starting = set(self._pipes)

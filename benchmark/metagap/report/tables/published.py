@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from metagap.report import published as beside
+from metagap.report import published as wording
 from metagap.report.frames import Frames
 from metagap.report.panels import TableKind
 from metagap.report.table import Table
@@ -18,21 +18,21 @@ def published(frames: Frames) -> Table | None:
     """Published values, ours, and the verdict on their difference; None where the suite cites none."""
     rows = []
     for row in frames.published.to_dict("records"):
-        theirs, ours = beside.kinds(row)
+        theirs, ours = wording.kinds(row)
         rows.append(
             {
                 "algorithm": row["algorithm"],
                 "split": frames.gap_row(row["split"]),
                 "steps": _steps(row),
-                **beside.columns(row, frames.metric),
-                "verdict": beside.verdict(row),
+                **wording.columns(row, frames.metric),
+                "verdict": wording.verdict(row),
                 "published ±": theirs,
                 "our ±": ours,
-                "source": beside.source(row),
+                "source": wording.source(row),
             }
         )
     plain = frozenset({"verdict", "published ±", "our ±", "source"})
-    return _table(frames, rows, plain, f" {beside.EXPLAINED}")
+    return _table(frames, rows, plain, f" {wording.EXPLAINED}")
 
 
 def brief(frames: Frames) -> Table | None:
@@ -42,17 +42,17 @@ def brief(frames: Frames) -> Table | None:
             "split": frames.gap_row(row["split"]),
             "algorithm": row["algorithm"],
             "steps": _steps(row),
-            **beside.stacked(row, frames.metric),
-            "verdict": beside.verdict(row),
+            **wording.stacked(row, frames.metric),
+            "verdict": wording.verdict(row),
         }
         for row in _by_split(frames.published)
     ]
-    marks = [f"[{mark}] {beside.MARKS[mark]}" for mark in beside.UNREAD if mark in set(frames.published["mark"])]
+    marks = [f"[{mark}] {wording.MARKS[mark]}" for mark in wording.UNREAD if mark in set(frames.published["mark"])]
     return _table(frames, rows, frozenset({"verdict"}), "".join(f" {mark}." for mark in marks))
 
 
 def _table(frames: Frames, rows: list[dict[str, str]], plain: frozenset[str], explained: str) -> Table | None:
-    margin = beside.margin(frames.metric.margin, frames.metric)
+    margin = wording.margin(frames.metric.margin, frames.metric)
     caption = f"{frames.metric.heading}, mean over the episodes. The difference is ours − published, with its 95% "
     caption += f"interval; the margin is {margin}.{explained}"
     if not rows:

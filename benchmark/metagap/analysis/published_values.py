@@ -47,12 +47,14 @@ DEFAULT = Spread("95% CI", None, EPISODES)
 
 
 def published_table(results: Results, margin: Margin | None = None) -> pd.DataFrame:
-    """One row per entry of the suite's `published` list, see `beside`."""
+    """One row per entry of the suite's `published` list, see `against_published`."""
     grids = Grids(results, results.suite.kind.metric)
-    return beside([value.model_dump() for value in results.suite.published], grids, margin or grids.metric.margin)
+    return against_published(
+        [value.model_dump() for value in results.suite.published], grids, margin or grids.metric.margin
+    )
 
 
-def beside(published: Iterable[Mapping[str, Any]], grids: Grids | None, margin: Margin) -> pd.DataFrame:
+def against_published(published: Iterable[Mapping[str, Any]], grids: Grids | None, margin: Margin) -> pd.DataFrame:
     """One row per published value, in the order given, with our value of the same quantity and what they come to.
 
     Values are natural ones: accuracies are fractions, errors are positive, unlike the scores elsewhere. An entry

@@ -4,7 +4,7 @@ from scipy import stats
 
 from metagap.analysis.grids import Grids
 from metagap.analysis.intervals import Term, crossed_estimate
-from metagap.analysis.reproduction import COLUMNS, beside, published_table
+from metagap.analysis.published_values import COLUMNS, against_published, published_table
 from metagap.metrics import Margin
 
 
@@ -118,9 +118,11 @@ def test_the_margin_is_a_choice(home):
     _, made = home
     grids = Grids(made.results())
     entries = [entry(value=0.79, interval=None)]
-    verdicts = [beside(entries, grids, Margin(size)).iloc[0]["verdict"] for size in (0.005, 0.02)]
+    verdicts = [against_published(entries, grids, Margin(size)).iloc[0]["verdict"] for size in (0.005, 0.02)]
     assert verdicts == ["differs", "agrees"]
-    assert beside(entries, grids, Margin(0.05, relative=True)).iloc[0]["margin"] == pytest.approx(0.05 * 0.79)
+    assert against_published(entries, grids, Margin(0.05, relative=True)).iloc[0]["margin"] == pytest.approx(
+        0.05 * 0.79
+    )
 
 
 def test_regression_values_are_positive_errors_within_a_tenth(bench, rng):
@@ -150,7 +152,7 @@ def test_entries_that_were_not_run_are_kept(bench):
     assert (found["verdict"] == "not run").all() and len(found) == 3
     assert found[["ours", "median", "iqm", "difference", "p"]].isna().all(axis=None)
     assert found["published"].tolist() == [0.8] * 3 and found["step"].tolist() == [5, 5, 99]
-    nothing = beside([entry()], None, Margin(0.01)).iloc[0]
+    nothing = against_published([entry()], None, Margin(0.01)).iloc[0]
     assert (nothing["verdict"], nothing["seeds"]) == ("not run", 0)
 
 
