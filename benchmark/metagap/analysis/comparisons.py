@@ -50,7 +50,7 @@ def compare(results: Results, a: str, b: str, split: str | None = None, level: f
     Raises:
         UserError: for an unknown algorithm or split, or algorithms that share no seed and episode.
     """
-    grids = Grids(results)
+    grids = Grids.of(results)
     for name in (a, b):
         if name not in grids.algorithms:
             raise UserError(f"unknown algorithm {name!r}: these results have {_listed(grids.algorithms)}")
@@ -72,7 +72,7 @@ def compare(results: Results, a: str, b: str, split: str | None = None, level: f
     return table
 
 
-def all_pairs(results: Results, level: float = LEVEL) -> pd.DataFrame:
+def all_pairs(results: Results | Grids, level: float = LEVEL) -> pd.DataFrame:
     """Every pair of algorithms, paired on the same episodes and seeds, each at its headline step.
 
     One row per pair, split and statistic; with several cross-domain splits of the suite's ways and shots also one for
@@ -91,7 +91,7 @@ def all_pairs(results: Results, level: float = LEVEL) -> pd.DataFrame:
 
     Pairs that share no seed are left out, and the table is empty for a single algorithm.
     """
-    grids = Grids(results)
+    grids = Grids.of(results)
     splits = [*grids.splits.index, *([AVERAGE] if len(grids.domains) > 1 else [])]
     return _family(grids, grids.algorithms, splits, level)
 

@@ -26,6 +26,7 @@ class Grids:
     """The grids of one suite's results, looked up by algorithm, split, condition and inner step.
 
     Attributes:
+        results: what they are made of.
         suite: resolved.
         kind: the kind of task.
         metric: what the scores are.
@@ -39,6 +40,7 @@ class Grids:
     def __init__(self, results: Results, metric: Metric | None = None):
         """metric: any; default: the headline metric of the results. Of one that was not recorded there is no grid."""
         suite, episodes = results.suite, results.episodes
+        self.results = results
         self.suite = suite
         self.kind = suite.kind
         self.metric = metric or results.metric
@@ -48,6 +50,13 @@ class Grids:
         self.splits = _splits(episodes, suite, self.kind)
         self._groups = _grouped(episodes, self.kind, self._columns(results))
         self._grids: dict[tuple[str, str, str, int, str], pd.DataFrame | None] = {}
+
+    @classmethod
+    def of(cls, results: Results | Grids, metric: Metric | None = None) -> Grids:
+        """Those of results, or the same again: the tables of a report share theirs, which take most of its time."""
+        if not isinstance(results, Grids):
+            return cls(results, metric)
+        return results if metric in (None, results.metric) else cls(results.results, metric)
 
     def _columns(self, results: Results) -> dict[str, pd.Series] | None:
         """The scores of queries and support sets in this metric, a column each; None where they were not recorded."""

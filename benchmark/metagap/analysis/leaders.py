@@ -20,7 +20,7 @@ SIDES = ("home", "away", "gap")
 COLUMNS = ["algorithm", "statistic", *(f"{s}{e}" for s in SIDES for e in ("", "_low", "_high")), "group"]
 
 
-def leader_table(results: Results, pairs: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
+def leader_table(results: Results | Grids, pairs: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
     """One row per algorithm and statistic, the best first.
 
     Args:
@@ -36,7 +36,7 @@ def leader_table(results: Results, pairs: pd.DataFrame, level: float = LEVEL) ->
         - group: letters. Two algorithms without a letter in common are significantly different, by the comparison in
           `pairs` of what the table is sorted by: away, or home in a suite without cross-domain splits.
     """
-    grids = Grids(results)
+    grids = Grids.of(results)
     home, domains = grids.home("in-distribution")[:1], grids.domains
     key = "away" if domains else "home"
     split = AVERAGE if len(domains) > 1 else next(iter(domains or home), None)

@@ -46,9 +46,9 @@ DEFAULT = Spread("95% CI", None, EPISODES)
 """What ours is shown with where the published kind is not known, or is one that ours cannot have: the convention."""
 
 
-def published_table(results: Results, margin: Margin | None = None) -> pd.DataFrame:
+def published_table(results: Results | Grids, margin: Margin | None = None) -> pd.DataFrame:
     """One row per entry of the suite's `published` list, see `against_published`."""
-    grids = Grids(results, results.suite.kind.metric)
+    grids = Grids.of(results, results.suite.kind.metric)
     return against_published(
         [value.model_dump() for value in results.suite.published], grids, margin or grids.metric.margin
     )

@@ -42,7 +42,7 @@ RUN_COLUMNS = [
 ]  # fmt: skip
 
 
-def score_table(results: Results, level: float = LEVEL, metric: Metric | None = None) -> pd.DataFrame:
+def score_table(results: Results | Grids, level: float = LEVEL, metric: Metric | None = None) -> pd.DataFrame:
     """One row per algorithm x split x condition x statistic, at the algorithm's headline inner step.
 
     metric: any that was recorded; default: the headline metric. The score is its value with the sign turned where lower
@@ -55,7 +55,7 @@ def score_table(results: Results, level: float = LEVEL, metric: Metric | None = 
     - open_score, open_low, open_high: from the condition "open" of the same split (NaN where it was not recorded).
     - diverged: share of diverged (seed, episode) pairs; finite_mean: mean score over the pairs that did not diverge.
     """
-    grids = Grids(results, metric)
+    grids = Grids.of(results, metric)
 
     @cache
     def opened(algorithm: str, split: str, statistic: str) -> Interval:
@@ -90,13 +90,13 @@ def score_table(results: Results, level: float = LEVEL, metric: Metric | None = 
     return pd.DataFrame(rows, columns=SCORE_COLUMNS)
 
 
-def run_table(results: Results, metric: Metric | None = None) -> pd.DataFrame:
+def run_table(results: Results | Grids, metric: Metric | None = None) -> pd.DataFrame:
     """One row per trained model x split x condition x statistic, at the algorithm's headline inner step.
 
     sd is the standard deviation over the episodes of that one run, so that every interval over seeds can be computed
     again from this table; the other columns mean what they mean in `score_table`.
     """
-    grids = Grids(results, metric)
+    grids = Grids.of(results, metric)
     rows = []
     for (algorithm, split, condition), scores, flags in _headlines(grids):
         for statistic in grids.statistics:
@@ -110,12 +110,12 @@ def run_table(results: Results, metric: Metric | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=RUN_COLUMNS)
 
 
-def step_table(results: Results, level: float = LEVEL, metric: Metric | None = None) -> pd.DataFrame:
+def step_table(results: Results | Grids, level: float = LEVEL, metric: Metric | None = None) -> pd.DataFrame:
     """One row per algorithm x split x inner step x statistic of condition "standard": the adaptation curves.
 
     The columns mean what they mean in `score_table`; support_score is the same statistic of the support scores.
     """
-    grids = Grids(results, metric)
+    grids = Grids.of(results, metric)
     rows = []
     for algorithm, split, condition in grids.keys:
         for step in grids.steps(algorithm, split) if condition == STANDARD else ():

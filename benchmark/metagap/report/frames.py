@@ -14,7 +14,7 @@ from metagap import kinds as task_kinds
 from metagap.analysis import comparisons, leaders, published_values, scores
 from metagap.analysis.gaps import GapKind, gap_kinds, gap_table
 from metagap.analysis.gaps.kind import Place
-from metagap.analysis.grids import AVERAGE, STANDARD
+from metagap.analysis.grids import AVERAGE, STANDARD, Grids
 from metagap.metrics import Metric
 from metagap.suite import Split, Suite
 
@@ -54,7 +54,8 @@ class Frames:
     @classmethod
     def of(cls, results: Any) -> Frames:
         """Analyse a `metagap.results.Results`."""
-        pairs = comparisons.all_pairs(results)
+        grids = Grids(results)
+        pairs = comparisons.all_pairs(grids)
         tables: dict[Scored, Callable[..., pd.DataFrame]]
         tables = {"scores": scores.score_table, "runs": scores.run_table, "steps": scores.step_table}
         kinds, faults = gap_kinds()
@@ -65,18 +66,19 @@ class Frames:
             curves=results.curves,
             samples=results.samples,
             gap_kinds={kind.name: kind for kind in kinds},
-            gaps=gap_table(results, kinds, failed=faults.append),
+            gaps=gap_table(grids, kinds, failed=faults.append),
             notes=[*results.notes, *faults],
-            scores=tables["scores"](results),
-            runs=tables["runs"](results),
-            steps=tables["steps"](results),
+            scores=tables["scores"](grids),
+            runs=tables["runs"](grids),
+            steps=tables["steps"](grids),
             further={
-                metric.name: {name: make(results, metric=metric) for name, make in tables.items()}
+                metric.name: {name: make(own, metric=metric) for name, make in tables.items()}
                 for metric in results.metrics[1:]
+                for own in [Grids(results, metric)]
             },
             pairs=pairs,
-            leaders=leaders.leader_table(results, pairs),
-            published=published_values.published_table(results),
+            leaders=leaders.leader_table(grids, pairs),
+            published=published_values.published_table(grids),
         )
 
     @cached_property

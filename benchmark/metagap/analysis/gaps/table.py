@@ -28,7 +28,7 @@ COLUMNS = ["algorithm", "gap", "split", "statistic", "value", "low", "high", "in
 
 
 def gap_table(
-    results: Results,
+    results: Results | Grids,
     kinds: Sequence[GapKind] = GAPS,
     level: float = LEVEL,
     failed: Callable[[str], object] | None = None,
@@ -49,7 +49,7 @@ def gap_table(
         failed: is called with a sentence for each kind that cannot be computed, and the table goes on without it. Not
             given, its error is raised.
     """
-    grids = Grids(results)
+    grids = Grids.of(results)
     rows: list[dict[str, Any]] = []
     for kind in kinds:
         try:
