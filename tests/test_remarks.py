@@ -8,7 +8,8 @@ from metagap import results
 from metagap.launch import check
 from metagap.machine import Machine
 from metagap.runner.cell import run_cell
-from metagap.suite import expand, load_suite
+from metagap.runner.score import missing
+from metagap.suite import Split, expand, load_suite
 
 SUITE = """
 title = "Own images"
@@ -52,3 +53,9 @@ def test_small_classes_and_notes_on_files_are_said(tmp_path):
     assert check(cells) == said
     run_cell(cell, tmp_path / "results", Machine("cpu"))
     assert [note for note in results.read(tmp_path / "results", "own").notes if note in said] == said
+
+
+def test_what_is_missing_is_named_without_the_folder_of_this_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("METAGAP_DATA", str(tmp_path))
+    fault = missing(Split(name="far", role="cross-domain", source={"name": "mnist"}))
+    assert "no file 'MNIST/raw/" in fault and str(tmp_path) not in fault

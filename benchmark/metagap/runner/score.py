@@ -22,6 +22,7 @@ from metagap.runner.overlap import overlap
 from metagap.runner.receipts import digest_of, intact, write_receipt
 from metagap.suite import Split, digest, make_source
 from metagap.tasks.episode import Tasks, TaskSpec
+from metagap.tasks.folders import data_folder
 from metagap.tasks.images import ImageStore
 from metagap.tasks.sampling import Drawn, Sampler, raw
 from metagap.tasks.source import ImageSource
@@ -78,7 +79,7 @@ def missing(split: Split) -> str:
         if isinstance(source, ImageSource):
             source.stamp()
     except UserError as error:
-        return str(error).partition(";")[0]
+        return str(error).partition(";")[0].replace(f"{data_folder()}/", "")  # records are shown to others
     return ""
 
 
