@@ -26,12 +26,13 @@ from metagap.registry import suggest
 from metagap.report.contents import page_contents
 from metagap.report.frames import Frames
 from metagap.report.page import write_report
-from metagap.report.panels import Panel, TableKind
+from metagap.report.panels import Panel, Shown, TableKind
 from metagap.report.table import Table
-from metagap.report.verdict import verdict
+from metagap.report.verdict import plain, verdict
 from metagap.results import Results, write_own
 from metagap.results import read as read_results
-from metagap.suite import Suite, expand, load_changed, variation, with_algorithms, with_seeds
+from metagap.suite import Suite, expand, load_changed, variation, with_choices
+from metagap.suite import load_suite as suite_of_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -111,15 +112,19 @@ class Report:
     @property
     def findings(self) -> str:
         """Who is best, what new domains cost, and what is significant, in sentences."""
-        return "\n".join("".join(text for text, _ in paragraph) for paragraph in verdict(self.frames))
+        return plain(verdict(self.frames))
 
     @cached_property
+    def _contents(self) -> list[Shown]:
+        return page_contents()[0]
+
+    @property
     def _panels(self) -> dict[str, Panel]:
-        return {one.name: one for one in page_contents()[0] if isinstance(one, Panel)}
+        return {one.name: one for one in self._contents if isinstance(one, Panel)}
 
-    @cached_property
+    @property
     def _tables(self) -> dict[str, TableKind]:
-        return {one.name: one for one in page_contents()[0] if isinstance(one, TableKind)}
+        return {one.name: one for one in self._contents if isinstance(one, TableKind)}
 
     @property
     def figures(self) -> list[str]:
@@ -190,16 +195,7 @@ def load_suite(
     {"training.lr": 0.01, "splits.digits.shots": 5}. algorithms: only these, by label or name or FILE.py:CLASS. seeds:
     instead of the suite's. Raises UserError with file, key, what was found and what is allowed.
     """
-    return _load(name_or_path, changes or {}, algorithms, seeds)[0]
-
-
-def _load(
-    name_or_path: str | os.PathLike[str], changes: Mapping[str, Any], algorithms: Sequence[str], seeds: Sequence[int]
-) -> tuple[Suite, Suite]:
-    """The suite with changes, and as its file has it."""
-    chosen, written = load_changed(os.fspath(name_or_path), [f"{key}={_toml(value)}" for key, value in changes.items()])
-    chosen = with_algorithms(chosen, list(algorithms)) if algorithms else chosen
-    return with_seeds(chosen, list(seeds)) if seeds else chosen, written
+    return with_choices(suite_of_file(os.fspath(name_or_path), _settings(changes)), algorithms, seeds)
 
 
 def run(
@@ -228,9 +224,13 @@ def run(
     from metagap.machine import Machine, count_cores
     from metagap.runner.cell import is_done
 
-    chosen, written = (what, None) if isinstance(what, Suite) else _load(what, changes or {}, algorithms, seeds)
-    if isinstance(what, Suite) and (changes or algorithms or seeds):
-        raise TypeError("changes, algorithms and seeds are for metagap.load_suite: this suite is made already")
+    if isinstance(what, Suite):
+        if changes or algorithms or seeds:
+            raise TypeError("changes, algorithms and seeds are for metagap.load_suite: this suite is made already")
+        chosen, written = what, None
+    else:
+        chosen, written = load_changed(os.fspath(what), _settings(changes))
+        chosen = with_choices(chosen, algorithms, seeds)
     store, cells = Path(results), expand(chosen)
     pending = [cell for cell in cells if not is_done(cell, store)]
     console = Console(quiet=quiet)
@@ -264,6 +264,11 @@ def _there(what: str, made: Made | None) -> Made:
     if made is None:
         raise UserError(f"{what}: these results have nothing for it to show")
     return made
+
+
+def _settings(changes: Mapping[str, Any] | None) -> list[str]:
+    """Changes as `--set` takes them."""
+    return [f"{key}={_toml(value)}" for key, value in (changes or {}).items()]
 
 
 def _toml(value: Any) -> str:

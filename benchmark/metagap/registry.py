@@ -35,7 +35,6 @@ class Named(Protocol):
     def name(self) -> str:
         """By which it is found."""
         ...
-        ...
 
 
 T = TypeVar("T", bound=Named)
@@ -88,14 +87,17 @@ def find(kind: Kind, name: str) -> Any:
         found = getattr(_import_file(Path(path), kind), attribute, None) or _no_class(kind, path, attribute)
         return _bridged(kind, found)
     entry = _entry(kind, name)
-    try:
-        with _limited(f"{kind} '{name}' ({_origin(entry)})"):
-            found = entry.load()
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise UserError(f"{kind} '{name}' ({_origin(entry)}) cannot be imported: {_told(error)}") from error
+    with _importing(f"{kind} '{name}' ({_origin(entry)})"):
+        found = entry.load()
     return _bridged(kind, found)
+
+
+def load_named(kind: Kind, name: str) -> Any:
+    """What `load` gives, an object that calls itself by the name that it is registered under; else raises UserError."""
+    found = load(kind, name)
+    if found.name != name and ".py:" not in name:
+        raise UserError(f"{kind} '{name}' calls itself '{found.name}'; it has to be registered under its own name")
+    return found
 
 
 def intact(kind: Kind, name: str) -> Any | None:
@@ -113,12 +115,8 @@ def function(reference: str | Callable[..., Any], what: str) -> Callable[..., An
     module, colon, name = reference.partition(":")
     if not (module and colon and name):
         raise UserError(f"{what} is '{reference}'; allowed: package.module:name of a function, or a function")
-    try:
+    with _importing(f"{what} ({reference})"):
         found = getattr(importlib.import_module(module), name)
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise UserError(f"{what} ({reference}) cannot be imported: {_told(error)}") from error
     if not callable(found):
         raise UserError(f"{what} ({reference}) is no function but {type(found).__name__}")
     return found
@@ -157,12 +155,10 @@ def objects(kind: str, of: type[T], ours: Iterable[T]) -> tuple[list[T], list[st
         for entry in claims:
             what = f"{kind} '{name}' of {_origin(entry)}"
             try:
-                with _limited(what):
+                with _importing(what):
                     one = entry.load()
             except UserError as error:
                 faults.append(f"{error}")
-            except (Exception, SystemExit) as error:
-                faults.append(f"{what} cannot be imported: {_told(error)}")
             else:
                 if not isinstance(one, of):
                     faults.append(f"{what} is not a {of.__name__} but {type(one).__name__}: {one!r:.80}")
@@ -304,13 +300,20 @@ def _import_file(path: Path, kind: Kind) -> Any:
     if not path.is_file():
         article, attribute = "an" if kind[0] in "ao" else "a", "NAME" if kind in OBJECTS else "ClassName"
         raise UserError(f"no file '{path}' to take {article} {kind} from; write it as path/to/file.py:{attribute}")
+    with _importing(f"{kind} file '{path}'"):
+        return _module(path.resolve())
+
+
+@contextmanager
+def _importing(what: str) -> Iterator[None]:
+    """Raises UserError, which begins with `what`, where an import fails or takes too long."""
     try:
-        with _limited(f"{kind} file '{path}'"):
-            return _module(path.resolve())
+        with _limited(what):
+            yield
     except UserError:
         raise
     except (Exception, SystemExit) as error:
-        raise UserError(f"{kind} file '{path}' cannot be imported: {_told(error)}") from error
+        raise UserError(f"{what} cannot be imported: {_told(error)}") from error
 
 
 @contextmanager

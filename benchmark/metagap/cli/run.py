@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from metagap.cli import output
 from metagap.cli.options import Running, SuiteName, completed, spread, use_data
-
-if TYPE_CHECKING:
-    from metagap.suite import Suite
 
 
 @spread
@@ -40,11 +37,12 @@ def run(
     from metagap.launch import check, devices, run_cells
     from metagap.results import differences, read, survey, write_own
     from metagap.runner.cell import is_done
-    from metagap.suite import expand, load_changed, variation
+    from metagap.suite import expand, load_changed, variation, with_choices
 
     use_data(options.data)
     chosen, written = load_changed(suite, set_ or [])
-    chosen, machine = _chosen(chosen, algorithm, options.seed, iterations), options.machine()
+    chosen = with_choices(chosen, algorithm or (), options.seed or (), iterations)
+    machine = options.machine()
     workers, cells = devices(machine), expand(chosen)
     console, store = output.console(stderr=options.json), options.results
     output.warn_of_clashes("algorithm")
@@ -75,17 +73,6 @@ def run(
             changes = differences(written.model_dump(), chosen.model_dump()) or ["other settings of algorithms"]
             found.notes.insert(0, f"This is not the suite as its file has it: {'; '.join(changes)}.")
         output.present(found, page, options.json)
-
-
-def _chosen(suite: Suite, algorithms: list[str] | None, seeds: list[int] | None, iterations: int | None) -> Suite:
-    """The suite with what is chosen on the command line."""
-    from metagap.suite import with_algorithms, with_iterations, with_seeds
-
-    if iterations is not None:
-        suite = with_iterations(suite, iterations)
-    if algorithms:
-        suite = with_algorithms(suite, algorithms)
-    return with_seeds(suite, seeds) if seeds else suite
 
 
 def _check_room(results: Path, page: Path) -> None:

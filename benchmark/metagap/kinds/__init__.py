@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from metagap import registry
-from metagap.errors import UserError
 from metagap.kinds.kind import TaskKind
 
 __all__ = ["TaskKind", "find", "names"]
@@ -12,12 +11,7 @@ __all__ = ["TaskKind", "find", "names"]
 
 def find(name: str | TaskKind) -> TaskKind:
     """The kind of this name, or the kind itself. Raises UserError where there is none, or it cannot be imported."""
-    if isinstance(name, TaskKind):
-        return name
-    found: TaskKind = registry.load("kind", name)
-    if found.name != name and ".py:" not in name:
-        raise UserError(f"kind '{name}' calls itself '{found.name}'; it has to be registered under its own name")
-    return found
+    return name if isinstance(name, TaskKind) else registry.load_named("kind", name)
 
 
 def names() -> list[str]:

@@ -7,7 +7,6 @@ Built-in ones and plugins are found the same way: by an entry point of the group
 from __future__ import annotations
 
 from metagap import registry
-from metagap.errors import UserError
 from metagap.metrics.metric import Margin, Metric
 
 __all__ = ["Margin", "Metric", "find", "names"]
@@ -15,12 +14,7 @@ __all__ = ["Margin", "Metric", "find", "names"]
 
 def find(name: str | Metric) -> Metric:
     """The metric of this name, or the metric itself. Raises UserError where there is none, or it cannot be imported."""
-    if isinstance(name, Metric):
-        return name
-    found: Metric = registry.load("metric", name)
-    if found.name != name and ".py:" not in name:
-        raise UserError(f"metric '{name}' calls itself '{found.name}'; it has to be registered under its own name")
-    return found
+    return name if isinstance(name, Metric) else registry.load_named("metric", name)
 
 
 def names(kind: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from metagap.metrics.metric import Margin, Metric
 
@@ -14,59 +15,36 @@ def one_of(ways: int) -> float:
     return 1 / ways
 
 
-ACCURACY = Metric(
+_share = partial(Metric, kinds=KINDS, bounds=(0, 1), unit="%", scale=100, margin=Margin(0.01))
+_right_share = partial(_share, higher_is_better=True, chance=one_of)
+
+ACCURACY = _right_share(
     name="accuracy",
     label="accuracy",
     about="The share of queries whose class has the greatest logit.",
-    kinds=KINDS,
     function="metagap.metrics.functions:accuracy",
-    higher_is_better=True,
-    bounds=(0, 1),
-    chance=one_of,
-    unit="%",
-    scale=100,
-    margin=Margin(0.01),
 )
-BALANCED_ACCURACY = Metric(
+BALANCED_ACCURACY = _right_share(
     name="balanced-accuracy",
     label="balanced accuracy",
     about="The mean over classes of the share of their queries that are right (Brodersen et al. 2010); it is the "
     "accuracy where every class has as many queries.",
-    kinds=KINDS,
     function="metagap.metrics.functions:balanced_accuracy",
-    higher_is_better=True,
-    bounds=(0, 1),
-    chance=one_of,
-    unit="%",
-    scale=100,
-    margin=Margin(0.01),
 )
-MACRO_F1 = Metric(
+MACRO_F1 = _right_share(
     name="macro-f1",
     label="macro F1",
     about="The mean over classes of 2 TP / (2 TP + FP + FN); classes that are neither there nor predicted do not count "
     "(Opitz and Burst 2019 on its two definitions; this is the mean of the F1 scores).",
-    kinds=KINDS,
     function="metagap.metrics.functions:macro_f1",
-    higher_is_better=True,
-    bounds=(0, 1),
-    chance=one_of,
-    unit="%",
-    scale=100,
-    margin=Margin(0.01),
 )
-ECE = Metric(
+ECE = _share(
     name="ece",
     label="expected calibration error",
     about="How far confidence is from accuracy, in 15 bins of equal width of the greatest probability (Guo et al. "
     "2017, equation 3); of each episode by itself, so that few queries lift even calibrated predictions above zero.",
-    kinds=KINDS,
     function="metagap.metrics.functions:expected_calibration_error",
     higher_is_better=False,
-    bounds=(0, 1),
-    unit="%",
-    scale=100,
-    margin=Margin(0.01),
 )
 NLL = Metric(
     name="nll",

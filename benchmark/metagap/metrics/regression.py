@@ -3,46 +3,38 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from metagap.metrics.metric import Margin, Metric
 
 KINDS = ("regression",)
-TENTH = Margin(0.1, relative=True)
 
-MSE = Metric(
-    name="mse",
-    label="MSE",
-    about="The mean squared error over the queries of an episode.",
+_error = partial(
+    Metric,
     kinds=KINDS,
-    function="metagap.metrics.functions:mean_squared_error",
     higher_is_better=False,
     bounds=(0, math.inf),
     statistic="iqm",
     axis="log",
-    margin=TENTH,
+    margin=Margin(0.1, relative=True),
 )
-RMSE = Metric(
+
+MSE = _error(
+    name="mse",
+    label="MSE",
+    about="The mean squared error over the queries of an episode.",
+    function="metagap.metrics.functions:mean_squared_error",
+)
+RMSE = _error(
     name="rmse",
     label="RMSE",
     about="The root of the mean squared error of an episode, in the unit of the targets; the root is taken before the "
     "mean over episodes.",
-    kinds=KINDS,
     function="metagap.metrics.functions:root_mean_squared_error",
-    higher_is_better=False,
-    bounds=(0, math.inf),
-    statistic="iqm",
-    axis="log",
-    margin=TENTH,
 )
-MAE = Metric(
+MAE = _error(
     name="mae",
     label="MAE",
     about="The mean absolute error over the queries of an episode, in the unit of the targets.",
-    kinds=KINDS,
     function="metagap.metrics.functions:mean_absolute_error",
-    higher_is_better=False,
-    bounds=(0, math.inf),
-    statistic="iqm",
-    axis="log",
-    margin=TENTH,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -56,8 +55,6 @@ class Frames:
         """Analyse a `metagap.results.Results`."""
         grids = Grids(results)
         pairs = comparisons.all_pairs(grids)
-        tables: dict[Scored, Callable[..., pd.DataFrame]]
-        tables = {"scores": scores.score_table, "runs": scores.run_table, "steps": scores.step_table}
         kinds, faults = gap_kinds()
         return cls(
             suite=results.suite,
@@ -68,14 +65,8 @@ class Frames:
             gap_kinds={kind.name: kind for kind in kinds},
             gaps=gap_table(grids, kinds, failed=faults.append),
             notes=[*results.notes, *faults],
-            scores=tables["scores"](grids),
-            runs=tables["runs"](grids),
-            steps=tables["steps"](grids),
-            further={
-                metric.name: {name: make(own, metric=metric) for name, make in tables.items()}
-                for metric in results.metrics[1:]
-                for own in [Grids(results, metric)]
-            },
+            **_scored(grids),
+            further={metric.name: _scored(Grids(results, metric)) for metric in results.metrics[1:]},
             pairs=pairs,
             leaders=leaders.leader_table(grids, pairs),
             published=published_values.published_table(grids),
@@ -286,6 +277,11 @@ def values_by(table: pd.DataFrame, keys: list[str], columns: list[str]) -> dict[
     """The values of some columns in the row that the other columns, the keys, name."""
     rows = table[[*keys, *columns]].itertuples(index=False, name=None)
     return {row[: len(keys)]: list(row[len(keys) :]) for row in rows}
+
+
+def _scored(grids: Grids) -> dict[Scored, pd.DataFrame]:
+    """The tables of scores, in the metric of the grids."""
+    return {"scores": scores.score_table(grids), "runs": scores.run_table(grids), "steps": scores.step_table(grids)}
 
 
 def correction(pairs: pd.DataFrame) -> str:

@@ -22,7 +22,7 @@ from metagap.suite.schema import (
     Training,
 )
 from metagap.suite.sources import make_source
-from metagap.suite.variants import variation, with_algorithms, with_budget, with_iterations, with_seeds
+from metagap.suite.variants import variation, with_algorithms, with_budget, with_choices, with_iterations, with_seeds
 
 __all__ = [
     "Cell",
@@ -49,6 +49,7 @@ __all__ = [
     "variation",
     "with_algorithms",
     "with_budget",
+    "with_choices",
     "with_iterations",
     "with_seeds",
     "written_cell",

@@ -70,6 +70,15 @@ def with_budget(suite: Suite, share: float) -> Suite:
     return suite.model_copy(update={"training": training, "algorithms": entries})
 
 
+def with_choices(
+    suite: Suite, algorithms: Sequence[str] = (), seeds: Sequence[int] = (), iterations: int | None = None
+) -> Suite:
+    """The suite with these algorithms, seeds and outer steps instead of its own; what is not given stays."""
+    suite = suite if iterations is None else with_iterations(suite, iterations)
+    suite = with_algorithms(suite, list(algorithms)) if algorithms else suite
+    return with_seeds(suite, list(seeds)) if seeds else suite
+
+
 def with_seeds(suite: Suite, seeds: list[int]) -> Suite:
     """The suite with these seeds instead of its own."""
     return suite.model_copy(update={"seeds": list(dict.fromkeys(seeds))})
