@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import copy
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,9 @@ import pytest
 import tomli_w
 import torch
 
-from metagap import pool
+from metagap import pool, registry
 from metagap.cli import main
+from tiny_suites import TASKS, merged
 
 torch.set_num_threads(1)
 
@@ -41,37 +41,19 @@ def real_data(monkeypatch: pytest.MonkeyPatch):
     return need
 
 
-# Suites that train in a moment.
-
-TASKS: dict[str, dict[str, Any]] = {
-    "waves": {
-        "title": "Tiny waves",
-        "task": {"kind": "regression", "shots": 5, "queries": 4},
-        "model": {"name": "mlp", "hidden": [4]},
-        "source": {"name": "sinusoid"},
-        "training": {"iterations": 4, "meta_batch": 2},
-        "evaluation": {"episodes": 5, "steps": 1, "diagnostics": []},
-        "algorithms": {"maml": {}, "scratch": {}},
-        "splits": [
-            {"name": "old", "role": "meta-train"},
-            {"name": "square", "role": "cross-domain", "source": {"name": "sinusoid", "waveform": "square"}},
-        ],
-    },
-    "images": {
-        "title": "Tiny images",
-        "task": {"ways": 3, "shots": 1, "queries": 2},
-        "model": {"name": "conv4", "filters": 4},
-        "source": {"name": "glyphs", "alphabets": 5, "characters": 4, "instances": 5, "image_size": 16},
-        "training": {"iterations": 6, "meta_batch": 2, "validations": 2, "validation_episodes": 4},
-        "evaluation": {"episodes": 6, "steps": 1, "diagnostic_episodes": 3},
-        "algorithms": {"maml": {"inner_lr": 0.1}, "scratch": {}},
-        "splits": [
-            {"name": "old", "role": "meta-train", "classes": "train"},
-            {"name": "new", "role": "in-distribution", "classes": "test"},
-            {"name": "digits", "role": "cross-domain", "source": {"name": "digits", "image_size": 16}},
-        ],
-    },
-}
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of installed packages."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    before = set(sys.modules)
+    registry._claims.cache_clear()
+    yield folder
+    registry._claims.cache_clear()
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
+            del sys.modules[name]
 
 
 @pytest.fixture
@@ -83,18 +65,10 @@ def tiny_suite(tmp_path: Path) -> Callable[..., Path]:
 
     def tiny_suite(kind: str = "waves", *, name: str = "tiny", **changes: Any) -> Path:
         path = tmp_path / f"{name}.toml"
-        path.write_text(tomli_w.dumps(_merged(TASKS[kind], changes)))
+        path.write_text(tomli_w.dumps(merged(TASKS[kind], changes)))
         return path
 
     return tiny_suite
-
-
-def _merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    merged = copy.deepcopy(dict(table))
-    for key, value in changes.items():
-        below = merged.get(key)
-        merged[key] = _merged(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
-    return {key: value for key, value in merged.items() if value is not None}
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import tomllib
-from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from metagap import registry
 from metagap.cli import main
 from metagap.errors import UserError
+from packages import install
 
 GOOD = '''"""A plugin."""
 from metagap.algorithms.base import Algorithm
@@ -31,27 +31,7 @@ class Half(Algorithm):
 
 def package(site: Path, name: str, entries: dict[str, str], code: str = GOOD) -> None:
     """Install a package of one module of the same name, which registers algorithms."""
-    info = site / f"{name}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    lines = [f"{key} = {value}" for key, value in entries.items()]
-    (info / "entry_points.txt").write_text("\n".join(["[metagap.algorithms]", *lines, ""]))
-    (site / f"{name}.py").write_text(code)
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of installed packages."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    before = set(sys.modules)
-    registry._claims.cache_clear()
-    yield folder
-    registry._claims.cache_clear()
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
-            del sys.modules[name]
+    install(site, name, {"algorithms": entries}, code)
 
 
 def message(name: str) -> str:

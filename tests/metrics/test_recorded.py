@@ -23,6 +23,7 @@ from metagap.metrics import find
 from metagap.report.frames import Frames
 from metagap.runner.cell import run_cell
 from metagap.suite import expand, load_suite
+from packages import install
 
 CPU = Machine("cpu", engine="loop plain eager")
 WAVES = """
@@ -162,11 +163,7 @@ def test_a_metric_that_fails_is_found_before_training(tmp_path, monkeypatch):
 def installed(tmp_path, monkeypatch):
     """A package that registers a metric by an entry point."""
     site = tmp_path / "site"
-    info = site / "weather-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: weather\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[metagap.metrics]\nworst-error = weather_metrics:WORST\n")
-    (site / "weather_metrics.py").write_text(PLUGIN)
+    install(site, "weather_metrics", {"metrics": {"worst-error": "weather_metrics:WORST"}}, PLUGIN)
     with monkeypatch.context() as patch:
         patch.syspath_prepend(str(site))
         registry._claims.cache_clear()

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import io
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from rich.console import Console
 from synthetic import make_results
 
-from metagap import registry
 from metagap.report import page, terminal
 from metagap.report.frames import Frames
 from metagap.report.page import make, render, tables_of, write_report
+from packages import install
 
 EXAMPLES = Path(__file__).parents[2] / "benchmark" / "examples"
 
@@ -31,35 +28,6 @@ MADE = TableKind(name="lucky-table", section="luck", make=fail, terminal=fail)
 WRONG = TableKind(name="wrong-table", section="luck", make=lambda frames: [1, 2])
 TWICE = Panel(name="slopes", section="scores", caption="Ours has this name.", draw=fail)
 """
-
-
-def install(site: Path, name: str, groups: dict[str, dict[str, str]], code: str) -> None:
-    """A package of one module of the same name, with entry points."""
-    info = site / f"{name}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    lines = [line for group, entries in groups.items() for line in [f"[metagap.{group}]", *entries_of(entries)]]
-    (info / "entry_points.txt").write_text("\n".join([*lines, ""]))
-    (site / f"{name}.py").write_text(code)
-
-
-def entries_of(entries: dict[str, str]) -> list[str]:
-    return [f"{key} = {value}" for key, value in entries.items()]
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of installed packages."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    before = set(sys.modules)
-    registry._claims.cache_clear()
-    yield folder
-    registry._claims.cache_clear()
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
-            del sys.modules[name]
 
 
 def frames(small: bool = False) -> Frames:

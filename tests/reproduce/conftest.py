@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from metagap.cli import main
 from metagap.machine import Machine
 from metagap.reproduce.paper_table import at_budget, load_table
 from metagap.reproduce.running import work
@@ -120,16 +121,8 @@ def paper(tmp_path: Path) -> Paper:
 
 
 @pytest.fixture
-def here(paper: Paper, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """The command in this process, in the paper's folder: exit code, output and errors."""
-
-    def here(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["metagap", "reproduce", *arguments])
-        monkeypatch.setenv("COLUMNS", "120")
-        with pytest.raises(SystemExit) as end:
-            main()
-        captured = capsys.readouterr()
-        return int(end.value.code or 0), captured.out, captured.err
-
+def here(paper: Paper, here: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch):
+    """`metagap reproduce` in this process, in the paper's folder: exit code, output and errors."""
+    monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.chdir(paper.folder)
-    return here
+    return partial(here, "reproduce")

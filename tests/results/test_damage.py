@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tiny_store import CPU, MORE, WAVES, load
+from tiny_store import CPU, MORE, load
 
 from metagap import digests, results
 from metagap.errors import UserError
@@ -75,7 +75,7 @@ def test_a_run_mends_damage_and_gives_the_same_numbers(store, kind, damage, capl
     else:
         path.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"")
     damaged = path.read_bytes() if path.is_file() else None
-    more = load(folder, WAVES + MORE)[0]  # a split left to be scored, so that every file is needed
+    more = load(folder, MORE)[0]  # a split left to be scored, so that every file is needed
     with caplog.at_level(logging.WARNING, "metagap"):
         run_cell(more, folder, CPU)
     run_cell(cell, folder, CPU)
@@ -237,7 +237,7 @@ def test_a_marker_knows_every_file(store):
 def test_a_full_disk_is_told_and_leaves_what_was_there(store, monkeypatch):
     folder, _ = store
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
-    more = load(folder, WAVES + MORE)[0]
+    more = load(folder, MORE)[0]
     before[folder / "tiny.toml"] = (folder / "tiny.toml").read_bytes()
 
     def full(_):

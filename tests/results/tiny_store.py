@@ -4,38 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import tomli_w
+
 from metagap.machine import Machine
 from metagap.suite import Cell, expand, load_suite
+from tiny_suites import TASKS
 
-WAVES = """
-title = "Tiny waves"
-[task]
-kind = "regression"
-shots = 5
-queries = 4
-[model]
-name = "mlp"
-hidden = [4]
-[source]
-name = "sinusoid"
-[training]
-iterations = 4
-meta_batch = 2
-[evaluation]
-episodes = 5
-steps = 1
-diagnostics = []
-[algorithms.maml]
-[algorithms.scratch]
-[[splits]]
-name = "old"
-role = "meta-train"
-[[splits]]
-name = "square"
-role = "cross-domain"
-source = { name = "sinusoid", waveform = "square" }
-"""
-MORE = '[[splits]]\nname = "more"\nrole = "in-distribution"\n'
+WAVES = tomli_w.dumps(TASKS["waves"])
+SPLITS = TASKS["waves"]["splits"]
+MORE = tomli_w.dumps(TASKS["waves"] | {"splits": [*SPLITS, {"name": "more", "role": "in-distribution"}]})
+"""The same with a further split."""
 CPU = Machine("cpu", engine="loop plain eager")
 
 

@@ -9,61 +9,29 @@ from metagap.machine import Machine
 from metagap.runner.cost import BYTES_A_ROW, CostEstimate, estimate
 from metagap.suite import expand, load_suite
 
-SUITE = """
-title = "Tiny images"
-[task]
-ways = 3
-shots = 1
-queries = 2
-[model]
-name = "conv4"
-filters = 4
-[source]
-name = "glyphs"
-alphabets = 5
-characters = 4
-instances = 6
-image_size = 16
-[training]
-iterations = 1000
-meta_batch = 2
-schedule = "linear"
-validations = 4
-validation_episodes = 5
-[evaluation]
-episodes = 9
-steps = 2
-curve_steps = 3
-diagnostic_episodes = 4
-[algorithms.maml]
-[algorithms.scratch]
-[[splits]]
-name = "old"
-role = "meta-train"
-classes = "train"
-[[splits]]
-name = "val"
-role = "meta-val"
-classes = "val"
-[[splits]]
-name = "new"
-role = "in-distribution"
-classes = "test"
-[[splits]]
-name = "gone"
-role = "cross-domain"
-source = { name = "path:gone.npz", image_size = 16 }
-optional = true
-"""
-
 CPU = Machine("cpu", engine="loop eager")
 
 
 @pytest.fixture
-def cells(tmp_path):
-    def cells(text: str = SUITE):
-        path = tmp_path / "tiny.toml"
-        path.write_text(text)
+def cells(tiny_suite):
+    def cells(**changes):
+        path = tiny_suite(
+            "images",
+            training={"iterations": 1000, "schedule": "linear", "validations": 4, "validation_episodes": 5},
+            evaluation={"episodes": 9, "steps": 2, "curve_steps": 3, "diagnostic_episodes": 4},
+            splits=[
+                {"name": "old", "role": "meta-train", "classes": "train"},
+                {"name": "val", "role": "meta-val", "classes": "val"},
+                {"name": "new", "role": "in-distribution", "classes": "test"},
+                {
+                    "name": "gone",
+                    "role": "cross-domain",
+                    "source": {"name": "path:gone.npz", "image_size": 16},
+                    "optional": True,
+                },
+            ],
+            **changes,
+        )
         return {cell.label: cell for cell in expand(load_suite(str(path)))}
 
     return cells
@@ -97,7 +65,6 @@ def test_a_pace_is_what_it_multiplies_to():
 
 
 def test_missing_data_are_refused(cells):
-    text = SUITE.replace('name = "glyphs"', 'name = "path:none.npz"')
-    text = text.replace("alphabets = 5\ncharacters = 4\ninstances = 6\n", "")
+    missing = {"name": "path:none.npz", "alphabets": None, "characters": None, "instances": None}
     with pytest.raises(UserError, match=r"path:none\.npz"):
-        estimate(cells(text)["maml"], CPU)
+        estimate(cells(source=missing)["maml"], CPU)

@@ -1,0 +1,46 @@
+"""Suites that train in a moment, as tables; the fixture `tiny_suite` writes them with changes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+TASKS: dict[str, dict[str, Any]] = {
+    "waves": {
+        "title": "Tiny waves",
+        "task": {"kind": "regression", "shots": 5, "queries": 4},
+        "model": {"name": "mlp", "hidden": [4]},
+        "source": {"name": "sinusoid"},
+        "training": {"iterations": 4, "meta_batch": 2},
+        "evaluation": {"episodes": 5, "steps": 1, "diagnostics": []},
+        "algorithms": {"maml": {}, "scratch": {}},
+        "splits": [
+            {"name": "old", "role": "meta-train"},
+            {"name": "square", "role": "cross-domain", "source": {"name": "sinusoid", "waveform": "square"}},
+        ],
+    },
+    "images": {
+        "title": "Tiny images",
+        "task": {"ways": 3, "shots": 1, "queries": 2},
+        "model": {"name": "conv4", "filters": 4},
+        "source": {"name": "glyphs", "alphabets": 5, "characters": 4, "instances": 5, "image_size": 16},
+        "training": {"iterations": 6, "meta_batch": 2, "validations": 2, "validation_episodes": 4},
+        "evaluation": {"episodes": 6, "steps": 1, "diagnostic_episodes": 3},
+        "algorithms": {"maml": {"inner_lr": 0.1}, "scratch": {}},
+        "splits": [
+            {"name": "old", "role": "meta-train", "classes": "train"},
+            {"name": "new", "role": "in-distribution", "classes": "test"},
+            {"name": "digits", "role": "cross-domain", "source": {"name": "digits", "image_size": 16}},
+        ],
+    },
+}
+
+
+def merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A table with changes, key by key; None removes a key."""
+    whole = copy.deepcopy(dict(table))
+    for key, value in changes.items():
+        below = whole.get(key)
+        whole[key] = merged(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
+    return {key: value for key, value in whole.items() if value is not None}
