@@ -149,7 +149,7 @@ def error_of(failed: Sequence[CellFailure]) -> UserError | CellError:
 
 
 def _require(spec: TaskSpec, x_shape: tuple[int, ...], tasks: int) -> None:
-    """Raise UserError where so many tasks cannot fit into this machine's memory.
+    """Raise UserError where a batch of this number of tasks cannot fit into this machine's memory.
 
     Examples are counted eight times: where they are drawn, as an episode, and as what small networks make of them.
     """

@@ -103,7 +103,7 @@ def test_duplicates_across_parts_are_said_at_load(mine):
     assert "1 exact image is in more than one part, such as in 'test0' and 'train0'" in said
 
 
-def test_glyphs_are_the_same_characters_whatever_their_dials():
+def test_glyphs_are_the_same_characters_whatever_their_shift_parameters():
     glyphs = '"glyphs", alphabets = 5, characters = 2, image_size = 8'
     text = SUITE.replace('"path:mine", image_size = 8, split_seed = 0', glyphs)
     split = f'role = "in-distribution"\nclasses = "train"\nsource = {{ name = {glyphs}, noise = 0.2'

@@ -1,4 +1,4 @@
-"""The drawn characters: the same from a seed in every style, each dial does what it says, as hard as meant."""
+"""The drawn characters: the same from a seed in every style; shift parameters do what they say, as hard as meant."""
 
 import math
 from collections.abc import Iterator
@@ -22,9 +22,9 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def draw(size: int = 28, seed: int = 3, instances: int = 4, **dials: float) -> Tensor:
+def draw(size: int = 28, seed: int = 3, instances: int = 4, **shifts: float) -> Tensor:
     """80 characters in the given style: float grey levels (80 * instances, size, size) in 0..1."""
-    images, _ = draw_glyphs(8, 10, instances, size, Style(**dials), seed)
+    images, _ = draw_glyphs(8, 10, instances, size, Style(**shifts), seed)
     return images.flatten(0, 2).float() / 255
 
 
@@ -83,14 +83,14 @@ def test_the_number_of_instances_does_not_change_the_characters() -> None:
 
 
 @pytest.mark.parametrize(
-    "dials",
+    "shifts",
     [{"stroke_width": 0.6}, {"stroke_width": 1.8}, {"noise": 0.2}, {"clutter": 1}, {"rotation": 8}, {"slant": 8}],
     ids=str,
 )
-def test_a_style_shows_the_same_images(dials: dict[str, float]) -> None:
+def test_a_style_shows_the_same_images(shifts: dict[str, float]) -> None:
     """Every image in a mildly shifted style is most like its own neutral version, out of 320."""
-    found = nearest(draw(**dials), draw()) == torch.arange(320)
-    assert found.float().mean() > (0.9 if {"rotation", "slant"} & set(dials) else 0.97)
+    found = nearest(draw(**shifts), draw()) == torch.arange(320)
+    assert found.float().mean() > (0.9 if {"rotation", "slant"} & set(shifts) else 0.97)
 
 
 @pytest.mark.parametrize(("size", "pool"), [(56, 2), (84, 3)])
@@ -216,7 +216,7 @@ def test_as_hard_as_meant(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dials", "name"),
+    ("shifts", "name"),
     [
         ({"rotation": math.nan}, "rotation"),
         ({"rotation": math.inf}, "rotation"),
@@ -228,9 +228,9 @@ def test_as_hard_as_meant(seed: int) -> None:
         ({"jitter": -1}, "jitter"),
     ],
 )
-def test_impossible_styles_are_refused(dials: dict[str, float], name: str) -> None:
+def test_impossible_styles_are_refused(shifts: dict[str, float], name: str) -> None:
     with pytest.raises(UserError, match=rf"{name} = .*allowed is a number from"):
-        Style(**dials)
+        Style(**shifts)
 
 
 @pytest.mark.parametrize("name", ["alphabets", "characters", "instances", "size"])

@@ -1,4 +1,4 @@
-"""Regression families: what their dials do."""
+"""Regression families: what their shift parameters do."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from metagap.tasks.source import Part
 SPEC = TaskSpec("regression", 1, 5, 7)
 
 
-def waves(**dials):
-    tasks = Sinusoid(**dials).tasks(Part(), "cpu")
+def waves(**shifts):
+    tasks = Sinusoid(**shifts).tasks(Part(), "cpu")
     draw = tasks.draw(2000, SPEC, torch.Generator().manual_seed(0))
     return tasks, draw, tasks.episode(draw, SPEC)
 
@@ -45,7 +45,7 @@ def test_waveforms_have_period_range_and_phase_of_the_sine(waveform):
     assert (wave(angle)[inside].sign() == torch.sin(angle)[inside].sign()).all()
 
 
-def test_every_dial_shifts_its_own_distribution():
+def test_every_shift_parameter_shifts_its_own_distribution():
     assert waves(amplitude=(5, 10))[1].amplitude.min() >= 5
     assert waves(phase=(4, 5))[1].phase.min() >= 4
     assert waves(frequency=(2, 3))[1].frequency.min() >= 2
@@ -55,7 +55,7 @@ def test_every_dial_shifts_its_own_distribution():
     assert float(residual.std()) == pytest.approx(0.5, rel=0.03)
 
 
-@pytest.mark.parametrize("dials", [{"amplitude": (5, 1)}, {"noise": -1}, {"waveform": "round"}, {"frequncy": (1, 2)}])
-def test_impossible_dials_are_refused(dials):
+@pytest.mark.parametrize("shifts", [{"amplitude": (5, 1)}, {"noise": -1}, {"waveform": "round"}, {"frequncy": (1, 2)}])
+def test_impossible_shift_parameters_are_refused(shifts):
     with pytest.raises(ValidationError):
-        Sinusoid(**dials)
+        Sinusoid(**shifts)

@@ -87,7 +87,7 @@ class IMAML(GradientLearner):
 
 
 def conjugate_gradient(product: Callable[[Params], Params], target: Params, steps: int) -> Params:
-    """x, for which product(x) is nearly `target`, after so many steps from zero; product: linear and symmetric."""
+    """x, for which product(x) is nearly `target`, after `steps` steps from zero; product: linear and symmetric."""
     x = {name: torch.zeros_like(value) for name, value in target.items()}
     residual = direction = target
     square = _dot(residual, residual)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def diverged(episodes: pd.DataFrame, kind: TaskKind) -> pd.Series:
     """Whether each row of `episodes` diverged: shape (rows,), bool.
 
-    A row diverged when its query loss is not finite or, where the kind says so, exceeds so many times the mean
+    A row diverged when its query loss is not finite or, where the kind says so, exceeds a multiple of the mean
     `null_loss` of its split: the loss of the trivial predictor.
 
     Args:

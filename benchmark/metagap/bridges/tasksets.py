@@ -47,7 +47,7 @@ class Brought(Source):
         return TasksetTasks(self, part.classes, torch.device(device))
 
     def tasksets(self, ways: int, examples: int) -> dict[str, Any]:
-        """The taskset of every part, for tasks of so many classes with so many examples each; made once."""
+        """The taskset of every part, for tasks of `ways` classes with `examples` examples each; made once."""
         return _tasksets(type(self), self.model_dump_json(), ways, examples)
 
 
@@ -69,7 +69,7 @@ class TasksetTasks:
     """The tasks of a Taskset, which it draws with the global random numbers of Python, NumPy and torch.
 
     These are seeded for every task and put back afterwards, so that a draw gives the same task again, in every process.
-    A Taskset with a number of tasks has so many different ones, each from a seed of its own; others resample for ever.
+    A Taskset with a number of tasks has that many, each from a seed of its own; others resample for ever.
     What draws random numbers elsewhere, such as a generator of its own or a GPU, cannot be seeded: rows that change
     are an error, and nothing is known of augmentations. Tasks are sampled and loaded example by example, as
     learn2learn does.

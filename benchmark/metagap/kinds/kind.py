@@ -31,7 +31,7 @@ class TaskKind:
     trivial_loss: Function
     """Of targets (tasks, n, ...) and ways: the loss (tasks,) of the predictor that knows nothing."""
     divergence: float | None = None
-    """An episode whose loss is more than so many times the trivial one diverged; None: only one that is not finite."""
+    """An episode whose loss exceeds this multiple of the trivial one diverged; None: only one that is not finite."""
     drawing: Function
     """Of the arrays of a sample episode it gives a matplotlib figure; imported by reports only."""
 
@@ -68,7 +68,7 @@ class TaskKind:
         return f"{ways}-way {shots}-shot" if self.has_ways else f"{shots}-shot"
 
     def fault_of_ways(self, ways: int) -> str:
-        """What is wrong with a suite that has tasks of so many ways; empty where nothing is."""
+        """What is wrong with a suite whose tasks have this number of ways; empty where nothing is."""
         if self.has_ways and ways < self.least_ways:
             return f"{self.name} needs ways of {self.least_ways} or more"
         if not self.has_ways and ways != 1:

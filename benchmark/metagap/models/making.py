@@ -44,7 +44,7 @@ class Made(NamedTuple):
 
 
 def make_model(table: Mapping[str, Any], x_shape: tuple[int, ...], outputs: int) -> Made:
-    """The freshly initialised network of a resolved table, for inputs of this shape and so many outputs.
+    """The freshly initialised network of a resolved table, for inputs of this shape and this number of outputs.
 
     Raises UserError where it cannot be made or does not compute (n, outputs) from (n, *x_shape).
     """

@@ -29,7 +29,7 @@ FEWEST, MOST = 5, 100
 TURN = 0.1
 """Seconds of iterations in a turn, at least one."""
 PROMISING = 1.5
-"""A peer's way that takes so many times as long as its best one in a trial is not timed."""
+"""A peer's way that takes this multiple of its best one's time in a trial is not timed."""
 FEW, CHECKED = 8, 3
 """Tasks of a trial, and tasks of which the answers are compared."""
 RUNS: tuple[ExecutorName, ...] = ("traced", "compiled")

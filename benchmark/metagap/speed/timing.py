@@ -41,7 +41,7 @@ class Times:
 
 
 def seconds(way: Way, device: torch.device, iterations: int = 1) -> float:
-    """The mean time of so many iterations, device included."""
+    """The mean time of an iteration over `iterations` of them, device included."""
     torch.set_num_threads(way.threads)
     _wait(device)
     started = time.perf_counter()
@@ -54,7 +54,7 @@ def seconds(way: Way, device: torch.device, iterations: int = 1) -> float:
 def interleaved(
     ways: Sequence[Way], turns: Sequence[int], device: torch.device, rounds: int, done: Callable[[float], None]
 ) -> list[list[float]]:
-    """The times of an iteration of every way over so many rounds, in each of which every way has a turn.
+    """The times of an iteration of every way over `rounds` rounds, in each of which every way has a turn.
 
     turns: iterations of each in a turn, enough for short ones not to be slowed by what ran before. done: called with
     the share that is done.

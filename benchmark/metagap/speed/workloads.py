@@ -93,7 +93,7 @@ class Problem:
         dtype: torch.dtype = torch.float32,
         tasks: int | None = None,
     ) -> Problem:
-        """The same weights and episodes for everybody; with `tasks`, the first so many episodes."""
+        """The same weights and episodes for everybody; with `tasks`, only that number of episodes, the first ones."""
         torch.manual_seed(0)
         network = make_model(workload.model, workload.x_shape, workload.spec.ways).network.to(device, dtype)
         count = workload.timed(device)

@@ -159,7 +159,7 @@ class Evaluation(Section):
         description="further conditions: for the transduction gap, memorization, and the interval over new images",
     )
     diagnostic_episodes: PositiveInt = Field(
-        default=200, description="at most so many episodes of each further condition"
+        default=200, description="at most this number of episodes of each further condition"
     )
     metrics: Annotated[list[Text], Field(min_length=1), AfterValidator(_distinct)] | None = Field(
         default=None,

@@ -25,7 +25,7 @@ LEGEND = 34  # characters of a line in the legend
 
 
 def offsets(count: int) -> np.ndarray:
-    """Where so many marks stand within a row of height 1, around its middle."""
+    """Where `count` marks stand within a row of height 1, around its middle."""
     return (np.arange(count) - (count - 1) / 2) * (0.78 / max(count, 1))
 
 
@@ -113,7 +113,7 @@ def tall(height: float, names: Sequence[str], narrow: bool) -> Figure:
 
 
 def _columns(labels: Sequence[str], width: float) -> int:
-    """How many columns of a legend fit into so many inches."""
+    """How many columns of a legend fit into `width` inches."""
     lengths = sorted(min(len(label), LEGEND) + 6 for label in labels)
     return max((n for n in range(1, len(lengths) + 1) if sum(lengths[-n:]) <= 12.8 * width), default=1)
 
@@ -132,5 +132,5 @@ def legend(figure: Figure, style: dict[str, Style], names: Sequence[str], extra:
 
 
 def wrapped(text: str, width: int) -> str:
-    """The text in at most two lines of so many characters."""
+    """The text in at most two lines of `width` characters."""
     return textwrap.fill(text, width, max_lines=2, placeholder="…")

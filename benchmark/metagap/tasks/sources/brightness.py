@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from metagap.errors import UserError
 
 DEPTHS = tuple(2**bits - 1 for bits in (1, 8, 10, 12, 14, 16, 24, 31, 32))
-"""The white of images of so many bits."""
+"""The white of images, by bit depth."""
 DOUBTFUL = 16
 """Fractional pixels whose maximum is between 1 and this are neither 0 to 1 nor 0 to 255."""
 CONTRAST = 64
