@@ -73,7 +73,7 @@ def test_frozen_parameters_stay_as_they_are(name):
     algorithm, meta, episodes = case(name, network)
     meta = {key: value for key, value in meta.items() if not key.startswith("features.1.")}  # as a context does
     start = {key: value.clone() for key, value in meta.items()}
-    strategy = Strategy("vmap", executor="traced") if name in ("maml", "anil", "protonet") else Strategy("loop")
+    strategy = Strategy("vmap", backend="traced") if name in ("maml", "anil", "protonet") else Strategy("loop")
     outer = OuterLoop(algorithm, meta, Training(iterations=5, meta_batch=2, lr=0.1), strategy)
     if algorithm.trains:
         outer.step(episodes)

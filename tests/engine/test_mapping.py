@@ -83,9 +83,9 @@ def test_what_cannot_be_traced_is_computed_all_the_same(caplog):
     def adapted(meta, episode):
         return algorithm.adapt(meta, episode.support, 1)
 
-    step = TaskMap(adapted, Strategy("loop", executor="traced"), mean=True)
+    step = TaskMap(adapted, Strategy("loop", backend="traced"), mean=True)
     result = step(meta, episodes)
-    assert step.strategy.executor == "eager"
+    assert step.strategy.backend == "eager"
     assert "cannot be traced" in caplog.text
     plain = TaskMap(adapted, Strategy("loop"), mean=True)(meta, episodes)
     assert all(torch.equal(result[name], plain[name]) for name in meta)

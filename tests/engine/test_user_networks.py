@@ -150,7 +150,7 @@ def by_autograd(network, episodes):
 @pytest.mark.parametrize("run", ["eager", "traced"])
 def test_the_meta_gradient_is_right_whatever_the_network_does(name, run, caplog):
     algorithm, meta, episodes = case((UNMAPPED | MAPPED)[name]())
-    strategy = Strategy("vmap", executor=run)
+    strategy = Strategy("vmap", backend=run)
     step = TaskMap(algorithm.meta_gradient, strategy, mean=True, network=algorithm.network)
     if name == "attention":  # torch's kernel has no second derivative
         reference = Net(AttentionByItsFormula()).double()
@@ -178,7 +178,7 @@ def test_one_sentence_names_the_layer(name, layer, caplog):
     assert record.levelno == logging.WARNING
     assert "computes task by task" in record.getMessage()
     assert layer in record.getMessage()
-    TaskMap(algorithm.meta_gradient, strategy._replace(executor="traced"), mean=True)(meta, episodes)
+    TaskMap(algorithm.meta_gradient, strategy._replace(backend="traced"), mean=True)(meta, episodes)
     assert len(said(caplog)) == 1
 
 
@@ -187,7 +187,7 @@ def test_evaluation_falls_back_too(inductive):
     algorithm, meta, episodes = case(Recurrent(nn.LSTM))
     alone, mapped = (
         evaluate(algorithm, meta, episodes, SPEC, 2, strategy, inductive=inductive)
-        for strategy in (Strategy("loop"), Strategy("vmap", executor="traced"))
+        for strategy in (Strategy("loop"), Strategy("vmap", backend="traced"))
     )
     for key in alone:
         torch.testing.assert_close(alone[key], mapped[key], rtol=1e-9, atol=1e-12)
@@ -242,7 +242,7 @@ def test_dropout_is_its_own_in_every_task_and_off_at_test():
     def outputs(meta, episode):
         return algorithm.predict(algorithm.adapt(meta, episode.support, 0), episode.query_x)
 
-    for strategy in (Strategy("vmap"), Strategy("vmap", executor="traced"), Strategy("loop")):
+    for strategy in (Strategy("vmap"), Strategy("vmap", backend="traced"), Strategy("loop")):
         found = TaskMap(outputs, strategy)(meta, same)
         assert not torch.equal(found[0], found[1])
     at_test = algorithm.bind(for_test(algorithm.network), SPEC)

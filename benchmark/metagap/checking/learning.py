@@ -40,13 +40,13 @@ TOYS: dict[str, Toy] = {
         "sinusoids",
         TaskSpec("regression", 1, 10, 10),
         Training(iterations=400, meta_batch=8, lr=0.003, clip=10.0),
-        Strategy("vmap", executor="traced"),
+        Strategy("vmap", backend="traced"),
     ),
     "classification": Toy(
         "drawn characters",
         TaskSpec("classification", 5, 1, 5),
         Training(iterations=150, meta_batch=8, lr=0.003, clip=10.0),
-        Strategy("vmap", executor="traced", chunk=8),
+        Strategy("vmap", backend="traced", chunk=8),
     ),
 }
 
@@ -94,7 +94,7 @@ def _problem(usual: Case, toy: Toy) -> Case:
 def _losses(one: Case, meta: Params, toy: Toy) -> torch.Tensor:
     """The query loss of every episode after adaptation; infinite where it is no number."""
     torch.manual_seed(0)
-    strategy = toy.strategy._replace(executor="eager")
+    strategy = toy.strategy._replace(backend="eager")
     episodes = one.episodes(EPISODES, seed=0)
     scores = evaluate(one.algorithm, meta, episodes, one.spec, one.unbound.inner_steps, strategy, last_only=True)
     return scores["query_loss"][:, -1].nan_to_num(nan=float("inf"))

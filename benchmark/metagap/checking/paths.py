@@ -45,12 +45,12 @@ def paths(subject: Subject) -> str:
         for text in PLANS[whole.spec.kind.name] if whole.unbound.mappable else ["loop"]:
             strategy = parse(text, Strategy())
             place = f"the engine path '{text}'"
-            one, expected = (whole, by_hand) if strategy.executor == "eager" else (short, short_by_hand)
+            one, expected = (whole, by_hand) if strategy.backend == "eager" else (short, short_by_hand)
             if one.unbound.trains:
                 found, made = _gradient(one, strategy, place)
-                untraced |= made.executor != strategy.executor
+                untraced |= made.backend != strategy.backend
                 _need_equal(found, expected, place, one)
-            if strategy.executor == "eager":
+            if strategy.backend == "eager":
                 scores = _scores(one, strategy, place)
                 _need_equal({key: value for key, value in scores.items() if key in expected}, expected, place, one)
                 batch_scores = batch_scores or scores

@@ -65,7 +65,7 @@ def _mapped(strategy: Strategy, algorithm: Algorithm, meta: Params, episodes: Ep
         fast = laid_out.adapt(meta, episode.support, min(1, laid_out.inner_steps))
         return gradient, laid_out.predict(fast, episode.query_x)
 
-    step = TaskMap(both, strategy._replace(executor="eager"), network=laid_out.network)
+    step = TaskMap(both, strategy._replace(backend="eager"), network=laid_out.network)
     step(meta, episodes.tasks(0, 2))
     return strategy._replace(batching=step.strategy.batching)
 
@@ -73,7 +73,7 @@ def _mapped(strategy: Strategy, algorithm: Algorithm, meta: Params, episodes: Ep
 def for_compiling(strategy: Strategy, network: nn.Module, device: torch.device) -> Strategy:
     """`strategy` compiled; on a GPU with convolutions as matrix products, which torch fuses, unlike grouped ones."""
     on_gpu = device.type == "cuda" and convolutional(network)
-    return strategy._replace(executor="compiled", layout="gemm" if on_gpu else strategy.layout)
+    return strategy._replace(backend="compiled", layout="gemm" if on_gpu else strategy.layout)
 
 
 def convolutional(network: nn.Module) -> bool:
@@ -162,7 +162,7 @@ def _milliseconds(
     steps = {
         strategy: TaskMap(
             in_layout(network_only, strategy.layout).meta_gradient,
-            strategy._replace(executor="traced"),
+            strategy._replace(backend="traced"),
             mean=True,
             falls_back=False,
         )

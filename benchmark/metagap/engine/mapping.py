@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from metagap.algorithms.base import Params
+from metagap.engine.backends import CannotRunError, backend
 from metagap.engine.batching import TaskFunction, batched
-from metagap.engine.executors import CannotRunError, executor
 from metagap.engine.layouts import arranged
 from metagap.engine.memory import first_line, halved, is_out_of_memory
 from metagap.engine.strategy import AS_WRITTEN, Strategy
@@ -56,11 +56,11 @@ class TaskMap:
     def _follow(self, strategy: Strategy) -> None:
         self.strategy = strategy
         self._piece = batched(self._function, strategy.batching, self._mean)
-        self._executor = executor(strategy, self._piece, self._cores)
+        self._backend = backend(strategy, self._piece, self._cores)
 
     def start_workers(self) -> None:
         """Start worker processes where they will be wanted and wait for them: not only after some computing."""
-        self._executor.start()
+        self._backend.start()
 
     def __call__(self, meta: Params, episodes: Episode, advance: Callable[[int], None] = lambda _: None) -> Any:
         """The results for a batch of tasks; advance is told the number of tasks done, piece by piece.
@@ -72,7 +72,7 @@ class TaskMap:
             try:
                 return self._computed(meta, episodes, progress.start())
             except CannotRunError as error:
-                self._follow(self.strategy._replace(executor=error.instead))
+                self._follow(self.strategy._replace(backend=error.instead))
             except Exception as error:
                 if is_out_of_memory(error):
                     self._follow(halved(self.strategy, len(episodes.support_x), error))
@@ -86,7 +86,7 @@ class TaskMap:
         cuts = [(start, min(start + size, total)) for start in range(0, total, size)]
         meta = arranged(meta, self.strategy.layout)  # once for all tasks
         results: list[Any] = []
-        for result in self._executor.run(meta, episodes, cuts, advance):
+        for result in self._backend.run(meta, episodes, cuts, advance):
             results = [tree_map(torch.add, results[0], result)] if self._mean and results else [*results, result]
         if self._mean:
             return tree_map(lambda leaf: leaf / total, results[0])
@@ -104,7 +104,7 @@ class TaskMap:
             layer.where(),
             "it looks at values" if ".item()" in str(error) else first_line(error).removeprefix("vmap: ")[:160],
         )
-        return self.strategy._replace(batching="loop", executor=self._asked.executor)
+        return self.strategy._replace(batching="loop", backend=self._asked.backend)
 
 
 class _Progress:

@@ -9,7 +9,7 @@ from metagap.engine.layouts import LAYOUTS, Layout
 from metagap.errors import UserError
 
 Batching = Literal["vmap", "loop"]
-ExecutorName = Literal["eager", "traced", "compiled"]
+BackendName = Literal["eager", "traced", "compiled"]
 
 MOST_TASKS = 256
 
@@ -24,7 +24,7 @@ class Strategy(NamedTuple):
     """vmap: many tasks in every operation; loop: task by task."""
     layout: Layout = "plain"
     """Of the network's layers, see `layouts`."""
-    executor: ExecutorName = "eager"
+    backend: BackendName = "eager"
     """eager: as it is written; traced: as a list of tensor operations; compiled: these made into kernels by torch."""
     chunk: int = MOST_TASKS
     """Tasks at once, at most; of no effect in a loop."""
@@ -40,7 +40,7 @@ class Strategy(NamedTuple):
     def __str__(self) -> str:
         at_once = [f"chunk={self.chunk}"] if self.batching == "vmap" and self.chunk != MOST_TASKS else []
         again = ["recompute"] if self.share is False else []
-        return " ".join([self.batching, self.layout, self.executor, *at_once, *again])
+        return " ".join([self.batching, self.layout, self.backend, *at_once, *again])
 
 
 AS_WRITTEN = Strategy("loop")
@@ -55,7 +55,7 @@ def permitted(strategy: Strategy, algorithm: Algorithm) -> Strategy:
 def parse(text: str, strategy: Strategy) -> Strategy:
     """`strategy` with the choices in `text`, such as `vmap traced` or `loop channels-last`; raises UserError."""
     words = text.replace(",", " ").split()
-    for choices in (get_args(Batching), LAYOUTS, get_args(ExecutorName), ("share", "recompute")):
+    for choices in (get_args(Batching), LAYOUTS, get_args(BackendName), ("share", "recompute")):
         if len(chosen := list(dict.fromkeys(word for word in words if word in choices))) > 1:
             raise UserError(f"--engine '{text}': {' and '.join(chosen)} exclude each other")
     if "loop" in words and any(word.startswith("chunk=") for word in words):
@@ -66,12 +66,12 @@ def parse(text: str, strategy: Strategy) -> Strategy:
         elif word in LAYOUTS:
             strategy = strategy._replace(layout=word)
         elif word in ("eager", "traced", "compiled"):
-            strategy = strategy._replace(executor=word)
+            strategy = strategy._replace(backend=word)
         elif word in ("share", "recompute"):
             strategy = strategy._replace(share=word == "share")
         elif word.startswith("chunk=") and word[6:].isdigit() and int(word[6:]):
             strategy = strategy._replace(chunk=int(word[6:]))
         elif word != "auto":
-            allowed = ["auto", *get_args(Batching), *LAYOUTS, *get_args(ExecutorName), "share", "recompute", "chunk=N"]
+            allowed = ["auto", *get_args(Batching), *LAYOUTS, *get_args(BackendName), "share", "recompute", "chunk=N"]
             raise UserError(f"--engine: '{word}' is not allowed; allowed, one or several: {', '.join(allowed)}")
     return strategy

@@ -139,15 +139,13 @@ class TrainingContext:
         if compile:
             strategy = for_compiling(self.strategy, self.network, self.device)
         else:
-            strategy = self.strategy._replace(executor="traced" if iterations >= TRACE_FROM else "eager")
+            strategy = self.strategy._replace(backend="traced" if iterations >= TRACE_FROM else "eager")
         return parse(self.machine.engine, strategy)
 
     def evaluation_strategy(self, episodes: int) -> Strategy:
         """The strategy for scoring this many episodes."""
         pieces = episodes / self.strategy.at_once
-        return parse(
-            self.machine.engine, self.strategy._replace(executor="traced" if pieces >= TRACE_FROM else "eager")
-        )
+        return parse(self.machine.engine, self.strategy._replace(backend="traced" if pieces >= TRACE_FROM else "eager"))
 
     @property
     def captures(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from metagap.engine.strategy import ExecutorName
+from metagap.engine.strategy import BackendName
 from metagap.runner.cell import environment
 from metagap.speed import peers, timing
 from metagap.speed.ours import Ours, one_task, strategy_for
@@ -32,7 +32,7 @@ PROMISING = 1.5
 """A peer's way that takes this multiple of its best one's time in a trial is not timed."""
 FEW, CHECKED = 8, 3
 """Tasks of a trial, and tasks of which the answers are compared."""
-RUNS: tuple[ExecutorName, ...] = ("traced", "compiled")
+RUNS: tuple[BackendName, ...] = ("traced", "compiled")
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def growth(
     return found
 
 
-def _ours(problem: Problem, run: ExecutorName, settings: Settings) -> Ours:
+def _ours(problem: Problem, run: BackendName, settings: Settings) -> Ours:
     return Ours(problem, strategy_for(problem, run, settings.engine, settings.memory), settings.cores)
 
 
@@ -261,7 +261,7 @@ class _Cell:
             return self.algorithm == "maml" and self.workload.is_small and not self.workload.evaluates
         return self.settings.compile
 
-    def _prepared(self, run: ExecutorName) -> tuple[Ours, _Ready]:
+    def _prepared(self, run: BackendName) -> tuple[Ours, _Ready]:
         """Ours, ready to be timed."""
         torch.set_num_threads(1)
         started = time.perf_counter()
@@ -302,7 +302,7 @@ class _Cell:
             workload=workload.name,
             algorithm=self.algorithm,
             engine=str(made.strategy),
-            compiled=made.strategy.executor == "compiled",
+            compiled=made.strategy.backend == "compiled",
             tasks=workload.tasks,
             timed_tasks=workload.timed(self.device),
             steps=workload.steps,

@@ -15,13 +15,13 @@ from metagap.engine.evaluate import Evaluation
 from metagap.engine.layouts import in_layout
 from metagap.engine.memory import within
 from metagap.engine.outer import OuterLoop
-from metagap.engine.strategy import ExecutorName, Strategy, parse
+from metagap.engine.strategy import BackendName, Strategy, parse
 from metagap.speed.workloads import Problem, flat
 from metagap.suite import Training
 from metagap.tasks.episode import Episode
 
 
-def strategy_for(problem: Problem, run: ExecutorName, engine: str, memory: int | None) -> Strategy:
+def strategy_for(problem: Problem, run: BackendName, engine: str, memory: int | None) -> Strategy:
     """What the engine chooses for a problem. run: unless `engine` says otherwise. memory: in bytes."""
     algorithm, meta = problem.bound(), _meta(problem)
     strategy = choose(algorithm, meta, problem.episodes, engine=engine)
@@ -30,7 +30,7 @@ def strategy_for(problem: Problem, run: ExecutorName, engine: str, memory: int |
     strategy = (
         for_compiling(strategy, problem.network, problem.device)
         if run == "compiled"
-        else strategy._replace(executor=run)
+        else strategy._replace(backend=run)
     )
     return parse(engine, strategy)
 

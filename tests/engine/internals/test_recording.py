@@ -54,16 +54,16 @@ def test_without_a_recorder_numbers_are_the_same(monkeypatch, caplog):
 
     def mean():
         step_of_task = TaskMap(
-            lambda weights, task: step(weights, task.support_x), Strategy(executor="traced"), mean=True
+            lambda weights, task: step(weights, task.support_x), Strategy(backend="traced"), mean=True
         )
-        return step_of_task(weights, tasks), step_of_task.strategy.executor
+        return step_of_task(weights, tasks), step_of_task.strategy.backend
 
-    traced, executor = mean()
-    assert executor == "traced"
+    traced, backend = mean()
+    assert backend == "traced"
     caplog.set_level(logging.INFO, "metagap")
     monkeypatch.setattr(recording, "proxy_tensor", None)
-    eager, executor = mean()
-    assert executor == "eager"
+    eager, backend = mean()
+    assert backend == "eager"
     assert "cannot be traced" in caplog.text
     for name in weights:
         torch.testing.assert_close(eager[name], traced[name], rtol=1e-5, atol=1e-6)

@@ -49,7 +49,7 @@ def test_workers_do_not_change_a_bit(words, images, threads, caplog):
     for _ in range(2):
         assert equal(shared(meta, episodes, done.append), alone)
     assert sum(done) == 10
-    assert shared._executor._jobs
+    assert shared._backend._jobs
     assert not caplog.records  # nothing went wrong in between
 
 
@@ -63,7 +63,7 @@ def test_a_trace_without_generated_code_gives_the_same_bits(images, threads, mon
     monkeypatch.setattr(generated.Source, "of", other_code)
     shared = mean_gradient(algorithm, "loop traced", cores=2)
     assert equal(shared(meta, episodes), alone)
-    assert shared._executor._jobs
+    assert shared._backend._jobs
     assert not caplog.records
 
 

@@ -5,7 +5,7 @@ a file that all the processes have in memory; what goes through the pipes is the
 
 Checked on Python 3.11 and torch 2.15, on Linux. Uses `multiprocessing.connection.Connection` on one end of a socket
 pair that a process inherits, and `torch.from_file` on a file in `/dev/shm`. The public way: this process computes all
-pieces, as it does on one core; `executors.Workers` takes it at the first `WorkerError`.
+pieces, as it does on one core; `backends.Workers` takes it at the first `WorkerError`.
 """
 
 from __future__ import annotations

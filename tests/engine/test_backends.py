@@ -1,4 +1,4 @@
-"""Executors: each goes on as the next simpler one where it cannot run a function."""
+"""Backends: each goes on as the next simpler one where it cannot run a function."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import pytest
 import torch
 
-from metagap.engine import executors
+from metagap.engine import backends
 from metagap.engine.mapping import TaskMap
 from metagap.engine.strategy import Strategy
 
@@ -32,10 +32,10 @@ def test_compiled_is_the_trace_compiled_once_for_each_shape(images, monkeypatch)
         return trace
 
     monkeypatch.setattr(torch, "compile", compile)
-    step = mean_gradient(images, executor="compiled")
+    step = mean_gradient(images, backend="compiled")
     close(step, images)
     close(step, images)
-    assert step.strategy.executor == "compiled"
+    assert step.strategy.backend == "compiled"
     assert [isinstance(trace, torch.fx.GraphModule) for trace in given] == [True, True]  # of two tasks, of the last one
 
 
@@ -44,43 +44,43 @@ def test_what_cannot_be_compiled_is_traced(images, monkeypatch, caplog):
         raise RuntimeError("no compiler\nand a long story")
 
     monkeypatch.setattr(torch, "compile", compile)
-    step = mean_gradient(images, executor="compiled")
+    step = mean_gradient(images, backend="compiled")
     close(step, images)
-    assert step.strategy.executor == "traced"
+    assert step.strategy.backend == "traced"
     assert [record.getMessage() for record in caplog.records] == [
         "compilation failed, going on without it (RuntimeError: no compiler)"
     ]
 
 
-@pytest.mark.parametrize("executor", ["traced", "compiled"])
-def test_what_cannot_be_traced_is_eager(images, monkeypatch, caplog, executor):
+@pytest.mark.parametrize("backend", ["traced", "compiled"])
+def test_what_cannot_be_traced_is_eager(images, monkeypatch, caplog, backend):
     def trace(*_, **__):
         raise ValueError("it takes values out of tensors")
 
     caplog.set_level(logging.INFO, "metagap")
-    monkeypatch.setattr(executors, "trace", trace)
-    step = mean_gradient(images, executor=executor)
+    monkeypatch.setattr(backends, "trace", trace)
+    step = mean_gradient(images, backend=backend)
     close(step, images)
-    assert step.strategy.executor == "eager"
+    assert step.strategy.backend == "eager"
     assert [record.getMessage() for record in caplog.records] == [
         "cannot be traced, going on without (ValueError: it takes values out of tensors)"
     ]
 
 
-@pytest.mark.parametrize("executor", ["traced", "compiled"])
-def test_memory_that_runs_out_while_it_gets_ready_means_fewer_tasks(images, monkeypatch, caplog, executor):
-    trace = executors.trace
+@pytest.mark.parametrize("backend", ["traced", "compiled"])
+def test_memory_that_runs_out_while_it_gets_ready_means_fewer_tasks(images, monkeypatch, caplog, backend):
+    trace = backends.trace
 
     def small(function, meta, tasks, **how):
         if len(tasks.support_x) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return trace(function, meta, tasks, **how)
 
-    monkeypatch.setattr(executors, "trace", small)
+    monkeypatch.setattr(backends, "trace", small)
     monkeypatch.setattr(torch, "compile", lambda trace, **_: trace)
-    step = mean_gradient(images, executor=executor)
+    step = mean_gradient(images, backend=backend)
     close(step, images)
-    assert (step.strategy.executor, step.strategy.chunk) == (executor, 1)
+    assert (step.strategy.backend, step.strategy.chunk) == (backend, 1)
     assert "going on with 1" in caplog.text
 
 
@@ -88,5 +88,5 @@ def test_getting_ready_draws_no_random_numbers(images):
     _, meta, episodes = images
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    mean_gradient(images, executor="traced")(meta, episodes)
+    mean_gradient(images, backend="traced")(meta, episodes)
     assert torch.equal(torch.get_rng_state(), before)

@@ -1,6 +1,6 @@
-"""Executors: how the pieces of a batch are run. Pieces are some of its tasks, as many as are computed at once.
+"""Backends: how the pieces of a batch are run. Pieces are some of its tasks, as many as are computed at once.
 
-Each is a way to run a function of some tasks (see `batching`); what it computes is the same. An executor that cannot
+Each is a way to run a function of some tasks (see `batching`); what it computes is the same. A backend that cannot
 run a function names the next simpler one: compiled, traced, eager.
 """
 
@@ -19,7 +19,7 @@ from metagap.engine.batching import TaskFunction
 from metagap.engine.internals import pool
 from metagap.engine.internals.pool import Cuts
 from metagap.engine.memory import first_line, is_out_of_memory
-from metagap.engine.strategy import ExecutorName, Strategy
+from metagap.engine.strategy import BackendName, Strategy
 from metagap.engine.tracing import is_random, trace
 from metagap.engine.trees import tree_leaves
 from metagap.tasks.episode import Episode
@@ -33,7 +33,7 @@ ALONE = 1.0
 """Seconds that are computed on one core before others are called in, which takes some seconds itself."""
 
 
-class Executor(Protocol):
+class Backend(Protocol):
     """Runs a function of some tasks for the pieces of a batch."""
 
     def run(self, meta: Params, episodes: Episode, cuts: Cuts, advance: Advance) -> Iterator[Any]:
@@ -46,11 +46,11 @@ class Executor(Protocol):
 
 
 class CannotRunError(Exception):
-    """The executor cannot run this function; the text says why."""
+    """The backend cannot run this function; the text says why."""
 
-    def __init__(self, reason: BaseException, instead: ExecutorName):
+    def __init__(self, reason: BaseException, instead: BackendName):
         super().__init__(f"{type(reason).__name__}: {first_line(reason)}")
-        self.instead: ExecutorName = instead
+        self.instead: BackendName = instead
 
 
 class Eager:
@@ -60,7 +60,7 @@ class Eager:
         self._function = function
 
     def run(self, meta: Params, episodes: Episode, cuts: Cuts, advance: Advance) -> Iterator[Any]:
-        """See `Executor`."""
+        """See `Backend`."""
         for start, end in cuts:
             tasks = episodes.tasks(start, end)
             with torch.no_grad():
@@ -137,7 +137,7 @@ class Workers:
         self._spent = 0.0
 
     def run(self, meta: Params, episodes: Episode, cuts: Cuts, advance: Advance) -> Iterator[Any]:
-        """See `Executor`."""
+        """See `Backend`."""
         started = time.monotonic()
         done = self._side_by_side(meta, episodes, cuts, advance)
         yield from done
@@ -174,11 +174,11 @@ class Workers:
             return []
 
 
-def executor(strategy: Strategy, function: TaskFunction, cores: int) -> Executor:
-    """The executor that a strategy names. cores: for pieces side by side, on a CPU, where they are traced."""
-    if strategy.executor == "eager":
+def backend(strategy: Strategy, function: TaskFunction, cores: int) -> Backend:
+    """The backend that a strategy names. cores: for pieces side by side, on a CPU, where they are traced."""
+    if strategy.backend == "eager":
         return Eager(function)
-    if strategy.executor == "compiled":
+    if strategy.backend == "compiled":
         return Compiled(function, strategy.share)
     traced = Traced(function, strategy.share)
     return Workers(traced, cores) if cores > 1 else traced
