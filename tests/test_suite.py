@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -343,6 +344,40 @@ def test_a_suite_as_it_is_written_lacks_only_defaults(write):
         assert cell.identity["model"].items() <= full.identity["model"].items()
     with pytest.raises(UserError, match=r"small\.toml: unknown key 'task\.woys'"):
         written_suite(write(SMALL, ("ways = 3", "ways = 3\nwoys = 2")))
+
+
+def test_what_an_entry_says_is_checked_once(write, monkeypatch):
+    suite = load_suite(write())
+    added = with_algorithms(suite, ["all", "fomaml"])
+    monkeypatch.setattr(sys.modules[load_suite.__module__], "validated", None)
+    assert expand(suite) == expand(with_algorithms(suite, suite.algorithms))
+    assert {cell.label for cell in expand(added)} == {*suite.algorithms, "fomaml"}
+
+
+def test_a_suite_as_it_is_written_has_no_cells(write):
+    with pytest.raises(TypeError, match="its defaults are not filled in"):
+        expand(written_suite(write()))
+
+
+def test_budgets_of_a_written_suite_are_checked(write):
+    path = write(SMALL, ("{ lr = 1.0 }", "{ lr = -1.0 }"))
+    with pytest.raises(UserError, match=r"small\.toml: algorithms\.slow\.training: key 'lr' = -1\.0"):
+        written_suite(path)
+
+
+CELLS = {
+    "quickstart": {"maml": "2bca359132", "reptile": "e81273bc96", "protonet": "6e2c6b85f5", "pretrain": "ee75842d93"},
+    "sinusoid": {"maml": "3d06517406", "reptile": "4c5747764b", "cavia": "2b1e5a5c7e"},
+    "reptile-sinusoid": {"reptile": "ef6732f7cf", "maml": "16fd7f2010", "scratch": "194a0f6b2d"},
+}
+"""Suite -> algorithm -> hash of its cell with seed 0."""
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_cells_are_the_same_ones_as_ever(name):
+    """A changed hash makes all results of before those of another cell: raise a revision where that is meant."""
+    cells = expand(with_seeds(with_algorithms(load_suite(name), CELLS[name]), [0]))
+    assert {cell.label: cell.hash for cell in cells} == CELLS[name]
 
 
 def test_algorithms_are_chosen_by_label_name_or_file(write, tmp_path):

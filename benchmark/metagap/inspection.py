@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from metagap.errors import UserError
 from metagap.files import SUITES, TABLES
 from metagap.listing import KINDS, print_listing
 from metagap.reproduce.paper_table import PaperTable, load_table
-from metagap.suite import Cell, Split, Suite, expand, load_suite, with_algorithms, written_suite
+from metagap.suite import Cell, Split, Suite, expand, load_suite, with_algorithms
 
 UNIONS = (typing.Union, types.UnionType)
 SECTIONS = ("task", "model", "source", "training", "evaluation")
@@ -72,9 +72,9 @@ def print_description(description: dict[str, Any], console: Console) -> None:
 
 
 def _describe_suite(name: str) -> dict[str, Any]:
-    suite, written = load_suite(name), written_suite(name)
+    suite, table = load_suite(name), SUITES.read(SUITES.path(name))
     tables = {
-        "Settings": [row for section in SECTIONS for row in _settings(section, suite, written)],
+        "Settings": [row for section in SECTIONS for row in _settings(section, suite, table)],
         "Algorithms": _without_empty([_algorithm(cell, suite) for cell in _first_cells(suite)]),
         "Splits": _without_empty([_split(split, suite) for split in suite.splits]),
         "Published values": [
@@ -101,15 +101,14 @@ def _describe_suite(name: str) -> dict[str, Any]:
     }
 
 
-def _settings(section: str, suite: Suite, written: Suite) -> list[dict[str, Any]]:
-    """A row for every key of a section, with its value and whether the file has it or it is the default."""
-    values, own = (_plain(getattr(one, section)) for one in (suite, written))
-    stated = own if isinstance(getattr(written, section), dict) else getattr(written, section).model_fields_set
+def _settings(section: str, suite: Suite, table: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row for every key of a section, with its value and whether the file's table has it or it is the default."""
+    values, stated = _plain(getattr(suite, section)), table[section]
+    stated = {"name"} if isinstance(stated, str) else stated
     rows = [_setting(f"{section}.{key}", value, key in stated) for key, value in values.items()]
     if section == "training":
-        stated = written.model_fields_set
-        rows.append(_setting("training_classes", suite.training_classes, "training_classes" in stated))
-        rows.append(_setting("seeds", suite.seeds, "seeds" in stated))
+        rows.append(_setting("training_classes", suite.training_classes, "training_classes" in table))
+        rows.append(_setting("seeds", suite.seeds, "seeds" in table))
     return rows
 
 

@@ -11,8 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from metagap import digests, registry
-from metagap.suite.resolve import entry_budget, resolve_entry
-from metagap.suite.schema import OwnEvaluation, Suite, Training
+from metagap.suite.schema import Entry, OwnEvaluation, Suite, Training
 from metagap.suite.sources import content, registered_name
 
 TRAINING_REVISION = 1
@@ -124,17 +123,20 @@ def digest(value: Any) -> str:
 def written_cell(suite: Suite, label: str, seed: int) -> Cell:
     """A cell with what the suite states of it: its identity lacks the data, and defaults that `expand` fills in."""
     entry = suite.algorithms[label]
-    budget = entry_budget(suite, entry, f"algorithms.{label}")
-    return Cell(suite, label, entry.algorithm, entry.hyperparameters, seed=seed, **budget)
+    return Cell(suite, label, entry.algorithm, entry.hyperparameters, seed=seed, **_budget(suite, entry))
+
+
+def _budget(suite: Suite, entry: Entry) -> dict[str, Any]:
+    return {"training": suite.training_of(entry), "evaluation": suite.evaluation_of(entry)}
 
 
 def expand(suite: Suite) -> list[Cell]:
-    """The cells of a suite, seed by seed, so that the first seeds of all algorithms are done first.
+    """The cells of a resolved suite, seed by seed, so that the first seeds of all algorithms are done first.
 
     Algorithms that are run on request only are left out; see `with_algorithms`. Data that are here are read for their
     digests, once for all; whether they are all that is needed is for others to look at.
     """
-    cells = []
+    firsts: list[Cell] = []
     data = {
         "training_data": content(suite.source, suite.training_classes),
         "split_data": {split.name: content(split.source, split.classes) for split in suite.splits},
@@ -144,15 +146,12 @@ def expand(suite: Suite) -> list[Cell]:
         "model": registry.revision("model", suite.model["name"]),
         "metric": suite.metrics[0].revision if suite.validation is not None else 1,
     }
-    for seed in suite.seeds:
-        for label, entry in suite.algorithms.items():
-            if entry.on_request:
-                continue
-            fields = resolve_entry(suite, label, entry, f"algorithms.{label}")
+    for label, entry in suite.algorithms.items():
+        if not entry.on_request:
             revisions = {**code, "algorithm": registry.revision("algorithm", entry.algorithm)}
-            about = {"algorithm": entry.algorithm, "seed": seed, "revisions": revisions}
-            cells.append(Cell(suite=suite, label=label, **about, **fields, **data))
-    return cells
+            about = {"hyperparameters": entry.all_hyperparameters, **_budget(suite, entry), "revisions": revisions}
+            firsts.append(Cell(suite, label, entry.algorithm, seed=suite.seeds[0], **about, **data))
+    return [dataclasses.replace(cell, seed=seed) for seed in suite.seeds for cell in firsts]
 
 
 def as_json(cell: Cell) -> dict[str, Any]:

@@ -40,9 +40,14 @@ def written_suite(name_or_path: str) -> Suite:
     """The suite as its file has it, without the defaults of model, source and algorithms: needs no torch."""
     path = SUITES.path(name_or_path)
     table = SUITES.read(path)
-    suite = _checked(table, path, _place(table, path))
+    file = _place(table, path)
+    suite, faults, algorithms = _checked(table, path, file), Faults(), {}
+    for label, entry in suite.algorithms.items():
+        with faults:
+            algorithms[label] = typed_entry(suite, entry, f"{file}: algorithms.{label}")
+    faults.close()
     splits = [split.model_copy(update={"source": split.source or suite.source}) for split in suite.splits]
-    return suite.model_copy(update={"splits": splits})
+    return suite.model_copy(update={"splits": splits, "algorithms": algorithms})
 
 
 def resolve(table: Mapping[str, Any], path: Path) -> Suite:
@@ -68,11 +73,12 @@ def resolve(table: Mapping[str, Any], path: Path) -> Suite:
         model = _resolve_model(suite.model, f"{file}: model")
     with faults:
         _check_optimizer(suite.training, f"{file}: training")
+    algorithms = {}
     for label, entry in suite.algorithms.items():
         with faults:
-            resolve_entry(suite, label, entry, f"{file}: algorithms.{label}")
+            algorithms[label] = resolve_entry(suite, entry, f"{file}: algorithms.{label}")
     faults.close()
-    return suite.model_copy(update={"model": model, "source": source, "splits": splits})
+    return suite.model_copy(update={"model": model, "source": source, "splits": splits, "algorithms": algorithms})
 
 
 def _faults_of_parts(table: Mapping[str, Any], file: str) -> list[str]:
@@ -121,25 +127,28 @@ def _checked(table: Mapping[str, Any], path: Path, file: str) -> Suite:
     return validated(Suite, {"name": name, **table}, file)
 
 
-def resolve_entry(suite: Suite, label: str, entry: Entry, place: str) -> dict[str, Any]:
-    """Hyper-parameters, budget and evaluation of an algorithm of a suite, with every default: fields of a `Cell`."""
+def resolve_entry(suite: Suite, entry: Entry, place: str) -> Entry:
+    """An algorithm of a suite: checked, its values typed, and with the defaults of its hyper-parameters."""
     algorithm = validated(registry.load("algorithm", entry.algorithm), entry.hyperparameters, place)
-    budget = entry_budget(suite, entry, place)
+    typed = typed_entry(suite, entry, place)
     if {"optimizer", "eps"} & entry.training.keys():
-        _check_optimizer(budget["training"], f"{place}.training")
-    own = budget["evaluation"].settings
-    changed = {**entry.hyperparameters, **own}
-    at_test = validated(type(algorithm), changed, f"{place}.evaluation.settings").model_dump()
-    budget["evaluation"] = budget["evaluation"].model_copy(update={"settings": {name: at_test[name] for name in own}})
-    return {"hyperparameters": algorithm.model_dump(), **budget}
+        _check_optimizer(suite.training_of(typed), f"{place}.training")
+    if own := typed.evaluation.get("settings", {}):
+        changed = {**entry.hyperparameters, **own}
+        at_test = validated(type(algorithm), changed, f"{place}.evaluation.settings").model_dump()
+        evaluation = {**typed.evaluation, "settings": {name: at_test[name] for name in own}}
+        typed = typed.model_copy(update={"evaluation": evaluation})
+    return typed.completed(algorithm.model_dump())
 
 
-def entry_budget(suite: Suite, entry: Entry, place: str) -> dict[str, Any]:
-    """Training and evaluation of an algorithm: those of the suite, with the changes of its own."""
+def typed_entry(suite: Suite, entry: Entry, place: str) -> Entry:
+    """An algorithm of a suite with its own keys of training and evaluation checked and typed."""
     training = validated(Training, {**suite.training.model_dump(), **entry.training}, f"{place}.training")
     base = suite.evaluation.model_dump()
     evaluation = validated(OwnEvaluation, {**base, **entry.evaluation}, f"{place}.evaluation")
-    return {"training": training, "evaluation": evaluation}
+    own = {"training": training.model_dump(include={*entry.training})}
+    own["evaluation"] = evaluation.model_dump(include={*entry.evaluation})
+    return entry.model_copy(update=own)
 
 
 def _check_optimizer(training: Training, place: str) -> None:

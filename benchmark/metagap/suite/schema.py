@@ -234,10 +234,25 @@ class Entry(BaseModel):
     training: dict[str, Any] = Field(default={}, description="its own keys of [training]")
     evaluation: dict[str, Any] = Field(default={}, description="its own keys of [evaluation], and `settings`")
 
+    _complete: dict[str, Any] | None = None
+
     @property
     def hyperparameters(self) -> dict[str, Any]:
         """Every other key of the table."""
         return dict(self.__pydantic_extra__ or {})
+
+    @property
+    def all_hyperparameters(self) -> dict[str, Any]:
+        """The same with every default. Raises TypeError for an entry that is not resolved."""
+        if self._complete is None:
+            raise TypeError(f"algorithm '{self.algorithm}' is as its file has it: its defaults are not filled in")
+        return dict(self._complete)
+
+    def completed(self, hyperparameters: dict[str, Any]) -> Entry:
+        """The entry, with all of its hyper-parameters."""
+        copy = self.model_copy()
+        copy._complete = hyperparameters  # beside the keys of the table, which a record of the suite repeats
+        return copy
 
 
 SHARED = ("task", "model", "source", "training_classes", "training", "evaluation", "splits")
@@ -426,6 +441,14 @@ class Suite(Section):
     def split_label(self, split: str) -> str:
         """A split's name, with its ways and shots where they are not the suite's."""
         return f"{split} ({self.shape(split)})" if self.is_shifted(split) else split
+
+    def training_of(self, entry: Entry) -> Training:
+        """The budget and the outer loop of one of its algorithms."""
+        return self.training.model_copy(update=entry.training)
+
+    def evaluation_of(self, entry: Entry) -> OwnEvaluation:
+        """How one of its algorithms is scored."""
+        return OwnEvaluation.model_construct(**{**dict(self.evaluation), **entry.evaluation})
 
     def headline_step(self, label: str) -> int:
         """The inner step at which an algorithm is scored."""

@@ -25,22 +25,24 @@ def with_algorithms(suite: Suite, wanted: Iterable[str]) -> Suite:
     registered = registry.names("algorithm")
     plugins = [name for name in names if ".py:" in name and name not in suite.algorithms]
     labels = _labels(plugins, {label.casefold() for label in [*suite.algorithms, *registered]})
-    chosen = {}
+    chosen: dict[str, Entry] = {}
     for name in names:
         if name in suite.algorithms:
             chosen[name] = suite.algorithms[name].model_copy(update={"on_request": False})
         elif name in plugins:
-            chosen |= {label: Entry(algorithm=name) for label, plugin in labels.items() if plugin == name}
+            chosen |= {label: _added(suite, label, name) for label, plugin in labels.items() if plugin == name}
         elif name in registered:
-            chosen[name] = Entry(algorithm=name)
+            chosen[name] = _added(suite, name, name)
         else:
             allowed = list(dict.fromkeys([*suite.algorithms, *registered]))
             hint = f"{registry.suggest(name, allowed, 'metagap list algorithms')}, or path/to/file.py:ClassName"
             raise UserError(f"--algorithm: unknown algorithm '{name}'{hint}")
-    changed = suite.model_copy(update={"algorithms": chosen})
-    for label, entry in chosen.items():
-        resolve_entry(changed, label, entry, f"--algorithm {label}")
-    return changed
+    return suite.model_copy(update={"algorithms": chosen})
+
+
+def _added(suite: Suite, label: str, name: str) -> Entry:
+    """An algorithm that the suite does not have, with its defaults."""
+    return resolve_entry(suite, Entry(algorithm=name), f"--algorithm {label}")
 
 
 def with_iterations(suite: Suite, iterations: int) -> Suite:
