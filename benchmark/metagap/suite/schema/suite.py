@@ -1,0 +1,184 @@
+"""A suite file as a whole, and what must hold between its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from metagap import kinds
+from metagap.kinds import TaskKind
+from metagap.metrics import Metric
+from metagap.suite.schema.algorithms import Entry
+from metagap.suite.schema.evaluation import Evaluation, OwnEvaluation, Split
+from metagap.suite.schema.published import Published
+from metagap.suite.schema.section import Name, Section, Seed, Text, constructed, distinct
+from metagap.suite.schema.task import Task
+from metagap.suite.schema.training import Training
+
+SHARED = ("task", "model", "source", "training_classes", "training", "evaluation", "splits")
+"""The keys of a suite that all its algorithms have in common."""
+
+
+class Suite(Section):
+    """A suite file."""
+
+    name: str
+    extends: str = Field(
+        default="", description="the suite that this one changes: a built-in one, or the path of a .toml file"
+    )
+    title: Text
+    description: str = ""
+    deviations: list[Text] = Field(default=[], description="in what the suite differs from the published protocol")
+    task: Task
+    model: dict[str, Any]
+    source: dict[str, Any]
+    training_classes: Literal["train", "all"] = Field(
+        default="train", description="which classes of the source are trained on"
+    )
+    training: Training
+    evaluation: Evaluation
+    algorithms: dict[Name, Entry] = Field(min_length=1)
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)] = [0]
+    splits: list[Split] = Field(min_length=1)
+    published: list[Published] = []
+
+    @field_validator("model", "source", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("algorithms", mode="before")
+    @classmethod
+    def _labelled(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                label: {"algorithm": label, **table} if isinstance(table, dict) else table
+                for label, table in value.items()
+            }
+        return value
+
+    @field_validator("algorithms")
+    @classmethod
+    def _folders_of_their_own(cls, value: dict[str, Entry]) -> dict[str, Entry]:
+        folders: dict[str, str] = {}
+        for label in value:
+            if (other := folders.setdefault(label.casefold(), label)) != label:
+                raise ValueError(f"'{other}' and '{label}' differ in capitals only, which some file systems ignore")
+        return value
+
+    @field_validator("splits")
+    @classmethod
+    def _different(cls, value: list[Split]) -> list[Split]:
+        names = [split.name for split in value]
+        if twice := [name for i, name in enumerate(names) if name in names[:i]]:
+            raise ValueError(f"two splits are called '{twice[0]}'")
+        if "average" in names:
+            raise ValueError("a split is called 'average', which is what tables call the mean over domains")
+        if len([split for split in value if split.role == "meta-val"]) > 1:
+            raise ValueError("more than one split has the role meta-val; allowed: none or one")
+        if all(split.role == "meta-val" for split in value):
+            raise ValueError("none is for the test: every split has the role meta-val")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Suite:
+        if faults := list(self._faults()):
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _faults(self) -> Iterator[str]:
+        """What does not fit together."""
+        yield from filter(None, (split.fault_of_ways(self.task) for split in self.splits))
+        of_metrics = list(self.evaluation.faults_of_metrics(self.kind))
+        yield from of_metrics
+        if self.published and not of_metrics and self.kind.metric.name not in {one.name for one in self.metrics}:
+            yield f"evaluation.metrics lacks '{self.kind.metric}', which the published values are"
+        for label, entry in self.algorithms.items():
+            if "metrics" in entry.evaluation:
+                yield f"algorithms.{label}.evaluation: unknown key 'metrics': all algorithms have those of [evaluation]"
+        for i, published in enumerate(self.published):
+            faults = published.faults(self.algorithms, [split.name for split in self.splits], self.kind.metric)
+            yield from (f"published.{i}: {fault}" for fault in faults)
+
+    @property
+    def kind(self) -> TaskKind:
+        """The kind of its tasks."""
+        return kinds.find(self.task.kind)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What is recorded of every episode and inner step, the headline first."""
+        return self.evaluation.found_metrics(self.kind)
+
+    @classmethod
+    def recorded(cls, record: Mapping[str, Any]) -> Suite:
+        """The suite of a cell's record, as plain values. It is not checked again, as it was before anything was run.
+
+        Keys that the record lacks have their defaults, and such as this version does not know are left out.
+        """
+        values = {"title": record["name"], **record}
+        for key, section in (("task", Task), ("training", Training), ("evaluation", Evaluation)):
+            if key in record:
+                values[key] = constructed(section, record[key])
+        for key, section in (("splits", Split), ("published", Published)):
+            values[key] = [constructed(section, item) for item in record.get(key) or []]
+        entries = record["algorithms"].items()
+        values["algorithms"] = {
+            label: Entry.model_construct(**{"algorithm": label, **entry}) for label, entry in entries
+        }
+        return constructed(cls, values)
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """What all algorithms have in common."""
+        return self.model_dump(include=set(SHARED))
+
+    @property
+    def validation(self) -> Split | None:
+        """The split on which checkpoints are compared, if there is one."""
+        return next((split for split in self.splits if split.role == "meta-val"), None)
+
+    @property
+    def test_splits(self) -> list[Split]:
+        """The splits that are scored once training is over."""
+        return [split for split in self.splits if split.role != "meta-val"]
+
+    def split_task(self, split: Split) -> Task:
+        """The task specification of a split."""
+        own = {key: value for key in ("ways", "shots", "queries") if (value := getattr(split, key)) is not None}
+        return self.task.model_copy(update=own)
+
+    def split(self, name: str) -> Split:
+        """The split of a name; raises KeyError where there is none."""
+        for split in self.splits:
+            if split.name == name:
+                return split
+        raise KeyError(name)
+
+    def shape(self, split: str | None = None) -> str:
+        """Ways and shots of a split in the words of the field; of what is no split, such as an average, the suite's."""
+        task = next((self.split_task(one) for one in self.splits if one.name == split), self.task)
+        return self.kind.shape(task.ways, task.shots)
+
+    def is_shifted(self, split: str) -> bool:
+        """Whether a split has other ways or shots than the suite's own task."""
+        return self.shape(split) != self.shape()
+
+    def split_label(self, split: str) -> str:
+        """A split's name, with its ways and shots where they are not the suite's."""
+        return f"{split} ({self.shape(split)})" if self.is_shifted(split) else split
+
+    def training_of(self, entry: Entry) -> Training:
+        """The budget and the outer loop of one of its algorithms."""
+        return self.training.model_copy(update=entry.training)
+
+    def evaluation_of(self, entry: Entry) -> OwnEvaluation:
+        """How one of its algorithms is scored."""
+        return OwnEvaluation.model_construct(**{**dict(self.evaluation), **entry.evaluation})
+
+    def headline_step(self, label: str) -> int:
+        """The inner step at which an algorithm is scored."""
+        own = self.algorithms[label].evaluation.get("steps")
+        return self.evaluation.steps if own is None else own
