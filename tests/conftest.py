@@ -10,8 +10,9 @@ import pytest
 import tomli_w
 import torch
 
-from metagap import pool, registry
+from metagap import registry
 from metagap.cli import main
+from metagap.executors import Done, pool
 from tiny_suites import TASKS, merged
 
 torch.set_num_threads(1)
@@ -90,10 +91,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cells are run in this process, where nothing has to be imported again, and an error is the test's."""
 
-    def run(jobs: Any, work: Any, starts: Any) -> Iterator[tuple[int, str, Any]]:
+    def run(jobs: Any, work: Any, starts: Any) -> Iterator[tuple[int, Done]]:
         starts[0](lambda *_: None)
         for number, job in enumerate(jobs):
             work(job, lambda *_: None)
-            yield number, "done", 0.0
+            yield number, Done(0.0)
 
     monkeypatch.setattr(pool, "run", run)

@@ -60,7 +60,7 @@ def test_a_notebook_shows_findings_and_scores(report):
 def test_what_was_run_is_read_and_not_run_again(report, tmp_path, monkeypatch):
     again = metagap.read("tiny", tmp_path / "results")
     pd.testing.assert_frame_equal(again.episodes, report.episodes)
-    monkeypatch.setattr("metagap.launch.run_cells", lambda *_: pytest.fail("run again"))
+    monkeypatch.setattr("metagap.executors.running.run_cells", lambda *_: pytest.fail("run again"))
     suite = metagap.load_suite(tmp_path / "tiny.toml", seeds=[0, 1])
     pd.testing.assert_frame_equal(metagap.run(suite, results=tmp_path / "results", **EAGER).scores, report.scores)
 

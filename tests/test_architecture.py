@@ -17,8 +17,7 @@ TRAINING = [
     "cli",
     "reproduce",
     "speed",
-    "launch",
-    "pool",
+    "executors",
     "runner",
     "checking",
     "engine",
@@ -74,7 +73,7 @@ def test_imports_run_downwards(path):
     for order in (TRAINING, ANALYSIS):
         if layer in order:
             allowed |= set(order[order.index(layer) :])
-    if layer in ("launch", "runner"):  # where the training side writes what the analysis side reads
+    if layer in ("executors", "runner"):  # where the training side writes what the analysis side reads
         allowed.add("results")
     if layer == "runner":  # it runs what was not examined too
         allowed.discard("checking")

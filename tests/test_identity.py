@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from metagap import results
-from metagap.launch import check
 from metagap.machine import Machine
 from metagap.runner.cell import is_done, run_cell
+from metagap.runner.preflight import check
 from metagap.suite import Cell, expand, load_suite
 from metagap.tasks.sources import UserImages
 

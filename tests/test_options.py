@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from metagap import cli
 from metagap.cli.options import Running, spread
+from metagap.engine.machines import devices
 from metagap.errors import UserError
-from metagap.launch import devices
 from metagap.machine import Machine, count_cores
 
 
@@ -30,7 +30,7 @@ def options_of(name: str) -> dict[str, Any]:
 def test_commands_that_run_cells_have_the_same_options():
     run, reproduce = options_of("run"), options_of("reproduce")
     shared = [one.name for one in fields(Running)]
-    assert len(shared) == 12
+    assert len(shared) == 13
     assert {name: run[name] for name in shared} == {name: reproduce[name] for name in shared}
 
 

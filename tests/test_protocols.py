@@ -10,12 +10,12 @@ import pytest
 
 from metagap import results
 from metagap.files import SUITES
-from metagap.launch import check
 from metagap.machine import Machine
 from metagap.report.frames import Frames
 from metagap.report.page import make, tables_of
 from metagap.report.tables.settings import SETTINGS
 from metagap.runner.cell import run_cell
+from metagap.runner.preflight import check
 from metagap.suite import Cell, expand, load_suite, resolve
 
 NOISE = '''"""A hundred classes of noise, in parts like those of mini-ImageNet."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from metagap import results
-from metagap.launch import check
 from metagap.machine import Machine
 from metagap.runner.cell import run_cell
+from metagap.runner.preflight import check
 from metagap.runner.score import missing
 from metagap.suite import Split, expand, load_suite
 

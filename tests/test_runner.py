@@ -16,7 +16,7 @@ from metagap import results
 from metagap.conditions import INDUCTIVE, OPEN, SHUFFLED, STANDARD
 from metagap.engine.strategy import Strategy
 from metagap.errors import UserError
-from metagap.launch import error_of, run_cells
+from metagap.executors.running import error_of, run_cells
 from metagap.machine import Machine
 from metagap.runner import context
 from metagap.runner.cell import is_done, run_cell

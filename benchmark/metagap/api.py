@@ -208,21 +208,25 @@ def run(
     device: str = "auto",
     engine: str = "auto",
     jobs: int | None = None,
+    launch: str = "local",
     quiet: bool = False,
 ) -> Report:
     """Meta-train and evaluate what is missing of a suite, and report all of it.
 
     what: a suite, or what `load_suite` makes one of, with the same further arguments. results: the folder of the store.
-    device: "auto", "cpu" or "cuda". engine: as `metagap run --engine`. jobs: cells that run at the same time. quiet:
-    show no progress. In a script, call it below `if __name__ == "__main__":`, for the workers import the script.
+    device: "auto", "cpu" or "cuda". engine: as `metagap run --engine`. jobs: cells that run at the same time. launch:
+    the executor that runs them, by its name or as FILE.py:NAME. quiet: show no progress. In a script, call it below
+    `if __name__ == "__main__":`, for the workers import the script.
 
     Raises UserError for bad input, CellError where cells failed; what has been run is kept in the store.
     """
     from rich.console import Console
 
-    from metagap.launch import check, error_of, run_cells
-    from metagap.machine import Machine, count_cores
+    from metagap import executors
+    from metagap.engine.machines import asked
+    from metagap.executors.running import error_of, run_cells
     from metagap.runner.cell import is_done
+    from metagap.runner.preflight import check
 
     if isinstance(what, Suite):
         if changes or algorithms or seeds:
@@ -231,14 +235,15 @@ def run(
     else:
         chosen, written = load_changed(os.fspath(what), _settings(changes))
         chosen = with_choices(chosen, algorithms, seeds)
+    machine, executor = asked(device=device, engine=engine, workers=jobs), executors.find(launch)
+    executor.place(machine)
     store, cells = Path(results), expand(chosen)
     pending = [cell for cell in cells if not is_done(cell, store)]
     console = Console(quiet=quiet)
     if pending:
         for note in check(pending):
             console.print(f"Note: {note}", markup=False)
-        machine = Machine(device=device, engine=engine, cores=count_cores(), workers=jobs)
-        if failed := run_cells(pending, store, machine, console):
+        if failed := run_cells(pending, store, machine, console, executor):
             raise error_of(failed)
     hashes = {cell.hash for cell in cells}
     if written is not None and not variation(cells[0], written):

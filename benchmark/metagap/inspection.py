@@ -310,6 +310,7 @@ DESCRIBED: dict[str, Callable[[str], dict[str, Any]]] = {
     "metric": partial(_describe_object, "metric"),
     "kind": partial(_describe_object, "kind"),
     "optimizer": partial(_describe_object, "optimizer"),
+    "executor": partial(_describe_object, "executor"),
     "table": _describe_table,
 }
 """How each kind of thing is described by its name."""

@@ -1,9 +1,9 @@
 """Finding algorithms, models and sources by name: built-in ones and plugins are found the same way.
 
-A name is either an entry point of one of the groups `metagap.algorithms`, `.models`, `.sources`, `.metrics`, `.kinds`
-and `.optimizers`, or `path/to/file.py:Name`. It may also stand for something of learn2learn's: for a learner, or for a
-function that gives tasksets, of which `metagap.bridges` makes an algorithm or a source. Whatever is wrong with a plugin
-is said in a UserError that names it, and only when it is asked for by its name.
+A name is either an entry point of one of the groups `metagap.algorithms`, `.models`, `.sources`, `.metrics`, `.kinds`,
+`.optimizers` and `.executors`, or `path/to/file.py:Name`. It may also stand for something of learn2learn's: for a
+learner, or for a function that gives tasksets, of which `metagap.bridges` makes an algorithm or a source. Whatever is
+wrong with a plugin is said in a UserError that names it, and only when it is asked for by its name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from metagap import digests
 from metagap.errors import UserError
 
-Kind = Literal["algorithm", "model", "source", "metric", "kind", "optimizer"]
+Kind = Literal["algorithm", "model", "source", "metric", "kind", "optimizer", "executor"]
 
 
 class Named(Protocol):
@@ -49,10 +49,11 @@ BASES: dict[Kind, tuple[str, str]] = {
     "metric": ("metagap.metrics.metric", "Metric"),
     "kind": ("metagap.kinds.kind", "TaskKind"),
     "optimizer": ("metagap.optimizers.optimizer", "OuterOptimizer"),
+    "executor": ("metagap.executors.executor", "Executor"),
 }
 """The module and the name of the class that each kind derives from, or is an instance of."""
 
-OBJECTS: tuple[Kind, ...] = ("metric", "kind", "optimizer")
+OBJECTS: tuple[Kind, ...] = ("metric", "kind", "optimizer", "executor")
 """Kinds of which objects are registered, not classes."""
 
 BRIDGES: dict[Kind, str] = {"algorithm": "metagap.bridges.learners", "source": "metagap.bridges.tasksets"}
@@ -298,7 +299,7 @@ def _origin(entry: EntryPoint) -> str:
 
 def _import_file(path: Path, kind: Kind) -> Any:
     if not path.is_file():
-        article, attribute = "an" if kind[0] in "ao" else "a", "NAME" if kind in OBJECTS else "ClassName"
+        article, attribute = "an" if kind[0] in "aeo" else "a", "NAME" if kind in OBJECTS else "ClassName"
         raise UserError(f"no file '{path}' to take {article} {kind} from; write it as path/to/file.py:{attribute}")
     with _importing(f"{kind} file '{path}'"):
         return _module(path.resolve())

@@ -12,10 +12,10 @@ import torch
 
 from metagap import registry
 from metagap.errors import UserError
-from metagap.launch import check
 from metagap.machine import Machine
 from metagap.report.figures.samples import sample_images
 from metagap.runner.cell import is_done, run_cell
+from metagap.runner.preflight import check
 from metagap.suite import expand, load_suite
 from metagap.tasks.episode import TaskSpec
 from metagap.tasks.source import Part

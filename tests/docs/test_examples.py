@@ -11,22 +11,15 @@ from torch.utils.data import TensorDataset
 from metagap import results
 from metagap.engine.mapping import TaskMap
 from metagap.engine.strategy import Strategy
+from metagap.executors import Done
 from metagap.machine import Machine
 from metagap.models.making import make_model
 from metagap.models.mlp import MLP
 from metagap.registry import load
+from metagap.suite import expand, load_suite
 from metagap.tasks.episode import Episode, TaskSpec
 from metagap.tasks.source import Part
 
-TINY = """
-extends = "sinusoid"
-remove = ["published", "algorithms", "splits"]
-seeds = [0]
-training = { iterations = 1, meta_batch = 1 }
-evaluation = { episodes = 2, steps = 1, curve_steps = 1, diagnostics = [] }
-algorithms.maml = {}
-splits = [{ name = "new", role = "in-distribution" }]
-"""
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "benchmark" / "examples"
 LEARN2LEARN = ROOT / "benchmark" / "docs" / "learn2learn.md"
@@ -96,15 +89,11 @@ def test_what_comes_from_learn2learn_is_complete(tmp_path, monkeypatch):
     assert len(drawn) == 2 and asked[-1] == ("mini-imagenet", 3, 5)
 
 
-def test_the_launcher_runs_what_is_not_done(tmp_path, monkeypatch, capsys):
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    from launcher import launch
-
-    (tmp_path / "tiny.toml").write_text(TINY)
-    for said in (["maml seed 0 is done"], []):
-        launch(str(tmp_path / "tiny.toml"), tmp_path / "results", Machine("cpu", engine="loop plain eager"))
-        assert capsys.readouterr().out.splitlines() == said
-    assert results.read(tmp_path / "results", "tiny").episodes["query_score"].notna().all()
+def test_the_executor_tells_how_each_cell_ends(tiny_suite, tmp_path):
+    here, cells = load("executor", f"{EXAMPLES / 'executor.py'}:HERE"), expand(load_suite(str(tiny_suite())))
+    events = list(here.events(cells, tmp_path, Machine("cpu", engine="loop plain eager"), False))
+    assert [number for number, _ in events] == [0, 1] and all(isinstance(event, Done) for _, event in events)
+    assert results.read(tmp_path, "tiny").episodes["query_score"].notna().all()
 
 
 def test_the_notebook_reads_what_it_ran(tiny_suite, in_process, tmp_path, monkeypatch, capsys):

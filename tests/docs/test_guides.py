@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import typer
 
-from metagap import cli, registry
+from metagap import cli, executors, registry
+from metagap.engine.machines import devices
 from metagap.errors import UserError
 from metagap.files import SUITES
-from metagap.launch import devices
 from metagap.machine import Machine
 from metagap.reproduce import paper_table
 from metagap.suite import Suite, expand, load_suite, with_algorithms
@@ -35,6 +35,7 @@ SAVED_AS = {
     "adamw.py": "outer_optimizer.py",
     "top.py": "metric.py",
     "counts.py": "task_kind.py",
+    "here.py": "executor.py",
     "mine/mine.py": "algorithm.py",
 }
 """What a reader calls the files of the examples."""
@@ -171,6 +172,8 @@ def check_suite(given: dict[str, Any]) -> None:
     suite = load_suite(given["suite"], given.get("set_") or [])
     if given.get("algorithm"):
         suite = with_algorithms(suite, given["algorithm"])
+    if "launch" in given:
+        assert executors.find(given["launch"])
     if "device" in given and given["device"] != "cuda":
         devices(Machine(given["device"], workers=given["jobs"]))
 
@@ -256,7 +259,7 @@ def test_suites_and_settings_are_valid(page, readers_folder):
         table = tomllib.loads(block)
         if "project" in table:
             groups = {group.removeprefix("metagap.") for group in table["project"]["entry-points"]}
-            assert groups <= {f"{kind}s" for kind in registry.BASES} | {"gaps", "panels", "executors"}
+            assert groups <= {f"{kind}s" for kind in registry.BASES} | {"gaps", "panels"}
         elif "columns" in table:
             Path("table.toml").write_text(block, encoding="utf-8")
             assert paper_table.load_table("table.toml").parts

@@ -16,12 +16,12 @@ from metagap.algorithms.maml import MAML
 from metagap.errors import UserError
 from metagap.kinds.classification import CLASSIFICATION
 from metagap.kinds.regression import REGRESSION
-from metagap.launch import check
 from metagap.listing import KINDS
 from metagap.machine import Machine
 from metagap.models.mlp import MLP
 from metagap.report.frames import Frames
 from metagap.runner.cell import run_cell
+from metagap.runner.preflight import check
 from metagap.suite import expand, load_suite
 from metagap.tasks.episode import TaskSpec
 

@@ -17,11 +17,11 @@ from metagap.analysis.published_values import published_table
 from metagap.analysis.scores import score_table
 from metagap.cli import main
 from metagap.errors import UserError
-from metagap.launch import check
 from metagap.machine import Machine
 from metagap.metrics import find
 from metagap.report.frames import Frames
 from metagap.runner.cell import run_cell
+from metagap.runner.preflight import check
 from metagap.suite import expand, load_suite
 from packages import install
 

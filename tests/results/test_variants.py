@@ -94,7 +94,7 @@ def test_the_file_is_read_once_and_each_cell_is_asked_once(metagap, monkeypatch)
 
 @pytest.mark.parametrize("option", ["--results", "--out"])
 def test_folders_that_cannot_be_written_are_told_before_anything_is_run(metagap, monkeypatch, option):
-    monkeypatch.setattr("metagap.launch.run_cells", lambda *_: 1 / 0)
+    monkeypatch.setattr("metagap.executors.running.run_cells", lambda *_: 1 / 0)
     Path("file").write_text("mine")
     Path("link").symlink_to("nowhere")
     before = sorted(path for path in Path().rglob("*"))

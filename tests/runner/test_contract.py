@@ -11,12 +11,12 @@ import torch
 
 from metagap import results
 from metagap.errors import UserError
-from metagap.launch import check
 from metagap.machine import Machine
 from metagap.report.frames import Frames
 from metagap.report.page import write_report
 from metagap.runner.cell import run_cell
 from metagap.runner.contract import examine
+from metagap.runner.preflight import check
 from metagap.suite import expand, load_suite
 from metagap.tasks.episode import Episode, TaskSpec
 

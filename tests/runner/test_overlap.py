@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from metagap.errors import UserError
-from metagap.launch import check
+from metagap.runner.preflight import check
 from metagap.suite import expand, load_suite
 from metagap.tasks.sources import UserImages
 

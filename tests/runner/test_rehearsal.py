@@ -11,10 +11,10 @@ import torch
 
 from metagap import results
 from metagap.errors import UserError
-from metagap.launch import check
 from metagap.machine import Machine
 from metagap.runner.cell import run_cell
 from metagap.runner.context import TrainingContext
+from metagap.runner.preflight import check
 from metagap.suite import Cell, expand, load_suite
 
 SUITE = """

@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from metagap.errors import UserError
-from metagap.machine import Machine, count_cores
+from metagap.machine import Machine
 
 
 def completed(what: str) -> Any:
@@ -60,6 +60,14 @@ Compile = Annotated[
 Engine = Annotated[
     str, typer.Option(metavar="WORDS", help="What the engine must do, such as 'loop channels-last'; the rest is timed.")
 ]
+Launch = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="The executor that runs the cells: a name or FILE.py:NAME.",
+        autocompletion=completed("executor"),
+    ),
+]
 Memory = Annotated[
     str | None, typer.Option(metavar="SIZE", help="What the tasks computed at once may take, such as 8G.")
 ]
@@ -80,6 +88,7 @@ class Running:
     out: ReportsFolder = Path("reports")
     device: Device = "auto"
     jobs: Jobs = None
+    launch: Launch = "local"
     compile: Compile = None
     engine: Engine = "auto"
     memory: Memory = None
@@ -89,16 +98,13 @@ class Running:
 
     def machine(self) -> Machine:
         """The machine that is asked for; raises UserError for words and sizes that there are not."""
-        from metagap.engine.memory import parse_bytes
-        from metagap.engine.strategy import Strategy, parse
+        from metagap.engine.machines import asked
 
-        parse(self.engine, Strategy())
-        return Machine(
+        return asked(
             device=self.device,
             engine=self.engine,
             compile=self.compile,
-            memory=None if self.memory is None else parse_bytes(self.memory),
-            cores=count_cores(),
+            memory=self.memory,
             workers=self.jobs,
             checkpoint_seconds=self.checkpoint_every,
         )

@@ -15,7 +15,7 @@ from metagap.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from metagap.launch import CellFailure
+    from metagap.executors.running import CellFailure
     from metagap.registry import Kind
     from metagap.reproduce.paper_table import PaperTable
     from metagap.results import Results
@@ -62,7 +62,7 @@ def present_table(table: PaperTable, store: Path, seeds: list[int] | None, hashe
 @contextmanager
 def failing(failed: Sequence[CellFailure]) -> Iterator[None]:
     """Present what there is; then the error of the cells that failed is raised, also where nothing can be presented."""
-    from metagap.launch import error_of
+    from metagap.executors.running import error_of
 
     try:
         yield

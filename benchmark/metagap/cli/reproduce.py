@@ -47,13 +47,14 @@ def reproduce(
             raise UserError(f"--from '{from_}' is not a folder")
         output.present_table(chosen, from_, options.seed, None, options.out, options.json)
         return
+    from metagap import executors
     from metagap.files import check_writable
-    from metagap.launch import devices
     from metagap.reproduce import forecast, running
 
     use_data(options.data)
     machine, store, console = options.machine(), options.results, output.console(stderr=options.json)
-    devices(machine)  # before data are read, which may take long
+    executor = executors.find(options.launch)
+    executor.place(machine)  # before data are read, which may take long
     todo = running.work(chosen, store, options.seed)
     if dry_run:
         found = forecast.forecast(todo, store, machine, console)
@@ -67,6 +68,6 @@ def reproduce(
         check_writable(store / part.suite.name, "--results")
     check_writable(options.out / chosen.name, "--out")
     with output.interruptible():
-        failed = running.run(todo, store, machine, console, options.verbose)
+        failed = running.run(todo, store, machine, console, executor, options.verbose)
     with output.failing(failed):
         output.present_table(chosen, store, options.seed, running.hashes(todo), options.out, options.json)

@@ -34,19 +34,21 @@ def run(
     options: Running,
 ) -> None:
     """Meta-train and evaluate what is missing of a suite, then print scores and gaps and write the report."""
-    from metagap.launch import check, devices, run_cells
+    from metagap import executors
+    from metagap.executors.running import run_cells
     from metagap.results import differences, read, survey, write_own
     from metagap.runner.cell import is_done
+    from metagap.runner.preflight import check
     from metagap.suite import expand, load_changed, variation, with_choices
 
     use_data(options.data)
     chosen, written = load_changed(suite, set_ or [])
     chosen = with_choices(chosen, algorithm or (), options.seed or (), iterations)
-    machine = options.machine()
-    workers, cells = devices(machine), expand(chosen)
+    machine, executor = options.machine(), executors.find(options.launch)
+    place, cells = executor.place(machine), expand(chosen)
     console, store = output.console(stderr=options.json), options.results
     output.warn_of_clashes("algorithm")
-    console.print(f"[bold]{chosen.title}[/]: {len(cells)} cells on {', '.join(sorted(set(workers)))}")
+    console.print(f"[bold]{chosen.title}[/]: {len(cells)} cells on {place}")
     hashes = {cell.hash for cell in cells}
     changed = variation(cells[0], written)
     page = options.out / chosen.name / "variants" / changed if changed else options.out / chosen.name
@@ -64,7 +66,7 @@ def run(
         for note in check(pending):
             console.print(f"Note: {note}", markup=False)
     with output.interruptible():
-        failed = run_cells(pending, store, machine, console, options.verbose)
+        failed = run_cells(pending, store, machine, console, executor, options.verbose)
     with output.failing(failed):
         if not changed:
             write_own(store / chosen.name, cells[0].variant, hashes)

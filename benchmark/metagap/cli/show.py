@@ -9,7 +9,7 @@ import typer
 from metagap.cli import output
 from metagap.cli.options import Json
 
-LISTED = ("suites", "tables", "algorithms", "models", "sources", "metrics", "kinds", "optimizers")
+LISTED = ("suites", "tables", "algorithms", "models", "sources", "metrics", "kinds", "optimizers", "executors")
 
 
 def list_(

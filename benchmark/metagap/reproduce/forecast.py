@@ -13,9 +13,9 @@ from rich.filesize import decimal
 from rich.markup import escape
 
 from metagap import registry
+from metagap.engine.machines import devices
 from metagap.engine.process import set_up
 from metagap.errors import UserError
-from metagap.launch import devices
 from metagap.machine import Machine
 from metagap.progress import bars
 from metagap.report.terminal import new_table

@@ -9,10 +9,13 @@ from pathlib import Path
 from rich.console import Console
 
 from metagap.errors import UserError
-from metagap.launch import CellFailure, check, run_cells
+from metagap.executors import Executor
+from metagap.executors.local import LOCAL
+from metagap.executors.running import CellFailure, run_cells
 from metagap.machine import Machine
 from metagap.reproduce.paper_table import PaperTable, Part
 from metagap.reproduce.reading import Hashes, find
+from metagap.runner.preflight import check
 from metagap.runner.score import missing
 from metagap.suite import Cell, Split, expand, load_suite, with_algorithms, with_budget, with_seeds
 
@@ -49,7 +52,12 @@ def hashes(todo: Sequence[Work]) -> Hashes:
 
 
 def run(
-    todo: Sequence[Work], store: Path, machine: Machine, console: Console, verbose: bool = False
+    todo: Sequence[Work],
+    store: Path,
+    machine: Machine,
+    console: Console,
+    executor: Executor = LOCAL,
+    verbose: bool = False,
 ) -> list[CellFailure]:
     """Run what is lacking, the first seeds of all suites first; arguments and result are those of `run_cells`.
 
@@ -61,7 +69,7 @@ def run(
     if faults := list(dict.fromkeys(fault for one in todo if one.lacking for fault in _faults(one))):
         hint = "`metagap data get NAME` fetches data, --cells leaves columns out, --dry-run says what is here"
         raise UserError("\n".join([*faults, hint]))
-    return run_cells(pending, store, machine, console, verbose)
+    return run_cells(pending, store, machine, console, executor, verbose)
 
 
 def _work(part: Part, budget: float, store: Path, seeds: Sequence[int] | None) -> Work:

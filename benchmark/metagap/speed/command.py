@@ -10,12 +10,9 @@ import torch
 from rich.console import Console
 
 from metagap import registry
-from metagap.engine.memory import parse_bytes
-from metagap.engine.strategy import Strategy, parse
+from metagap.engine.machines import asked, devices
 from metagap.errors import UserError
 from metagap.files import check_writable
-from metagap.launch import devices
-from metagap.machine import Machine, count_cores
 from metagap.speed import peers, picture, table
 from metagap.speed.compare import Settings
 from metagap.speed.process import measure_apart
@@ -41,18 +38,18 @@ def settings(
     for peer in against:
         peers.check(peer)
     _known("--precision", [precision], list(PRECISIONS))
-    parse(engine, Strategy())
+    machine = asked(device=device, engine=engine, compile=compile, memory=memory, workers=1)
     return Settings(
         workloads=[WORKLOADS[name] for name in names],
         algorithms=_known("--algorithm", algorithms, list(ALGORITHMS)),
         against=list(dict.fromkeys(against)),
-        device=torch.device(devices(Machine(device, workers=1))[0]),
-        cores=count_cores(),
+        device=torch.device(devices(machine)[0]),
+        cores=machine.cores,
         repeats=repeats,
-        engine=engine,
-        compile=compile,
+        engine=machine.engine,
+        compile=machine.compile,
         precision=precision,
-        memory=None if memory is None else parse_bytes(memory),
+        memory=machine.memory,
         growth=not workloads,
     )
 

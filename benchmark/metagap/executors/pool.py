@@ -2,49 +2,35 @@
 
 from __future__ import annotations
 
-import errno
 import multiprocessing
 import os
 import signal
 import threading
 import time
-import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
-from typing import Any, NamedTuple
+from typing import Any
 
-from metagap.errors import UserError
+from metagap.executors.executor import Again, Done, Event, Failure
 
 TRIES = 2
 """How often a job is begun whose process dies: the second time it resumes, among fewer others."""
 
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-"""Errors that are nobody's fault but the disk's."""
-
-Tell = Callable[..., None]
+Tell = Callable[[Any], None]
 """What a job calls to report something while it runs."""
-
-
-class Failure(NamedTuple):
-    """Why a job has no result: what is to be said of it, whether it is bad input, and where it happened."""
-
-    message: str
-    is_bad_input: bool = False
-    traceback: str = ""
 
 
 def run(
     jobs: Sequence[Any],
     work: Callable[[Any, Tell], None],
     starts: Sequence[Callable[[Tell], None]],
-) -> Generator[tuple[int, str, Any], None, None]:
+) -> Generator[tuple[int, Event | Any], None, None]:
     """Do the jobs in as many processes as there are `starts`, each of which is called once in its process.
 
-    Yields (number of the job, event, value): "reported" with what the job has reported, "again" with a sentence for a
-    job whose process died and which is begun once more, "done" with its seconds, and "failed" with a `Failure`. The
-    processes end with the iteration, and with this process.
+    Yields (number of the job, event): what the job has reported, `Again` for one whose process died, and at its end
+    `Done` or a `Failure`. The processes end with the iteration, and with this process.
     """
     waiting, begun = deque(range(len(jobs))), Counter[int]()
     workers = [_Worker(work, start) for start in starts[: len(jobs)]]
@@ -60,19 +46,23 @@ def run(
                 return
             wait([thing for worker, _ in busy for thing in worker.signs])
             for worker, number in busy:
-                for event, value in worker.events():
-                    if event != "died":
-                        yield number, event, value
+                for event in worker.events():
+                    if not isinstance(event, _Died):
+                        yield number, event
                     elif begun[number] < TRIES:
                         waiting.append(number)
-                        yield number, "again", value
+                        yield number, Again(str(event))
                     else:
-                        yield number, "failed", Failure(f"{value}, {TRIES} times")
+                        yield number, Failure(f"{event}, {TRIES} times")
     finally:
         for worker in workers:
             worker.dismiss()
         for worker in workers:
             worker.end()
+
+
+class _Died(str):
+    """How the process of a job ended before the job did."""
 
 
 class _Worker:
@@ -101,15 +91,15 @@ class _Worker:
         """What is ready when something has happened."""
         return [self._connection, self._process.sentinel]
 
-    def events(self) -> Iterator[tuple[str, Any]]:
+    def events(self) -> Iterator[Any]:
         """What has happened: what was reported, and how the job ended."""
         died = not self._process.is_alive()  # looked at first: what it said before is still there
         try:
             while self._connection.poll():
-                event, value = self._connection.recv()
-                if event in ("done", "failed"):
+                event = self._connection.recv()
+                if isinstance(event, Done | Failure):
                     self.job = None
-                yield event, value
+                yield event
                 if self.job is None:
                     return
         except (EOFError, OSError):
@@ -119,7 +109,7 @@ class _Worker:
             code = self._process.exitcode
             self.job, self._process = None, None
             self._connection.close()
-            yield "died", f"its process {_end(code)}"
+            yield _Died(f"its process {_end(code)}")
 
     def dismiss(self) -> None:
         """Let the process end by itself if it has nothing to do, and end it if it has."""
@@ -159,12 +149,9 @@ def _serve(connection: Connection, work: Callable[[Any, Tell], None], start: Cal
     assert parent is not None
     threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
 
-    def send(event: str, value: Any) -> None:
+    def tell(event: Any) -> None:
         with lock:
-            connection.send((event, value))
-
-    def tell(*value: Any) -> None:
-        send("reported", value)
+            connection.send(event)
 
     started = False
     while True:
@@ -176,10 +163,7 @@ def _serve(connection: Connection, work: Callable[[Any, Tell], None], start: Cal
                 start(tell)
                 started = True
             work(job, tell)
-        except UserError as error:
-            send("failed", Failure(str(error), True, traceback.format_exc()))
         except BaseException as error:  # SystemExit of a plugin, too
-            no_room = isinstance(error, OSError) and error.errno in NO_ROOM
-            send("failed", Failure(str(error) if no_room else repr(error), no_room, traceback.format_exc()))
+            tell(Failure.of(error))
         else:
-            send("done", time.monotonic() - began)
+            tell(Done(time.monotonic() - began))

@@ -1,0 +1,62 @@
+"""The machine that is asked for, held to what there is: devices, words and sizes."""
+
+from __future__ import annotations
+
+import torch
+
+from metagap import registry
+from metagap.engine.memory import parse_bytes
+from metagap.engine.strategy import Strategy, parse
+from metagap.errors import UserError
+from metagap.machine import Machine, count_cores
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def asked(
+    *,
+    device: str = "auto",
+    engine: str = "auto",
+    compile: bool | None = None,
+    memory: str | None = None,
+    workers: int | None = None,
+    checkpoint_seconds: float = 30,
+) -> Machine:
+    """The machine with all cores of this process. Raises UserError for words and sizes that there are not.
+
+    Arguments are fields of `Machine` as people write them; memory: a size such as `8G`.
+    """
+    _known(device)
+    parse(engine, Strategy())
+    if workers is not None and workers < 1:
+        raise UserError(f"--jobs {workers}; allowed: 1 or more")
+    return Machine(
+        device=device,
+        engine=engine,
+        compile=compile,
+        memory=None if memory is None else parse_bytes(memory),
+        cores=count_cores(),
+        workers=workers,
+        checkpoint_seconds=checkpoint_seconds,
+    )
+
+
+def devices(machine: Machine) -> list[str]:
+    """One device per worker process: every GPU once, or `cpu` once for each core; or as many as the machine says.
+
+    Raises UserError for `cuda` where there is none.
+    """
+    name = machine.device
+    _known(name)
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: torch finds no CUDA device here; allowed: auto, cpu")
+    if name == "cpu" or not torch.cuda.is_available():
+        return ["cpu"] * (machine.workers or machine.cores)
+    found = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    return [found[i % len(found)] for i in range(machine.workers or len(found))]
+
+
+def _known(name: str) -> None:
+    if name not in DEVICES:
+        meant = "cuda" if name.lower().startswith(("cuda", "gpu", "nvidia")) else name
+        raise UserError(f"--device '{name}'{registry.suggest(meant, list(DEVICES))}")

@@ -1,0 +1,75 @@
+"""Everything that would stop cells after they have started, looked for before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from metagap.errors import UserError
+from metagap.memory import require
+from metagap.runner.context import spec_of, training_part, training_spec
+from metagap.runner.contract import examine, examine_metrics
+from metagap.runner.overlap import overlap
+from metagap.runner.rehearsal import rehearse
+from metagap.runner.score import missing, remarks
+from metagap.suite import Cell, make_source
+from metagap.tasks.episode import TaskSpec
+from metagap.tasks.source import Part
+
+
+def check(cells: Sequence[Cell]) -> list[str]:
+    """Look for everything that would stop the cells after they have started: missing data, too few classes or images,
+    a network that cannot be meta-trained.
+
+    Returns sentences on the data, such as that some classes are too small. Raises UserError with the place.
+    """
+    suite = cells[0].suite
+    source = make_source(suite.source)
+    training = source.tasks(training_part(suite), "cpu")
+    source.digest(suite.training_classes)
+    notes: list[str] = []
+    for cell in {cell.label: cell for cell in cells}.values():
+        spec = training_spec(suite.task, cell.training)
+        with _place(f"training of {cell.label}"):
+            _require(spec, training.x_shape, cell.training.meta_batch)
+            examine(training, spec)
+            notes += remarks(suite.source, training, spec, "Training")
+            rehearse(cell, training)
+    for split in suite.splits:
+        if split.optional and missing(split):
+            continue
+        source = make_source(split.source)
+        tasks = source.tasks(Part(split.classes, split.images), "cpu")
+        source.digest(split.classes)
+        with _place(f"split '{split.name}'"):
+            spec = spec_of(suite.split_task(split))
+            _require(spec, tasks.x_shape, 1)
+            examine(tasks, spec)
+            examine_metrics(suite.metrics, tasks, spec)
+            notes += remarks(split.source, tasks, spec, f"Split '{split.name}'")
+        if tasks.x_shape != training.x_shape:
+            raise UserError(
+                f"split '{split.name}': inputs of shape {tasks.x_shape}, but the networks are trained on "
+                f"{training.x_shape}; set image_size and channels of its source to match"
+            )
+        notes += overlap(suite, split)
+    return list(dict.fromkeys(notes))
+
+
+def _require(spec: TaskSpec, x_shape: tuple[int, ...], tasks: int) -> None:
+    """Raise UserError where a batch of this number of tasks cannot fit into this machine's memory.
+
+    Examples are counted eight times: where they are drawn, as an episode, and as what small networks make of them.
+    """
+    examples = tasks * spec.ways * (spec.shots + spec.queries)
+    of_each = f"{spec.ways} ways with {spec.shots} shots and {spec.queries} queries"
+    require(8 * 4 * examples * math.prod(x_shape), f"a batch of {tasks} tasks of {of_each} of shape {x_shape}")
+
+
+@contextmanager
+def _place(place: str) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from None
