@@ -68,7 +68,7 @@ def _same(table: Table, below: Sequence[Table], place: str) -> int | None:
     """Which of the tables below is meant: the one of its name or, of published values, that of the same thing."""
     if "name" in table:
         return next((i for i, other in enumerate(below) if other.get("name") == table["name"]), None)
-    about = ("algorithm", "split", "step")
+    about = ("algorithm", "split", "step", "metric")
     if not table.keys() & set(about):
         return None
     alike = [i for i, other in enumerate(below) if all(other.get(key) == table.get(key) for key in about)]

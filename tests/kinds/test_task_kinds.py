@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,15 @@ def test_an_edited_kind_is_another_cell(bursts):
     Path("more.py").write_text(EXAMPLE.read_text(encoding="utf-8").replace("return F.pois", "return 2 * F.pois"))
     (after,) = expand(load_suite("bursts.toml", ["task.kind=more.py:COUNTS"]))
     assert after.hash != before_hash
+
+
+def test_a_corrected_kind_is_another_cell_and_todays_kinds_are_what_they_were(bursts, monkeypatch):
+    (before,) = expand(load_suite("bursts.toml"))
+    assert "kind" not in before.revisions
+    monkeypatch.setattr(kinds, "find", lambda name, found=kinds.find: replace(found(name), revision=2))
+    (after,) = expand(load_suite("bursts.toml"))
+    assert after.revisions == before.revisions | {"kind": 2}
+    assert after.hash != before.hash and after.variant != before.variant
 
 
 def test_the_examples_deviance_is_that_of_scikit_learn(bursts):

@@ -118,7 +118,22 @@ def test_tables_of_any_recorded_metric(tmp_path):
     assert set(table["metric"]) == {"ece"} and set(score_table(found)["metric"]) == {"macro-f1"}
     assert Grids(found, find("nll")).keys == []
     accuracy = found.episodes.query("step == 1")["query_accuracy"].mean()
-    assert published_table(found).loc[0, "ours"] == pytest.approx(accuracy)
+    assert published_table(found, find("accuracy")).loc[0, "ours"] == pytest.approx(accuracy)
+    assert published_table(found).empty  # none is of the headline metric
+
+
+def test_a_published_value_may_be_of_any_recorded_metric(tmp_path):
+    metrics = 'evaluation.metrics=["accuracy", "ece"]'
+    of_ece = GLYPHS.replace("value = 0.9", 'metric = "ece", value = 0.1')
+    found = run(tmp_path, of_ece, metrics)
+    (row,) = published_table(found, find("ece")).to_dict("records")
+    assert row["ours"] == pytest.approx(found.episodes.query("step == 1")["query_ece"].mean())
+    assert (row["published"], row["margin"]) == (0.1, find("ece").margin.around(0.1))
+    assert published_table(found).empty
+    with pytest.raises(UserError, match=r"published\.0: key 'metric' = 'nll'.*record it; allowed: accuracy, ece"):
+        suite(tmp_path, of_ece.replace('"ece"', '"nll"'), metrics)
+    with pytest.raises(UserError, match=r"published\.0: value = 90\.0 is no .*; allowed: 0 to 1"):
+        suite(tmp_path, of_ece.replace("0.1", "90.0"), metrics)
 
 
 def test_no_metrics_are_those_of_the_kind_and_of_old_records(tmp_path):

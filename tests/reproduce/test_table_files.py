@@ -89,6 +89,15 @@ def test_a_suite_that_is_wrong_is_named(paper):
         paper.load()
 
 
+def test_a_table_is_in_the_usual_metric_of_its_kind(paper):
+    paper.change(paper.suite, ("steps = 1\n", 'steps = 1\nmetrics = ["mse", "mae"]\n'))
+    paper.change(
+        paper.suite, ('[[published]]\nalgorithm = "maml"', '[[published]]\nmetric = "mae"\nalgorithm = "maml"')
+    )
+    with pytest.raises(UserError, match=r"columns\.5 points: .*'maml' on 'new' .*metric = 'mae'; .*are about 'mse'"):
+        paper.load()
+
+
 def test_a_table_is_of_one_kind(paper):
     other = paper.folder / "other.toml"
     text = paper.suite.read_text().replace('kind = "regression"', 'kind = "classification"\nways = 2')

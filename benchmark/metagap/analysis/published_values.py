@@ -32,7 +32,7 @@ from metagap.analysis.intervals import (
 )
 
 if TYPE_CHECKING:
-    from metagap.metrics import Margin
+    from metagap.metrics import Margin, Metric
     from metagap.results import Results
 
 COLUMNS = [
@@ -46,12 +46,15 @@ DEFAULT = Spread("95% CI", None, EPISODES)
 """What ours is shown with where the published kind is not known, or is one that ours cannot have: the convention."""
 
 
-def published_table(results: Results | Grids, margin: Margin | None = None) -> pd.DataFrame:
-    """One row per entry of the suite's `published` list, see `against_published`."""
-    grids = Grids.of(results, results.suite.kind.metric)
-    return against_published(
-        [value.model_dump() for value in results.suite.published], grids, margin or grids.metric.margin
-    )
+def published_table(results: Results | Grids, metric: Metric | None = None) -> pd.DataFrame:
+    """One row per entry of the suite's `published` list that is of the metric, see `against_published`.
+
+    metric: default: the headline metric.
+    """
+    grids = Grids.of(results, metric)
+    suite, name = results.suite, grids.metric.name
+    values = [value.model_dump() for value in suite.published if value.metric_name(suite.kind) == name]
+    return against_published(values, grids, grids.metric.margin)
 
 
 def against_published(published: Iterable[Mapping[str, Any]], grids: Grids | None, margin: Margin) -> pd.DataFrame:

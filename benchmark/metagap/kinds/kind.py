@@ -24,8 +24,8 @@ class TaskKind:
     """True: targets are class indices (n,), an episode holds `shots` examples of each of its `ways` classes, and the
     network gives a logit for each. False: targets are real (n, ...), `shots` counts all examples, and `ways` is 1."""
     metrics: tuple[str | Metric, ...]
-    """Recorded where a suite names none. The first is the training score, and that of published values. A name, or the
-    metric itself."""
+    """Recorded where a suite names none. The first is the training score, and what published values are by default. A
+    name, or the metric itself."""
     loss: Function
     """Of outputs and targets of one task; differentiable, shape ()."""
     trivial_loss: Function
@@ -34,6 +34,8 @@ class TaskKind:
     """An episode whose loss exceeds this multiple of the trivial one diverged; None: only one that is not finite."""
     drawing: Function
     """Of the arrays of a sample episode it gives a matplotlib figure; imported by reports only."""
+    revision: int = 1
+    """Raised by its author when other weights or scores come of the same settings, as after a correction of a loss."""
 
     def __eq__(self, other: object) -> bool:
         return self.name == (other.name if isinstance(other, TaskKind) else other)
@@ -56,7 +58,7 @@ class TaskKind:
 
     @property
     def metric(self) -> Metric:
-        """The metric of training curves and of published values."""
+        """The metric of training curves, and of published values where they do not name another."""
         return metrics.find(self.metrics[0])
 
     def allows(self, metric: Metric) -> bool:

@@ -179,7 +179,7 @@ def _part(column: Column, table: TableFile, path: Path) -> Part:
             hint = registry.suggest(column.unpublished, names)
             raise UserError(f"{place}: unpublished: suite '{column.suite}' has no split '{column.unpublished}'{hint}")
         values += [_nothing(label, column.unpublished) for label in rows]
-    seen = set()
+    seen, usual = set(), suite.kind.metric.name
     for label in rows:
         if label not in suite.algorithms:
             hint = registry.suggest(label, list(suite.algorithms))
@@ -193,6 +193,11 @@ def _part(column: Column, table: TableFile, path: Path) -> Part:
             )
     published = [value for label in rows for value in values if value.algorithm == label]
     for value in published:
+        if (name := value.metric_name(suite.kind)) != usual:
+            raise UserError(
+                f"{place}: the value of '{value.algorithm}' on '{value.split}' in suite '{column.suite}' has "
+                f"metric = '{name}'; tables of papers are about '{usual}'"
+            )
         key = (value.algorithm, value.split, value.step)
         if key in seen:
             raise UserError(

@@ -128,7 +128,7 @@ def find(store: Path, part: Part, label: str, seeds: Sequence[int], hashes: Hash
 def _revisions(marker: Mapping[str, Any]) -> list[int]:
     """The greater, the more corrected is the code that trained a record."""
     known = marker.get("revisions", {})
-    return [marker["format"], *(known[key] for key in sorted(known))]
+    return [marker["format"], *(known.get(key, 1) for key in ("algorithm", "kind", "metric", "model", "training"))]
 
 
 def _both(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:

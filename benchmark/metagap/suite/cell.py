@@ -35,8 +35,8 @@ class Cell:
     split_data: dict[str, str | None] = dataclasses.field(default_factory=dict)
     """The same for every split, by name."""
     revisions: dict[str, int] = dataclasses.field(default_factory=dict)
-    """Of the code: `training`, `model`, `algorithm`, and `metric` (that checkpoints are compared by). Those of sources
-    are in the digests of the data."""
+    """Of the code: `training`, `model`, `algorithm`, `metric` (that checkpoints are compared by) and, if it is not 1,
+    that of the `kind` of task. Those of sources are in the digests of the data."""
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -146,6 +146,8 @@ def expand(suite: Suite) -> list[Cell]:
         "model": registry.revision("model", suite.model["name"]),
         "metric": suite.metrics[0].revision if suite.validation is not None else 1,
     }
+    if suite.kind.revision != 1:  # cells of before kinds had revisions stay what they are
+        code["kind"] = suite.kind.revision
     for label, entry in suite.algorithms.items():
         if not entry.on_request:
             revisions = {**code, "algorithm": registry.revision("algorithm", entry.algorithm)}

@@ -93,13 +93,15 @@ class Suite(Section):
         yield from filter(None, (split.fault_of_ways(self.task) for split in self.splits))
         of_metrics = list(self.evaluation.faults_of_metrics(self.kind))
         yield from of_metrics
-        if self.published and not of_metrics and self.kind.metric.name not in {one.name for one in self.metrics}:
-            yield f"evaluation.metrics lacks '{self.kind.metric}', which the published values are"
+        recorded, usual = () if of_metrics else self.metrics, self.kind.metric.name
+        if recorded and usual not in {one.name for one in recorded} and any(not one.metric for one in self.published):
+            yield f"evaluation.metrics lacks '{usual}', which the published values are"
         for label, entry in self.algorithms.items():
             if "metrics" in entry.evaluation:
                 yield f"algorithms.{label}.evaluation: unknown key 'metrics': all algorithms have those of [evaluation]"
+        splits = [split.name for split in self.splits]
         for i, published in enumerate(self.published):
-            faults = published.faults(self.algorithms, [split.name for split in self.splits], self.kind.metric)
+            faults = published.faults(self.algorithms, splits, self.kind, recorded)
             yield from (f"published.{i}: {fault}" for fault in faults)
 
     @property
