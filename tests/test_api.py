@@ -10,7 +10,7 @@ import pytest
 
 import metagap
 from metagap.errors import UserError
-from metagap.results import records
+from metagap.results import read_signed, records, write_signed
 
 EAGER = {"engine": "loop plain eager", "quiet": True}
 
@@ -63,6 +63,39 @@ def test_what_was_run_is_read_and_not_run_again(report, tmp_path, monkeypatch):
     monkeypatch.setattr("metagap.executors.running.run_cells", lambda *_: pytest.fail("run again"))
     suite = metagap.load_suite(tmp_path / "tiny.toml", seeds=[0, 1])
     pd.testing.assert_frame_equal(metagap.run(suite, results=tmp_path / "results", **EAGER).scores, report.scores)
+
+
+@pytest.mark.parametrize(
+    ("asked", "option"),
+    [
+        ({"engine": "fast"}, ["--engine", "fast"]),
+        ({"engine": "loop vmap"}, ["--engine", "loop vmap"]),
+        ({"device": "tpu"}, ["--device", "tpu"]),
+        ({"launch": "lokal"}, ["--launch", "lokal"]),
+    ],
+)
+def test_what_is_asked_for_is_refused_as_on_the_command_line(tiny_suite, here, asked, option):
+    path = str(tiny_suite())
+    with pytest.raises(UserError) as error:
+        metagap.run(path, quiet=True, **asked)
+    assert here("run", path, *option) == (2, "", f"metagap: {error.value}\n")
+
+
+def test_workers_and_seeds_that_there_are_not_are_refused(tiny_suite):
+    with pytest.raises(UserError, match="--jobs 0; allowed: 1 or more"):
+        metagap.run(tiny_suite(), jobs=0)
+    for seed in (-1, 2**63, "0", True):
+        with pytest.raises(UserError, match=f"seed {seed!r}; allowed: whole numbers from 0"):
+            metagap.run(tiny_suite(), seeds=[seed])
+
+
+def test_results_of_an_earlier_version_are_a_note(report, tmp_path, capsys):
+    for marker in (tmp_path / "results").rglob("done-*.json"):
+        write_signed(marker, {**read_signed(marker), "format": 2})
+    capsys.readouterr()
+    again = metagap.run(tmp_path / "tiny.toml", seeds=[0], results=tmp_path / "results", engine="loop plain eager")
+    assert "4 cells of this suite are of an earlier version of metagap" in again.notes[0]
+    assert "Note: 4 cells of this suite are of an earlier version" in " ".join(capsys.readouterr().out.split())
 
 
 def test_suites_are_changed_key_by_key(tiny_suite):

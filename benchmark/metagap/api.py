@@ -29,7 +29,7 @@ from metagap.report.page import write_report
 from metagap.report.panels import Panel, Shown, TableKind
 from metagap.report.table import Table
 from metagap.report.verdict import plain, verdict
-from metagap.results import Results, write_own
+from metagap.results import Results, survey, write_own
 from metagap.results import read as read_results
 from metagap.suite import Suite, expand, load_changed, variation, with_choices
 from metagap.suite import load_suite as suite_of_file
@@ -239,16 +239,19 @@ def run(
     executor.place(machine)
     store, cells = Path(results), expand(chosen)
     pending = [cell for cell in cells if not is_done(cell, store)]
+    earlier = survey(store / chosen.name).notes if pending else []
     console = Console(quiet=quiet)
     if pending:
-        for note in check(pending):
+        for note in [*earlier, *check(pending)]:
             console.print(f"Note: {note}", markup=False)
         if failed := run_cells(pending, store, machine, console, executor):
             raise error_of(failed)
     hashes = {cell.hash for cell in cells}
     if written is not None and not variation(cells[0], written):
         write_own(store / chosen.name, cells[0].variant, hashes)
-    return Report(read_results(store, chosen.name, cells[0].variant, hashes))
+    found = read_results(store, chosen.name, cells[0].variant, hashes)
+    found.notes[:0] = earlier
+    return Report(found)
 
 
 def read(name: str, results: str | os.PathLike[str] = "results", variant: str | None = None) -> Report:

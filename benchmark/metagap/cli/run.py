@@ -57,13 +57,7 @@ def run(
     if len(pending) < len(cells):
         console.print(f"{len(cells) - len(pending)} of {len(cells)} cells are already done.")
     if pending:
-        if earlier := survey(store / chosen.name).earlier:
-            console.print(
-                f"Note: {len(earlier)} cells of this suite are of an earlier version of metagap, which did not know "
-                "revisions of the code. They are kept (metagap results list), and run again by this version.",
-                markup=False,
-            )
-        for note in check(pending):
+        for note in [*survey(store / chosen.name).notes, *check(pending)]:
             console.print(f"Note: {note}", markup=False)
     with output.interruptible():
         failed = run_cells(pending, store, machine, console, executor, options.verbose)

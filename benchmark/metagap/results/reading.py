@@ -99,6 +99,16 @@ class Survey:
         """Those that an earlier version of metagap wrote."""
         return [one for one in self.found if one.is_earlier]
 
+    @property
+    def notes(self) -> list[str]:
+        """What whoever runs the suite should know of these."""
+        if not self.earlier:
+            return []
+        return [
+            f"{len(self.earlier)} cells of this suite are of an earlier version of metagap, which did not know "
+            "revisions of the code. They are kept (metagap results list), and run again by this version."
+        ]
+
 
 def survey(folder: Path) -> Survey:
     """The markers of a suite's folder, the last that was finished last."""

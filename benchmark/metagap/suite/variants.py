@@ -82,7 +82,9 @@ def with_choices(
 
 
 def with_seeds(suite: Suite, seeds: list[int]) -> Suite:
-    """The suite with these seeds instead of its own."""
+    """The suite with these seeds instead of its own. Raises UserError for what is no seed."""
+    if wrong := [one for one in seeds if type(one) is not int or not 0 <= one < 2**63]:
+        raise UserError(f"seed {wrong[0]!r}; allowed: whole numbers from 0 to {2**63 - 1}")
     return suite.model_copy(update={"seeds": list(dict.fromkeys(seeds))})
 
 
