@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
@@ -11,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from metagap import results
 from metagap.analysis.grids import Grids
 from metagap.errors import UserError
-from metagap.report.reproduction import deviations, write
+from metagap.report.reproduction import deviations, print_reproduction, table, write
 from metagap.reproduce.reading import find, read
 from metagap.reproduce.running import hashes, work
 
@@ -203,6 +205,16 @@ def test_the_same_store_elsewhere_gives_the_same_bytes(done, tmp_path):
         text = (tmp_path / "first" / name).read_bytes()
         assert text == (tmp_path / "second" / name).read_bytes()
         assert str(tmp_path).encode() not in text
+
+
+@pytest.mark.parametrize(("width", "row"), [(60, "MAML, 1 step: published 4.00, ours"), (200, "MAML, 1 step 4.00")])
+def test_a_terminal_of_any_width_shows_every_value(done, width, row):
+    console, found = Console(file=io.StringIO(), width=width), read(done.load(), done.store)
+    print_reproduction(found, console)
+    said = " ".join(console.file.getvalue().split())
+    assert said.startswith(found.heading) and " ".join(found.caption.split()) in said and row in said
+    for one in table(found).frame.to_dict("records"):
+        assert one["published"] in said and one["difference"] in said and one["verdict"] in said
 
 
 def test_reading_needs_no_torch(done):

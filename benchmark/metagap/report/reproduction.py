@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +11,18 @@ import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
-from rich.table import Table as RichTable
 
 from metagap import kinds
 from metagap.metrics import Margin, Metric
 from metagap.report import published as wording
 from metagap.report.folder import publish
 from metagap.report.table import Table
-from metagap.report.terminal import coloured, new_table
+from metagap.report.terminal import print_table
 from metagap.text import MISSING
 
 SIGNATURE = b"\n## Deviations from the protocol\n"
 """What every table of ours has in it as Markdown."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-WIDE = 100
-"""Columns of a terminal that a table of values, verdicts and errors needs."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +77,10 @@ class Reproduction:
 
 
 def print_reproduction(found: Reproduction, console: Console) -> None:
-    """The table, what each ± is, every deviation and note; a line for each value where a table would not fit."""
-    title = f"{found.heading}: {found.metric.axis_label}; margin {wording.margin(found.margin, found.metric)}"
+    """The table, what each ± is, every deviation and note."""
     legend = _legend(found.cells)
     letters = {text: _letter(position) for position, text in enumerate(legend)}
-    if console.width < WIDE:
-        console.print(f"[bold]{escape(title)}[/]")
-        _print_lines(found, letters, console)
-    else:
-        console.print(_grid(found, letters, title))
+    print_table(_brief(found, letters), console)
     for text, ours in legend.items():
         also = f"; ours {' or '.join(ours)}" if ours else ""
         console.print(Padding(f"[dim]{letters[text]}[/]  {escape(text + also)}", (0, 0, 0, 1)))
@@ -100,38 +91,20 @@ def print_reproduction(found: Reproduction, console: Console) -> None:
         console.print(f"[yellow]Note:[/] {escape(note)}")
 
 
-def _grid(found: Reproduction, letters: dict[str, str], title: str) -> RichTable:
-    grid = new_table(title)
-    grid.expand = True
-    grid.add_column("", overflow="fold", ratio=1)
-    for heading in ("published", "ours", "difference", "seeds"):
-        grid.add_column(heading, justify="right")
-    grid.add_column("±", style="dim")
-    grid.add_column("verdict", ratio=1)
-    for column, rows in _by_column(found):
-        grid.add_row(f"[dim]{escape(column)}[/]")
-        for row in rows:
-            cells = wording.stacked(row, found.metric)
-            name = Padding(escape(row["row"]), (0, 0, 0, 2))
-            verdict = coloured(wording.verdict(row))
-            grid.add_row(name, *map(escape, cells.values()), _seeds(row), letters[_published(row)], verdict)
-    return grid
-
-
-def _print_lines(found: Reproduction, letters: dict[str, str], console: Console) -> None:
-    for column, rows in _by_column(found):
-        console.print(f"[dim]{escape(column)}[/]")
-        for row in rows:
-            values = [f"{name} {text}" for name, text in wording.columns(row, found.metric).items()]
-            values = [*values, _counted(row)] if row["seeds"] else values[:1]
-            text = escape(f"{row['row']}: {', '.join(values)}")
-            letter, verdict = f"[dim]{letters[_published(row)]}[/]", coloured(wording.verdict(row))
-            console.print(Padding(f"{text} {letter}  {verdict}", (0, 0, 0, 2)))
-
-
-def _by_column(found: Reproduction) -> list[tuple[str, list[dict[Any, Any]]]]:
-    """The cells in their order, as runs of the same column."""
-    return [(name, list(rows)) for name, rows in groupby(found.cells.to_dict("records"), lambda row: row["column"])]
+def _brief(found: Reproduction, letters: dict[str, str]) -> Table:
+    """One row per published value, with a letter for what its ± is."""
+    rows = [
+        {
+            "column": row["column"],
+            "row": row["row"],
+            **wording.stacked(row, found.metric),
+            "seeds": _seeds(row),
+            "±": letters[_published(row)],
+            "verdict": wording.verdict(row),
+        }
+        for row in found.cells.to_dict("records")
+    ]
+    return _table(found, rows, {"verdict"})
 
 
 def deviations(found: Reproduction) -> list[str]:
@@ -163,8 +136,12 @@ def table(found: Reproduction) -> Table:
                 "source": wording.source(row),
             }
         )
-    plain = frozenset({"verdict", "published ±", "our ±", "source"})
-    return Table("reproduction", found.caption, pd.DataFrame(rows), labels=2, plain=plain)
+    return _table(found, rows, {"verdict", "published ±", "our ±", "source"})
+
+
+def _table(found: Reproduction, rows: list[dict[str, str]], plain: set[str]) -> Table:
+    frame = pd.DataFrame(rows)
+    return Table("reproduction", found.caption, frame, labels=2, plain=frozenset(plain), title=found.heading)
 
 
 def write(found: Reproduction, out: Path) -> Path:
@@ -213,10 +190,6 @@ def _legend(cells: pd.DataFrame) -> dict[str, list[str]]:
 def _published(row: Mapping[Any, Any]) -> str:
     kind = wording.kinds(row)[0]
     return wording.source(row) + ("" if kind == MISSING else f"; ± {kind}")
-
-
-def _counted(row: Mapping[Any, Any]) -> str:
-    return f"{row['seeds']} seed{'s' * (row['seeds'] != 1)}"
 
 
 def _seeds(row: Mapping[Any, Any]) -> str:

@@ -123,7 +123,7 @@ def _print_rows(table: Table, console: Console) -> None:
             columns = names[table.labels :]
             values = [f"{name} {' '.join(row[name].split())}" for name in columns if name not in table.plain]
             text = Text(f"{row[names[table.labels - 1]]}: {', '.join(values)}")
-            for name in table.plain.intersection(columns):
+            for name in filter(table.plain.__contains__, columns):
                 text.append("  ").append_text(_cell(row[name], name, False))
             console.print(Padding(text, (0, 0, 0, 2)))
     console.print()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.filesize import decimal
 from rich.markup import escape
@@ -18,7 +17,8 @@ from metagap.engine.process import set_up
 from metagap.errors import UserError
 from metagap.machine import Machine
 from metagap.progress import bars
-from metagap.report.terminal import new_table
+from metagap.report.table import Table
+from metagap.report.terminal import print_table
 from metagap.reproduce.running import Work
 from metagap.runner.cost import estimate
 from metagap.runner.score import missing
@@ -49,17 +49,7 @@ def forecast(todo: Sequence[Work], store: Path, machine: Machine, console: Conso
 
 def print_forecast(found: dict[str, Any], console: Console) -> None:
     """The result of `forecast`, for reading."""
-    table = new_table("What there is to run")
-    for heading in ("suite", "done", "iterations", "a cell takes"):
-        table.add_column(heading, justify="left" if heading == "suite" else "right", overflow="fold")
-    for suite, rows in groupby(found["cells"], key=itemgetter("suite")):
-        table.add_row(escape(suite))
-        for row in rows:
-            timed = row["seconds a cell"] is not None
-            takes = _time(row["seconds a cell"]) if timed else "not known" if row["to run"] else ""
-            counts = (f"{row['done']} of {row['done'] + row['to run']}", f"{row['iterations']:,}")
-            table.add_row(f"  {escape(row['algorithm'])}", *counts, takes)
-    console.print(table)
+    print_table(_table(found["cells"]), console)
     for row in found["missing data"]:
         if row["needed"]:
             how = f": {row['download']}, `metagap data get {row['source']}`" if row["download"] else ""
@@ -75,6 +65,23 @@ def print_forecast(found: dict[str, Any], console: Console) -> None:
         left.append(f"{found['not timed']} that cannot be timed without their data")
     console.print(f"{done + to_run} cells, {done} done. To run: {' and '.join(left) or 'nothing'}.")
     console.print(f"Results: {decimal(found['bytes here'])} here{_to_come(found, to_run)}.")
+
+
+def _table(cells: Sequence[Mapping[str, Any]]) -> Table:
+    rows = []
+    for row in cells:
+        timed = row["seconds a cell"] is not None
+        rows.append(
+            {
+                "suite": row["suite"],
+                "algorithm": row["algorithm"],
+                "done": f"{row['done']} of {row['done'] + row['to run']}",
+                "iterations": f"{row['iterations']:,}",
+                "a cell takes": _time(row["seconds a cell"]) if timed else "not known" if row["to run"] else "",
+            }
+        )
+    caption = "Cells that are done, and how long one takes that is not: a few iterations and episodes were timed here."
+    return Table("forecast", caption, pd.DataFrame(rows), labels=2, title="What there is to run")
 
 
 def _rows(todo: Sequence[Work], machine: Machine, console: Console) -> Iterator[dict[str, Any]]:
