@@ -3,30 +3,34 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tomli_w
 import torch
 
 from metagap import registry
 from metagap.cli import main
 from metagap.executors import Done, pool
-from tiny_suites import TASKS, merged
+from metagap.report import page
+from metagap.report.panels import Gallery, Panel
+from tiny_suites import write
 
 torch.set_num_threads(1)
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
-@pytest.fixture(autouse=True)
-def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests neither read nor fill the user's data and cache folders."""
-    cache = tmp_path_factory.getbasetemp() / "cache"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    monkeypatch.delenv("METAGAP_DATA", raising=False)
-    monkeypatch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
+@pytest.fixture(scope="session", autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests neither read nor fill the user's data and cache folders; the workers of a test run share a cache."""
+    base = tmp_path_factory.getbasetemp()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"))
+        patch.delenv("METAGAP_DATA", raising=False)
+        patch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
+        yield
 
 
 @pytest.fixture
@@ -59,22 +63,27 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def tiny_suite(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a suite file in the test's folder: `kind` with changes, which go into its tables key by key.
-
-    None removes a key; a list of tables is replaced.
-    """
-
-    def tiny_suite(kind: str = "waves", *, name: str = "tiny", **changes: Any) -> Path:
-        path = tmp_path / f"{name}.toml"
-        path.write_text(tomli_w.dumps(merged(TASKS[kind], changes)))
-        return path
-
-    return tiny_suite
+    """`tiny_suites.write` in the test's folder."""
+    return partial(write, tmp_path)
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """The command in this process and in the test's folder: exit code, output and errors."""
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports without figures, which take longest; tests/report looks at these."""
+    page_contents = page.page_contents
+
+    def without() -> tuple[list[Any], list[str]]:
+        contents, faults = page_contents()
+        return [shown for shown in contents if not isinstance(shown, Panel | Gallery)], faults
+
+    monkeypatch.setattr(page, "page_contents", without)
+
+
+@pytest.fixture
+def here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], no_figures: None
+) -> Callable[..., tuple[int, str, str]]:
+    """The command in this process and in the test's folder: exit code, output and errors. Reports have no figures."""
 
     def here(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["metagap", *arguments])
@@ -87,14 +96,23 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return here
 
 
+def run_in_process(jobs: Any, work: Any, starts: Any) -> Iterator[tuple[int, Done]]:
+    """`pool.run` without processes."""
+    starts[0](lambda *_: None)
+    for number, job in enumerate(jobs):
+        work(job, lambda *_: None)
+        yield number, Done(0.0)
+
+
+@pytest.fixture(scope="module")
+def module_in_process() -> Iterator[None]:
+    """`in_process` for fixtures that the tests of a module share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "run", run_in_process)
+        yield
+
+
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cells are run in this process, where nothing has to be imported again, and an error is the test's."""
-
-    def run(jobs: Any, work: Any, starts: Any) -> Iterator[tuple[int, Done]]:
-        starts[0](lambda *_: None)
-        for number, job in enumerate(jobs):
-            work(job, lambda *_: None)
-            yield number, Done(0.0)
-
-    monkeypatch.setattr(pool, "run", run)
+    monkeypatch.setattr(pool, "run", run_in_process)

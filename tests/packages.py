@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from metagap import registry
+
 
 def install(site: Path, name: str, groups: dict[str, dict[str, str]], code: str) -> None:
     """A package of one module of the same name. groups: for each of ours, such as "algorithms", its entry points."""
@@ -15,3 +17,4 @@ def install(site: Path, name: str, groups: dict[str, dict[str, str]], code: str)
         lines += [f"[metagap.{group}]", *(f"{key} = {value}" for key, value in entries.items())]
     (info / "entry_points.txt").write_text("\n".join([*lines, ""]))
     (site / f"{name}.py").write_text(code)
+    registry._claims.cache_clear()

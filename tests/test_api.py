@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
@@ -11,16 +12,22 @@ import pytest
 import metagap
 from metagap.errors import UserError
 from metagap.results import read_signed, records, write_signed
+from tiny_suites import write
 
 EAGER = {"engine": "loop plain eager", "quiet": True}
 
 
-@pytest.fixture
-def report(tiny_suite, tmp_path, in_process):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("api")
+
+
+@pytest.fixture(scope="module")
+def report(folder, module_in_process):
     square = {"name": "square", "role": "cross-domain", "source": {"name": "sinusoid", "waveform": "square"}}
     splits = [{"name": "old", "role": "meta-train"}, {"name": "new", "role": "in-distribution"}, square]
-    path = tiny_suite(evaluation={"episodes": 8}, splits=splits)
-    return metagap.run(path, seeds=[0, 1], results=tmp_path / "results", **EAGER)
+    path = write(folder, evaluation={"episodes": 8}, splits=splits)
+    return metagap.run(path, seeds=[0, 1], results=folder / "results", **EAGER)
 
 
 def test_numbers_are_tidy_frames(report):
@@ -57,12 +64,12 @@ def test_a_notebook_shows_findings_and_scores(report):
     assert repr(report) == f"<Report of 'tiny': maml, scratch; 4 cells, {len(report.episodes)} rows of episodes>"
 
 
-def test_what_was_run_is_read_and_not_run_again(report, tmp_path, monkeypatch):
-    again = metagap.read("tiny", tmp_path / "results")
+def test_what_was_run_is_read_and_not_run_again(report, folder, monkeypatch):
+    again = metagap.read("tiny", folder / "results")
     pd.testing.assert_frame_equal(again.episodes, report.episodes)
     monkeypatch.setattr("metagap.executors.running.run_cells", lambda *_: pytest.fail("run again"))
-    suite = metagap.load_suite(tmp_path / "tiny.toml", seeds=[0, 1])
-    pd.testing.assert_frame_equal(metagap.run(suite, results=tmp_path / "results", **EAGER).scores, report.scores)
+    suite = metagap.load_suite(folder / "tiny.toml", seeds=[0, 1])
+    pd.testing.assert_frame_equal(metagap.run(suite, results=folder / "results", **EAGER).scores, report.scores)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +96,8 @@ def test_workers_and_seeds_that_there_are_not_are_refused(tiny_suite):
             metagap.run(tiny_suite(), seeds=[seed])
 
 
-def test_results_of_an_earlier_version_are_a_note(report, tmp_path, capsys):
+def test_results_of_an_earlier_version_are_a_note(report, folder, tmp_path, capsys):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     for marker in (tmp_path / "results").rglob("done-*.json"):
         write_signed(marker, {**read_signed(marker), "format": 2})
     capsys.readouterr()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+import runpy
 import sys
 import tomllib
 from pathlib import Path
@@ -11,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from metagap import results
+from metagap.checking import paths
 from metagap.checking.examine import EXAMINATIONS
 from metagap.cli import main
 from metagap.errors import UserError
 from metagap.skeleton.project import new_algorithm
+from packages import install
 
 FILES = ["README.md", "mine.py", "pyproject.toml", "test_mine.py"]
 
@@ -40,16 +41,14 @@ TEN_LINES = {
 """The changes of somebody who has an idea: old text, new text."""
 
 
-def metagap(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from metagap.cli import main; main()", *arguments]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, timeout=300, env=os.environ | environment
-    )
-    assert "Traceback" not in done.stderr
-    return done
+@pytest.fixture
+def fewer_plans(monkeypatch):
+    """`metagap check` without the engine paths that are traced, which take longest; test_examine has all of them."""
+    untraced = {kind: [plan for plan in plans if "traced" not in plan] for kind, plans in paths.PLANS.items()}
+    monkeypatch.setattr(paths, "PLANS", untraced)
 
 
-def test_from_an_empty_folder_to_a_report(here, in_process, tmp_path, tiny_suite):
+def test_from_an_empty_folder_to_a_report(here, in_process, fewer_plans, tmp_path, tiny_suite):
     code, text, errors = here("new", "algorithm", "mine")
     assert code == 0, errors
     assert sorted(path.name for path in tmp_path.iterdir()) == FILES
@@ -76,40 +75,46 @@ def test_from_an_empty_folder_to_a_report(here, in_process, tmp_path, tiny_suite
     assert "maml" in page
 
 
-def test_the_skeleton_is_sound_and_its_tests_pass(tmp_path):
+def test_the_tests_of_the_skeleton_pass(fewer_plans, tmp_path, monkeypatch):
     new_algorithm("my_own", tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout
-    assert "2 passed" in done.stdout
+    monkeypatch.syspath_prepend(str(tmp_path))
+    theirs = runpy.run_path(str(tmp_path / "test_my_own.py"))
+    tests = [name for name in theirs if name.startswith("test_")]
+    assert len(tests) == 2
+    for name in tests:
+        theirs[name]()
+    del sys.modules["my_own"]
+
+
+def test_the_skeleton_registers_its_class(tmp_path):
+    new_algorithm("my_own", tmp_path)
     project = tomllib.loads((tmp_path / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["name"] == "metagap-my-own"
     assert project["entry-points"] == {"metagap.algorithms": {"my_own": "my_own:MyOwn"}}
 
 
-def test_installed_it_is_run_by_its_name(tmp_path, tiny_suite):
-    site = tmp_path / "site"
-    project = tomllib.loads(new_algorithm("mine", site)[2].read_text(encoding="utf-8"))["project"]
-    info = site / "metagap_mine-0.1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
-    entries = [f"{key} = {value}" for key, value in project["entry-points"]["metagap.algorithms"].items()]
-    (info / "entry_points.txt").write_text("\n".join(["[metagap.algorithms]", *entries]))
-    tiny_suite()
-    installed = {"PYTHONPATH": str(site)}
+@pytest.fixture
+def installed(site, tmp_path):
+    """The skeleton of `mine`, installed."""
+    code, _, settings, *_ = new_algorithm("mine", tmp_path / "project")
+    groups = tomllib.loads(settings.read_text(encoding="utf-8"))["project"]["entry-points"]
+    groups = {group.removeprefix("metagap."): entries for group, entries in groups.items()}
+    install(site, "mine", groups, code.read_text(encoding="utf-8"))
 
-    done = metagap(tmp_path, "run", "tiny.toml", "--algorithm", "mine", "--engine", "loop plain eager", **installed)
-    assert done.returncode == 0, done.stderr
+
+def test_installed_it_is_run_by_its_name(here, installed, in_process, tmp_path, tiny_suite):
+    tiny_suite()
+    code, _, errors = here("run", "tiny.toml", "--algorithm", "mine", "--engine", "loop plain eager")
+    assert code == 0, errors
     assert set(results.read(tmp_path / "results", "tiny").cells.algorithm) == {"mine"}
-    shown = metagap(tmp_path, "show", "mine", **installed)
-    assert "greatest length of the gradient" in " ".join(shown.stdout.split())  # whatever the width of the terminal
-    assert metagap(tmp_path, "new", "algorithm", "mine", **installed).returncode == 2
+
+
+def test_installed_its_options_are_shown(here, installed):
+    assert "greatest length of the gradient" in " ".join(here("show", "mine")[1].split())
+
+
+def test_the_name_of_an_installed_algorithm_is_taken(here, installed):
+    assert here("new", "algorithm", "mine")[0] == 2
 
 
 @pytest.mark.parametrize(

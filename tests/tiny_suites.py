@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import tomli_w
 
 TASKS: dict[str, dict[str, Any]] = {
     "waves": {
@@ -44,3 +47,13 @@ def merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
         below = whole.get(key)
         whole[key] = merged(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
     return {key: value for key, value in whole.items() if value is not None}
+
+
+def write(folder: Path, kind: str = "waves", *, name: str = "tiny", **changes: Any) -> Path:
+    """A suite file in a folder: `kind` with changes, which go into its tables key by key.
+
+    None removes a key; a list of tables is replaced.
+    """
+    path = folder / f"{name}.toml"
+    path.write_text(tomli_w.dumps(merged(TASKS[kind], changes)))
+    return path

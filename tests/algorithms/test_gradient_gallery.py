@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,18 +118,24 @@ def loss_of(episodes: Episode):
 # What holds for all of them.
 
 
-@pytest.mark.parametrize("strategy", PLANS)
-@pytest.mark.parametrize("name", GALLERY)
-def test_all_paths_agree(name, strategy):
-    for case in CASES.values() if name in FOR_REGRESSION else [image_case]:
-        algorithm, meta, episodes = start(GALLERY[name], case)
-        step = mean_gradient(algorithm, parse(strategy, Strategy()))
-        gradient, metrics = step(meta, episodes)
-        assert step.strategy == parse(strategy, Strategy())  # nothing was given up
-        expected, plain = mean_gradient(algorithm)(meta, episodes)
-        assert gradient.keys() == meta.keys()
-        assert relative_error(gradient, expected) < 1e-9
-        torch.testing.assert_close(metrics, plain, rtol=1e-9, atol=0)
+def paths() -> Iterator[Any]:
+    """Long traces of convolutions take a while: one strategy traces these, and the other one the points."""
+    for name, strategy, case in product(GALLERY, PLANS, CASES):
+        if case == "images" or name in FOR_REGRESSION:
+            long = strategy == "vmap traced" and case == "images"
+            yield pytest.param(name, strategy, case, marks=[pytest.mark.slow] if long else [])
+
+
+@pytest.mark.parametrize(("name", "strategy", "case"), list(paths()))
+def test_all_paths_agree(name, strategy, case):
+    algorithm, meta, episodes = start(GALLERY[name], CASES[case])
+    step = mean_gradient(algorithm, parse(strategy, Strategy()))
+    gradient, metrics = step(meta, episodes)
+    assert step.strategy == parse(strategy, Strategy())  # nothing was given up
+    expected, plain = mean_gradient(algorithm)(meta, episodes)
+    assert gradient.keys() == meta.keys()
+    assert relative_error(gradient, expected) < 1e-9
+    torch.testing.assert_close(metrics, plain, rtol=1e-9, atol=0)
 
 
 @pytest.mark.parametrize("strategy", ["vmap", "loop channels-last traced"])

@@ -14,6 +14,7 @@ from metagap.analysis.gaps import contrast_interval
 from metagap.analysis.intervals import Term, hierarchical_bootstrap, over_episodes, over_open_tasks, over_seeds
 
 REPETITIONS = 3000
+SLOW = pytest.mark.slow
 
 
 def crossed(rng, repetitions, seeds, episodes, seed_sd, episode_sd, noise_sd=1.0):
@@ -55,7 +56,7 @@ def test_seeds_cover_new_seeds_on_the_same_episodes(rng, seeds):
     is_claimed(coverage(map(over_seeds, grids), episodes.mean()))
 
 
-@pytest.mark.parametrize("seeds", [3, 4, 5, 10])
+@pytest.mark.parametrize("seeds", [3, pytest.param(4, marks=SLOW), pytest.param(5, marks=SLOW), 10])
 @pytest.mark.parametrize(
     ("seed_sd", "episode_sd", "noise_sd"),
     [(0.0, 1.0, 1.0), (0.1, 1.0, 1.0), (0.3, 1.0, 1.0), (1.0, 1.0, 1.0), (0.2, 0.0, 1.0)],
@@ -66,7 +67,7 @@ def test_hierarchical_bootstrap_covers_new_seeds_and_new_episodes(rng, seeds, se
 
 
 @pytest.mark.parametrize("statistic", ["median", "iqm"])
-@pytest.mark.parametrize("seed_sd", [0.05, 0.3])
+@pytest.mark.parametrize("seed_sd", [pytest.param(0.05, marks=SLOW), 0.3])
 def test_hierarchical_bootstrap_covers_order_statistics(rng, statistic, seed_sd):
     grids = crossed(rng, 1500, 4, 80, seed_sd, 0.5, 0.5)
     is_claimed(coverage(hierarchical_bootstrap(grid, statistic, resamples=200) for grid in grids))
@@ -121,7 +122,7 @@ def test_paired_gaps_of_one_seed_cover(rng):
     is_claimed(coverage(map(contrast_interval, terms)))
 
 
-@pytest.mark.parametrize("seeds", [1, 3, 5])
+@pytest.mark.parametrize("seeds", [1, 3, pytest.param(5, marks=SLOW)])
 @pytest.mark.parametrize("seed_sd", [0.0, 0.1, 0.5])
 def test_equal_algorithms_are_told_apart_in_one_of_twenty(rng, seeds, seed_sd):
     """New seeds and episodes; how hard an episode is for each of the two algorithms is part of the luck."""

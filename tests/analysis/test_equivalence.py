@@ -160,7 +160,7 @@ def simulate(rng, truth, seeds, published_sd, published_n, seed_sd=0.3, episode_
     return {verdict: verdicts.count(verdict) / REPETITIONS for verdict in set(verdicts)}
 
 
-@pytest.mark.parametrize("seeds", [1, 3, 5])
+@pytest.mark.parametrize("seeds", [1, 3, pytest.param(5, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("published", [(0.02, None), (0.2, None), (0.3, 3)], ids=["sharp", "interval", "std"])
 def test_a_margin_apart_is_called_the_same_in_at_most_one_of_twenty(seeds, published):
     shares = simulate(np.random.default_rng(2), 1.0, seeds, *published)

@@ -96,7 +96,7 @@ def test_the_executor_tells_how_each_cell_ends(tiny_suite, tmp_path):
     assert results.read(tmp_path, "tiny").episodes["query_score"].notna().all()
 
 
-def test_the_notebook_reads_what_it_ran(tiny_suite, in_process, tmp_path, monkeypatch, capsys):
+def test_the_notebook_reads_what_it_ran(tiny_suite, in_process, no_figures, tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(EXAMPLES))
     monkeypatch.chdir(tmp_path)
     from notebook import study

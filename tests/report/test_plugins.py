@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 from synthetic import make_results
 
-from metagap.report import page, terminal
+from metagap.report import contents, page, terminal
 from metagap.report.frames import Frames
 from metagap.report.page import make, render, tables_of, write_report
+from metagap.report.panels import Panel
 from packages import install
 
 EXAMPLES = Path(__file__).parents[2] / "benchmark" / "examples"
@@ -36,7 +38,14 @@ def frames(small: bool = False) -> Frames:
     return Frames.of(results)
 
 
-def test_a_gap_a_figure_and_a_table_from_outside_are_on_the_page(site, tmp_path):
+@pytest.fixture
+def fewer_figures(monkeypatch):
+    """Of metagap's own, only one in which something of a plugin's is seen."""
+    few = [shown for shown in contents.CONTENTS if not isinstance(shown, Panel) or shown.name in ("gaps", "slopes")]
+    monkeypatch.setattr(contents, "CONTENTS", tuple(few))
+
+
+def test_a_gap_a_figure_and_a_table_from_outside_are_on_the_page(site, tmp_path, fewer_figures):
     code = {name: (EXAMPLES / f"{name}.py").read_text(encoding="utf-8") for name in ("gap", "figure", "table")}
     install(site, "their_gap", {"gaps": {"selection": "their_gap:SELECTION_GAP"}}, code["gap"])
     install(site, "their_figure", {"panels": {"runs": "their_figure:RUNS"}}, code["figure"])
@@ -58,7 +67,7 @@ def test_a_gap_a_figure_and_a_table_from_outside_are_on_the_page(site, tmp_path)
     assert "Worst runs" in console.file.getvalue() and "selection gap" in console.file.getvalue()
 
 
-def test_what_is_broken_is_a_sentence_in_its_place_and_harms_nothing_else(site, monkeypatch):
+def test_what_is_broken_is_a_sentence_in_its_place_and_harms_nothing_else(site, monkeypatch, fewer_figures):
     monkeypatch.setattr(page, "to_png", lambda figure: b"")  # takes longest
     groups = {
         "gaps": {"luck": "unlucky:LUCK"},

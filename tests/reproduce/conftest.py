@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -112,12 +113,27 @@ class Paper:
         """Run what is lacking, in this process."""
         for one in work(self.load(budget), self.store, seeds):
             for cell in one.lacking:
-                run_cell(cell, self.store, Machine("cpu"))
+                run_cell(cell, self.store, Machine("cpu", engine="loop eager"))
 
 
 @pytest.fixture
 def paper(tmp_path: Path) -> Paper:
     return Paper(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def full_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of all cells of the paper."""
+    paper = Paper(tmp_path_factory.mktemp("paper"))
+    paper.run()
+    return paper.store
+
+
+@pytest.fixture
+def done(paper: Paper, full_store: Path) -> Paper:
+    """A paper of which everything has been run."""
+    shutil.copytree(full_store, paper.store)
+    return paper
 
 
 @pytest.fixture

@@ -22,12 +22,6 @@ from metagap.reproduce.reading import find, read
 from metagap.reproduce.running import hashes, work
 
 
-@pytest.fixture
-def done(paper):
-    paper.run()
-    return paper
-
-
 def cells(paper, budget=None, **options):
     return read(paper.load(budget), paper.store, **options).cells
 
@@ -136,9 +130,8 @@ def test_only_the_seeds_that_are_asked_for(done):
     assert "5 points: MAML has not been run with seed 7." in found.notes
 
 
-def test_two_records_that_agree_are_told_apart_by_their_hash_or_not_at_all(paper):
-    text = paper.suite.read_text()
-    paper.run()
+def test_two_records_that_agree_are_told_apart_by_their_hash_or_not_at_all(done):
+    paper, text = done, done.suite.read_text()
     paper.change(paper.suite, ("inner_lr = 0.02", "inner_lr = 0.02\ninner_steps = 2"))
     paper.run()
     paper.suite.write_text(text)  # says nothing about inner steps
@@ -149,9 +142,9 @@ def test_two_records_that_agree_are_told_apart_by_their_hash_or_not_at_all(paper
     assert not (cells(paper, hashes=hashes(todo))["verdict"] == "not run").any()
 
 
-def test_splits_of_one_cell_may_be_in_two_markers(paper):
+def test_splits_of_one_cell_may_be_in_two_markers(done):
     """A split that was added later is scored under another variant; a table that needs both reads both."""
-    paper.run()
+    paper = done
     split = '[[splits]]\nname = "square"\nrole = "cross-domain"\nsource = { name = "sinusoid", waveform = "square" }\n'
     value = (
         '[[published]]\nalgorithm = "maml"\nsplit = "square"\nvalue = 1.0\nsource = "Doe (2017), Table 1"\nmark = "V"\n'
