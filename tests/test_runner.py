@@ -21,7 +21,7 @@ from metagap.machine import Machine
 from metagap.runner import context
 from metagap.runner.cell import is_done, run_cell
 from metagap.runner.context import TrainingContext
-from metagap.runner.score import Evaluations, conditions
+from metagap.runner.score import Evaluators, conditions
 from metagap.suite import Cell, expand, load_suite, with_algorithms, with_seeds
 
 IMAGES = """
@@ -199,7 +199,7 @@ def test_the_transduction_gap_is_that_of_the_algorithm_too(cells, monkeypatch):
 
 def test_splits_that_are_scored_alike_share_an_evaluation(cells):
     context = TrainingContext(cells(IMAGES)["maml"], CPU)
-    splits, made = {split.name: split for split in context.cell.suite.splits}, Evaluations(context)
+    splits, made = {split.name: split for split in context.cell.suite.splits}, Evaluators(context)
     new, far, two_ways = (splits[name] for name in ("new", "far", "two ways"))
     assert made.of(new, STANDARD) is made.of(far, STANDARD)
     assert made.of(new, OPEN) is made.of(new, SHUFFLED) is made.of(far, OPEN)

@@ -314,7 +314,7 @@ def _importing(what: str) -> Iterator[None]:
     except UserError:
         raise
     except (Exception, SystemExit) as error:
-        raise UserError(f"{what} cannot be imported: {_told(error)}") from error
+        raise UserError(f"{what} cannot be imported: {_with_remedy(error)}") from error
 
 
 @contextmanager
@@ -336,7 +336,7 @@ def _limited(what: str) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _told(error: BaseException) -> str:
+def _with_remedy(error: BaseException) -> str:
     """The error, and what to do where learn2learn is not installed or the plugin is older than our name."""
     missing = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
     if missing == "learn2learn":

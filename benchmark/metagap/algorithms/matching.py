@@ -31,7 +31,7 @@ class MatchingNet(MetricLearner):
         """The support examples as directions (K, width), and whose they are (K, ways)."""
         return {"support": F.normalize(z, dim=-1), "member": self.one_hot(y, z.dtype)}
 
-    def compare(self, fast: Params, z: Tensor) -> Tensor:
+    def logits(self, fast: Params, z: Tensor) -> Tensor:
         """Log-probabilities (n, ways), summed without leaving the logarithm: the attention may be too small for it."""
         cosine = F.normalize(z, dim=-1) @ fast["support"].T
         attention = (self.scale * (cosine.relu() if self.rectify else cosine)).log_softmax(-1)

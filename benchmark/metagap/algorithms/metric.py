@@ -55,7 +55,7 @@ class MetricLearner(Classifier):
         """What is kept of a support set with features z (K, width) and labels y (K,)."""
 
     @abstractmethod
-    def compare(self, fast: Params, z: Tensor) -> Tensor:
+    def logits(self, fast: Params, z: Tensor) -> Tensor:
         """Logits (n, ways) of queries with features z (n, width)."""
 
     def adapt(self, meta: Params, support: Support, steps: int) -> Params:
@@ -73,8 +73,8 @@ class MetricLearner(Classifier):
         if self.joint_batch:
             support_x, support_y = fast[SUPPORT_X], fast[SUPPORT_Y]
             z = self.features(fast, torch.cat([support_x, query_x]))
-            return self.compare({**fast, **self.embed(fast, z[: len(support_x)], support_y)}, z[len(support_x) :])
-        return self.compare(fast, self.features(fast, query_x))
+            return self.logits({**fast, **self.embed(fast, z[: len(support_x)], support_y)}, z[len(support_x) :])
+        return self.logits(fast, self.features(fast, query_x))
 
     def one_hot(self, y: Tensor, dtype: torch.dtype) -> Tensor:
         """Labels y (n,) as rows (n, ways) of one 1 and zeros."""

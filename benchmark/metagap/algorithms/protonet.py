@@ -24,6 +24,6 @@ class ProtoNet(MetricLearner):
         member = self.one_hot(y, z.dtype)
         return {"prototypes": (member / member.sum(0)).T @ z}
 
-    def compare(self, fast: Params, z: Tensor) -> Tensor:
+    def logits(self, fast: Params, z: Tensor) -> Tensor:
         """Minus the squared distances (n, ways)."""
         return -(z[:, None] - fast["prototypes"]).square().sum(-1)

@@ -54,7 +54,7 @@ class R2D2(MetricLearner):
         gram = x @ x.T + ridge * torch.eye(len(x), dtype=x.dtype, device=x.device)
         return {"ridge/weight": x.T @ torch.linalg.solve_ex(gram, self.one_hot(y, x.dtype)).result}
 
-    def compare(self, fast: Params, z: Tensor) -> Tensor:
+    def logits(self, fast: Params, z: Tensor) -> Tensor:
         """The calibrated regression (n, ways)."""
         return fast["ridge/scale"] * (self._with_ones(z) @ fast["ridge/weight"]) + fast["ridge/bias"]
 

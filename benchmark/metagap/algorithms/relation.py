@@ -53,7 +53,7 @@ class RelationNet(MetricLearner):
         member = self.one_hot(y, z.dtype)
         return {"classes": (member if self.pooling == "sum" else member / member.sum(0)).T @ z}
 
-    def compare(self, fast: Params, z: Tensor) -> Tensor:
+    def logits(self, fast: Params, z: Tensor) -> Tensor:
         """The relation module on all pairs (n, ways)."""
         n, ways = len(z), self.spec.ways
         x = torch.cat([fast["classes"].expand(n, -1, -1), z[:, None].expand(-1, ways, -1)], -1)

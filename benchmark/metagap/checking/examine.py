@@ -14,7 +14,7 @@ from metagap import registry
 from metagap.checking.cases import Subject
 from metagap.checking.contract import contract, documentation
 from metagap.checking.descent import descent
-from metagap.checking.findings import Fault, Finding, Note, told
+from metagap.checking.findings import Fault, Finding, Note, error_with_origin
 from metagap.checking.finite import finite
 from metagap.checking.gradients import derivative, gradients
 from metagap.checking.influence import other_tasks, query_labels, support_labels, support_order
@@ -97,7 +97,7 @@ def _finding(examination: str, function: Callable[[Subject], str], subject: Subj
     except (Fault, UserError) as fault:
         return Finding(examination, "failed", f"{fault}")
     except Exception as error:
-        return Finding(examination, "failed", f"fails with {told(error)}")
+        return Finding(examination, "failed", f"fails with {error_with_origin(error)}")
 
 
 def _of_this_project() -> str:

@@ -43,10 +43,10 @@ def during(place: str) -> Iterator[None]:
     except (Fault, Note, UserError):
         raise
     except Exception as error:
-        raise Fault(f"{place} fails with {told(error)}") from error
+        raise Fault(f"{place} fails with {error_with_origin(error)}") from error
 
 
-def told(error: BaseException) -> str:
+def error_with_origin(error: BaseException) -> str:
     """The type of an exception, the first line of its message, and the line of the plugin that it came from."""
     message = str(error).strip().partition("\n")[0]
     return f"{type(error).__name__}{f': {message}' if message else ''}{_origin(error)}"

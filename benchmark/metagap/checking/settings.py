@@ -23,7 +23,7 @@ def make(cls: Any, changes: Sequence[str]) -> Any:
     except ValidationError as error:
         problems = [problem for problem in error.errors() if problem["type"] != "missing"]
         if problems:
-            raise UserError("\n".join(_told(cls, problem) for problem in problems)) from None
+            raise UserError("\n".join(_problem_text(cls, problem) for problem in problems)) from None
         return None
 
 
@@ -37,7 +37,7 @@ def _pair(change: str) -> tuple[str, Any]:
         return key.strip(), text.strip()
 
 
-def _told(cls: Any, problem: Any) -> str:
+def _problem_text(cls: Any, problem: Any) -> str:
     key = ".".join(map(str, problem["loc"]))
     if problem["type"] == "extra_forbidden":
         return f"--set: unknown key '{key}'{registry.suggest(key, list(cls.model_fields))}"

@@ -24,7 +24,7 @@ Scores = dict[str, Tensor]
 each (episodes, steps recorded), float64 on the CPU."""
 
 
-class Evaluation:
+class Evaluator:
     """Scores of batches of episodes after 0, 1, ..., `steps` inner steps, or after the last one only."""
 
     def __init__(
@@ -96,8 +96,8 @@ class Evaluation:
 def evaluate(
     algorithm: Algorithm, meta: Params, episodes: Episode, spec: TaskSpec, steps: int, strategy: Strategy, **how: Any
 ) -> Scores:
-    """The scores of one batch of episodes; see `Evaluation`."""
-    return Evaluation(algorithm, spec, steps, strategy, **how)(meta, episodes)
+    """The scores of one batch of episodes; see `Evaluator`."""
+    return Evaluator(algorithm, spec, steps, strategy, **how)(meta, episodes)
 
 
 def shuffled_support(episodes: Episode, generator: torch.Generator) -> Episode:

@@ -58,7 +58,7 @@ def make_model(table: Mapping[str, Any], x_shape: tuple[int, ...], outputs: int)
     except Exception as error:
         raise UserError(
             f"model '{name}' cannot be made for inputs of shape {tuple(x_shape)} and {outputs} outputs: "
-            f"{told(error)}; its constructor is called with (x_shape, outputs) and the other keys of [model]"
+            f"{error_line(error)}; its constructor is called with (x_shape, outputs) and the other keys of [model]"
         ) from error
     if registry.fingerprint("model", name) is None:
         return Made(network, [])
@@ -76,7 +76,7 @@ def fit(network: nn.Module, name: str, x_shape: tuple[int, ...], outputs: int) -
     try:
         copied(network)
     except Exception as error:
-        raise UserError(f"model '{name}' cannot be copied by copy.deepcopy: {told(error)}") from error
+        raise UserError(f"model '{name}' cannot be copied by copy.deepcopy: {error_line(error)}") from error
     with torch.random.fork_rng(devices=[]):
         changed = _first_pass(network, name, x, outputs, on_copy=True)
     if changed:
@@ -106,7 +106,7 @@ def copied(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network)
 
 
-def told(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """An error in one line, with the line of the user's code where there is one."""
     first = (str(error).strip() or "no message").partition("\n")[0].rstrip(".;")
     first = first if len(first) <= LONGEST else f"{first[:LONGEST]}..."
@@ -143,7 +143,7 @@ def _first_pass(network: nn.Module, name: str, x: Tensor, outputs: int, *, on_co
         try:
             output = twin(x)
         except Exception as error:
-            raise UserError(f"model '{name}' fails at {given}{layer.where()}: {told(error)}") from error
+            raise UserError(f"model '{name}' fails at {given}{layer.where()}: {error_line(error)}") from error
     if not isinstance(output, Tensor):
         raise UserError(f"model '{name}' gives {type(output).__name__} for {given}; allowed: a tensor")
     if tuple(output.shape) != (len(x), outputs):

@@ -61,7 +61,7 @@ class TableFile(Section):
 
 
 @dataclass(frozen=True)
-class Part:
+class PaperColumn:
     """A column of a table: what was published of the algorithms of one suite.
 
     file: name or path of the suite. suite: as it is written, at the table's budget. rows: label of an algorithm -> row.
@@ -93,7 +93,7 @@ class PaperTable:
     title: str
     citation: str
     margin: Margin
-    parts: list[Part]
+    parts: list[PaperColumn]
     budget: float = 1.0
     left_out: int = 0
 
@@ -164,7 +164,7 @@ def at_budget(table: PaperTable, budget: str | None) -> PaperTable:
     return replace(table, parts=parts, budget=share)
 
 
-def _part(column: Column, table: TableFile, path: Path) -> Part:
+def _part(column: Column, table: TableFile, path: Path) -> PaperColumn:
     place = f"{path}: columns.{column.label}"
     file = str(path.parent / column.suite) if column.suite.endswith(".toml") else column.suite
     try:
@@ -205,7 +205,7 @@ def _part(column: Column, table: TableFile, path: Path) -> Part:
                 f"whose source begins with '{table.source}'; give `source` more of it"
             )
         seen.add(key)
-    return Part(file, column.label, suite, rows, published)
+    return PaperColumn(file, column.label, suite, rows, published)
 
 
 def _nothing(label: str, split: str) -> Published:
@@ -214,5 +214,5 @@ def _nothing(label: str, split: str) -> Published:
     return nothing.model_copy(update={"value": math.nan})
 
 
-def _matches(pattern: str, part: Part, label: str) -> bool:
+def _matches(pattern: str, part: PaperColumn, label: str) -> bool:
     return any(fnmatchcase(name, pattern) for name in (part.suite.name, label, f"{part.suite.name}/{label}"))

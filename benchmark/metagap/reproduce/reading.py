@@ -12,7 +12,7 @@ from metagap.analysis.grids import Grids
 from metagap.analysis.published_values import against_published
 from metagap.errors import UserError
 from metagap.report.reproduction import Reproduction
-from metagap.reproduce.paper_table import PaperTable, Part
+from metagap.reproduce.paper_table import PaperColumn, PaperTable
 from metagap.results import (
     FORMAT,
     MEND,
@@ -66,7 +66,7 @@ class Found(NamedTuple):
     """Seeds of records that agree but are of an earlier version of metagap, and so are not what is asked for."""
 
 
-def find(store: Path, part: Part, label: str, seeds: Sequence[int], hashes: Hashes | None = None) -> Found:
+def find(store: Path, part: PaperColumn, label: str, seeds: Sequence[int], hashes: Hashes | None = None) -> Found:
     """The records of an algorithm that agree with everything that its suite file states, split by split.
 
     The defaults that a suite leaves to its model, source and algorithms are not compared, for they are not known
@@ -168,7 +168,7 @@ def read(
 
 
 def _read_part(
-    table: PaperTable, part: Part, store: Path, seeds: Sequence[int], hashes: Hashes | None
+    table: PaperTable, part: PaperColumn, store: Path, seeds: Sequence[int], hashes: Hashes | None
 ) -> tuple[pd.DataFrame, list[str]]:
     found = {label: find(store, part, label, seeds, hashes) for label in part.rows}
     chosen = {(label, seed): record for label, one in found.items() for seed, record in one.records.items()}
@@ -206,7 +206,7 @@ def _read_part(
     return pd.concat([pd.DataFrame(about), frame], axis="columns"), list(dict.fromkeys(notes))
 
 
-def _about(part: Part, row: Mapping[str, Any], found: Found) -> dict[str, Any]:
+def _about(part: PaperColumn, row: Mapping[str, Any], found: Found) -> dict[str, Any]:
     """What a cell of the table is called, and where it comes from."""
     name, values = part.rows[row["algorithm"]], part.of(row["algorithm"])
     cell = written_cell(part.suite, row["algorithm"], seed=0)

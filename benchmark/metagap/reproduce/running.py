@@ -13,7 +13,7 @@ from metagap.executors import Executor
 from metagap.executors.local import LOCAL
 from metagap.executors.running import CellFailure, run_cells
 from metagap.machine import Machine
-from metagap.reproduce.paper_table import PaperTable, Part
+from metagap.reproduce.paper_table import PaperColumn, PaperTable
 from metagap.reproduce.reading import Hashes, find
 from metagap.runner.preflight import check
 from metagap.runner.score import missing
@@ -27,7 +27,7 @@ class Work:
     Where data are missing, which is no matter as long as nothing lacks, records count whatever their data were.
     """
 
-    part: Part
+    part: PaperColumn
     cells: list[Cell]
     lacking: list[Cell]
     known: Hashes
@@ -72,7 +72,7 @@ def run(
     return run_cells(pending, store, machine, console, executor, verbose)
 
 
-def _work(part: Part, budget: float, store: Path, seeds: Sequence[int] | None) -> Work:
+def _work(part: PaperColumn, budget: float, store: Path, seeds: Sequence[int] | None) -> Work:
     suite = with_algorithms(load_suite(part.file), part.rows)
     suite = with_budget(suite, budget) if budget != 1 else suite
     suite = with_seeds(suite, list(seeds)) if seeds else suite

@@ -40,7 +40,7 @@ def examine_metrics(metrics: Sequence[Metric], tasks: Any, spec: TaskSpec) -> No
         except Exception as error:
             raise UserError(f"metric '{metric}' fails with {type(error).__name__}: {error}") from error
         if not isinstance(value, Tensor) or value.shape != ():
-            raise UserError(f"metric '{metric}' gives {_said(value)}; allowed: a tensor of shape ()")
+            raise UserError(f"metric '{metric}' gives {_dtype_and_shape(value)}; allowed: a tensor of shape ()")
 
 
 def _look_at(tasks: Any, spec: TaskSpec) -> None:
@@ -65,13 +65,16 @@ def _check_episode(episode: Any, shape: tuple[int, ...], count: int, spec: TaskS
     for name, each in zip(names, (spec.shots, spec.queries), strict=True):
         x, y, n = getattr(episode, f"{name}_x"), getattr(episode, f"{name}_y"), spec.ways * each
         _require(
-            _is(x, (TASKS, n, *shape)) and x.is_floating_point(), f"{name}_x", _said(x), f"floats {(TASKS, n, *shape)}"
+            _is(x, (TASKS, n, *shape)) and x.is_floating_point(),
+            f"{name}_x",
+            _dtype_and_shape(x),
+            f"floats {(TASKS, n, *shape)}",
         )
         if not classes:
             there = isinstance(y, Tensor) and y.shape[:2] == (TASKS, n) and y.is_floating_point()
-            _require(there, f"{name}_y", _said(y), f"floats ({TASKS}, {n}, ...)")
+            _require(there, f"{name}_y", _dtype_and_shape(y), f"floats ({TASKS}, {n}, ...)")
             continue
-        _require(_is(y, (TASKS, n)) and y.dtype == torch.long, f"{name}_y", _said(y), f"int64 {(TASKS, n)}")
+        _require(_is(y, (TASKS, n)) and y.dtype == torch.long, f"{name}_y", _dtype_and_shape(y), f"int64 {(TASKS, n)}")
         given = [task.unique(return_counts=True) for task in y.cpu()]
         fair = all(a.tolist() == list(range(spec.ways)) and set(b.tolist()) == {each} for a, b in given)
         found = next(dict(zip(a.tolist(), b.tolist(), strict=True)) for a, b in given)
@@ -79,7 +82,10 @@ def _check_episode(episode: Any, shape: tuple[int, ...], count: int, spec: TaskS
     if classes:
         of = episode.classes
         _require(
-            _is(of, (TASKS, spec.ways)) and of.dtype == torch.long, "classes", _said(of), f"int64 {(TASKS, spec.ways)}"
+            _is(of, (TASKS, spec.ways)) and of.dtype == torch.long,
+            "classes",
+            _dtype_and_shape(of),
+            f"int64 {(TASKS, spec.ways)}",
         )
         _require(
             int(of.min()) >= 0 and int(of.max()) < count,
@@ -93,18 +99,23 @@ def _check_sample(sample: Any) -> None:
     _require(
         isinstance(sample, dict) and all(isinstance(key, str) for key in sample),
         "sample",
-        _said(sample),
+        _dtype_and_shape(sample),
         "a dict by str",
     )
     for key, value in sample.items():
-        _require(np.asarray(value).dtype.kind != "O", f"sample['{key}']", _said(value), "an array of numbers or texts")
+        _require(
+            np.asarray(value).dtype.kind != "O",
+            f"sample['{key}']",
+            _dtype_and_shape(value),
+            "an array of numbers or texts",
+        )
 
 
 def _is(value: Any, shape: tuple[int, ...]) -> bool:
     return isinstance(value, Tensor) and tuple(value.shape) == shape
 
 
-def _said(value: Any) -> str:
+def _dtype_and_shape(value: Any) -> str:
     dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
     if dtype is None or shape is None:
         return type(value).__name__

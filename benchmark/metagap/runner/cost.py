@@ -16,7 +16,7 @@ from metagap.engine.outer import OuterLoop
 from metagap.engine.strategy import Strategy
 from metagap.machine import Machine
 from metagap.runner.context import TrainingContext, seed_of
-from metagap.runner.score import EPISODES_IN_MEMORY, Evaluations, conditions, missing
+from metagap.runner.score import EPISODES_IN_MEMORY, Evaluators, conditions, missing
 from metagap.suite import Cell, Split
 from metagap.tasks.episode import TaskSpec
 from metagap.tasks.sampling import Sampler
@@ -87,22 +87,22 @@ def _at_once(context: TrainingContext, strategy: Strategy) -> int:
 def _evaluation(context: TrainingContext) -> tuple[float, int]:
     """Seconds of scoring a test episode, on the average over the splits that are here, and how many are scored."""
     seconds, count = 0.0, 0
-    evaluations = Evaluations(context)
+    evaluators = Evaluators(context)
     timed: dict[TaskSpec, float] = {}
     for split in context.cell.suite.test_splits:
         if split.optional and missing(split):
             continue
         spec = context.spec(split)
         if spec not in timed:  # tasks of one form take equally long, whatever they show
-            timed[spec] = _episode(evaluations, split)
+            timed[spec] = _episode(evaluators, split)
         scored = sum(conditions(context, split).values())
         seconds, count = seconds + scored * timed[spec], count + scored
     return seconds / max(count, 1), count
 
 
-def _episode(evaluations: Evaluations, split: Split) -> float:
+def _episode(evaluators: Evaluators, split: Split) -> float:
     """Seconds of an episode among as many others as are computed side by side."""
-    context, evaluation = evaluations.context, evaluations.of(split, STANDARD)
+    context, evaluation = evaluators.context, evaluators.of(split, STANDARD)
     at_once = min(_at_once(context, evaluation.map.strategy), EPISODES_IN_MEMORY)
     drawn = context.sampler(split, "timing").episodes(at_once).to(context.device, context.dtype)
     evaluation.map.start_workers()

@@ -10,14 +10,14 @@ from torch.func import functional_call, grad
 
 from metagap import registry
 from metagap.algorithms.base import PROGRESS
-from metagap.engine.evaluate import Evaluation
+from metagap.engine.evaluate import Evaluator
 from metagap.engine.kernels import differentiable
 from metagap.engine.mapping import TaskMap
 from metagap.engine.strategy import AS_WRITTEN
 from metagap.engine.trees import tree_leaves
 from metagap.errors import UserError
 from metagap.models.layers_in_use import last_layer
-from metagap.models.making import told
+from metagap.models.making import error_line
 from metagap.runner.context import Learner, seed_of, spec_of, training_spec
 from metagap.suite import Cell
 from metagap.tasks.episode import Episode, TaskSpec
@@ -71,7 +71,7 @@ def rehearse(cell: Cell, tasks: Any) -> None:
             try:
                 episodes = Sampler(tasks, test, seed_of("rehearsal", 0)).episodes(1).to("cpu", dtype)
                 bound = learner.algorithm_at_test.bind(learner.network_at_test, test)
-                Evaluation(bound, test, min(1, cell.evaluation.steps), AS_WRITTEN)(learner.meta, episodes)
+                Evaluator(bound, test, min(1, cell.evaluation.steps), AS_WRITTEN)(learner.meta, episodes)
             except UserError:
                 raise
             except Exception as error:
@@ -113,7 +113,7 @@ def _check_parts(learner: Learner, x: Tensor) -> None:
 
 
 def _message(cell: Cell, what: str, where: str, error: Exception) -> str:
-    text = told(error)
+    text = error_line(error)
     remedy = next((remedy for sign, remedy in REMEDIES if sign in str(error)), "")
     return f"model '{cell.suite.model['name']}' cannot {what} by {cell.label}{where}: {text}" + (
         f"; {remedy}" if remedy else ""

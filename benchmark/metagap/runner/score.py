@@ -14,7 +14,7 @@ import torch
 from metagap import digests, results
 from metagap.algorithms.base import Params
 from metagap.conditions import CONDITIONS, STANDARD, Condition
-from metagap.engine.evaluate import Evaluation, null_loss, shuffled_support
+from metagap.engine.evaluate import Evaluator, null_loss, shuffled_support
 from metagap.errors import UserError
 from metagap.runner import randomness
 from metagap.runner.context import Report, TrainingContext
@@ -39,7 +39,7 @@ def score_splits(context: TrainingContext, meta: Params, folder: Path, report: R
     """
     files, sha256, episodes, notes = {}, {}, {}, [f"{note}." for note in context.learner.notes]
     notes += remarks(context.cell.suite.source, context.training_tasks, context.training_spec, "Training")
-    evaluations, weights = Evaluations(context), digest_of(meta)
+    evaluators, weights = Evaluators(context), digest_of(meta)
     for split in context.cell.suite.test_splits:
         if split.optional and (fault := missing(split)):
             notes.append(f"Split '{split.name}' was skipped, data missing: {fault}.")
@@ -57,7 +57,7 @@ def score_splits(context: TrainingContext, meta: Params, folder: Path, report: R
             if sample not in known:
                 known[sample] = results.write_arrays(folder / sample, sampler.sample(drawn))
             if scores not in known:
-                scored = _score_split(evaluations, meta, split, sampler, drawn, report)
+                scored = _score_split(evaluators, meta, split, sampler, drawn, report)
                 known[scores] = results.write_frame(folder / scores, scored)
             write_receipt(folder, stem, weights, known)
         files[split.name] = stem
@@ -91,8 +91,8 @@ class _Way(NamedTuple):
     last_only: bool
 
 
-class Evaluations:
-    """The evaluations of a cell: one for all splits and conditions that are scored alike, so that it is traced once."""
+class Evaluators:
+    """The evaluators of a cell: one for all splits and conditions that are scored alike, so that it is traced once."""
 
     def __init__(self, context: TrainingContext):
         self.context = context
@@ -100,14 +100,14 @@ class Evaluations:
         for split in context.cell.suite.test_splits:
             for condition, count in conditions(context, split).items():
                 self._episodes[self._way(split, condition)] += count
-        self._made: dict[_Way, Evaluation] = {}
+        self._made: dict[_Way, Evaluator] = {}
 
-    def of(self, split: Split, condition: Condition) -> Evaluation:
+    def of(self, split: Split, condition: Condition) -> Evaluator:
         """Conditions other than the standard one are scored at the headline step only."""
         way, context = self._way(split, condition), self.context
         if way not in self._made:
             settings = context.cell.evaluation
-            self._made[way] = Evaluation(
+            self._made[way] = Evaluator(
                 context.bind(way.spec, test=True),
                 way.spec,
                 settings.steps if way.last_only else settings.path_steps,
@@ -126,9 +126,9 @@ class Evaluations:
 
 
 def _score_split(
-    evaluations: Evaluations, meta: Params, split: Split, sampler: Sampler, drawn: Drawn, report: Report
+    evaluators: Evaluators, meta: Params, split: Split, sampler: Sampler, drawn: Drawn, report: Report
 ) -> pd.DataFrame:
-    context, under = evaluations.context, conditions(evaluations.context, split)
+    context, under = evaluators.context, conditions(evaluators.context, split)
     total, done, frames = sum(under.values()), 0, []
 
     def advance(episodes: int) -> None:
@@ -140,7 +140,7 @@ def _score_split(
         # the first of the same episodes, or others from the same random numbers
         part = context.sampler(split, "test").draw_open(count) if condition.disjoint else drawn[:count]
         if part is not None:
-            frames.append(_score_draw(evaluations, meta, split, sampler, part, condition, advance))
+            frames.append(_score_draw(evaluators, meta, split, sampler, part, condition, advance))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -162,7 +162,7 @@ def _applies(condition: Condition, context: TrainingContext, split: Split) -> bo
 
 
 def _score_draw(
-    evaluations: Evaluations,
+    evaluators: Evaluators,
     meta: Params,
     split: Split,
     sampler: Sampler,
@@ -171,7 +171,7 @@ def _score_draw(
     advance: Callable[[int], None],
 ) -> pd.DataFrame:
     """One row per episode and inner step that is recorded."""
-    context, evaluation = evaluations.context, evaluations.of(split, condition)
+    context, evaluation = evaluators.context, evaluators.of(split, condition)
     spec, last = evaluation.spec, evaluation.steps
     randomness.seed(context.seed(split, f"forward passes, {condition}"))
     labels = torch.Generator().manual_seed(context.seed(split, "shuffled"))

@@ -14,7 +14,7 @@ import torch
 from metagap import results
 from metagap.algorithms.base import Params
 from metagap.engine.capture import Captured
-from metagap.engine.evaluate import Evaluation
+from metagap.engine.evaluate import Evaluator
 from metagap.engine.outer import OuterLoop
 from metagap.engine.strategy import Strategy
 from metagap.runner import randomness
@@ -177,7 +177,7 @@ class _Validation:
         strategy = context.evaluation_strategy(count * context.cell.training.validations)
         steps, cores = context.cell.evaluation.steps, context.machine.cores
         algorithm, metrics = context.bind(sampler.spec, test=True), context.cell.suite.metrics[:1]
-        self.evaluation = Evaluation(
+        self.evaluation = Evaluator(
             algorithm, sampler.spec, steps, strategy, last_only=True, cores=cores, metrics=metrics
         )
 

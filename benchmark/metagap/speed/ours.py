@@ -11,7 +11,7 @@ from torch import Tensor
 from metagap.algorithms.base import Algorithm, Params
 from metagap.engine.capture import WARM_UP, Captured
 from metagap.engine.choice import choose, for_compiling
-from metagap.engine.evaluate import Evaluation
+from metagap.engine.evaluate import Evaluator
 from metagap.engine.layouts import in_layout
 from metagap.engine.memory import within
 from metagap.engine.outer import OuterLoop
@@ -45,7 +45,7 @@ class Ours:
         self.weights = _meta(problem)
         algorithm, spec, steps = problem.bound(), problem.workload.spec, problem.workload.steps
         if problem.workload.evaluates:
-            self._evaluation = Evaluation(algorithm, spec, steps, strategy, last_only=True, cores=self.cores)
+            self._evaluation = Evaluator(algorithm, spec, steps, strategy, last_only=True, cores=self.cores)
             self._map = self._evaluation.map
             self._map.start_workers()
             return

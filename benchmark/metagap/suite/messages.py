@@ -18,20 +18,20 @@ class Faults:
     """Collects the messages of UserErrors: each ends the `with` block that it is raised in, and no more than that."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.messages: list[str] = []
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
         if isinstance(error, UserError):
-            self.told.append(str(error))
+            self.messages.append(str(error))
         return isinstance(error, UserError)
 
     def close(self) -> None:
         """Raise one UserError with all of them, if there are any."""
-        if self.told:
-            raise UserError("\n".join(dict.fromkeys(self.told)))
+        if self.messages:
+            raise UserError("\n".join(dict.fromkeys(self.messages)))
 
 
 def validated(model: Any, table: Mapping[str, Any], place: str) -> Any:

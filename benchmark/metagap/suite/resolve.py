@@ -104,7 +104,7 @@ def _faults_of_parts(table: Mapping[str, Any], file: str) -> list[str]:
             own = {key: value for key, value in entry.items() if key not in Entry.model_fields}
             with faults:
                 validated(registry.load("algorithm", name), own, f"{file}: algorithms.{label}")
-    return faults.told
+    return faults.messages
 
 
 def _changed(table: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:

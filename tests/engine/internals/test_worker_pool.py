@@ -60,7 +60,7 @@ def test_a_trace_without_generated_code_gives_the_same_bits(images, threads, mon
     def other_code(*_):
         raise AttributeError("'str' object has no attribute 'src'")
 
-    monkeypatch.setattr(generated.Source, "of", other_code)
+    monkeypatch.setattr(generated.Code, "of", other_code)
     shared = mean_gradient(algorithm, "loop traced", cores=2)
     assert equal(shared(meta, episodes), alone)
     assert shared._backend._jobs

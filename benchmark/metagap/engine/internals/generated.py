@@ -18,7 +18,7 @@ Flat = Callable[..., list[Tensor]]
 """Of tensors, to the tensors that a trace gives, in order."""
 
 
-class Source(NamedTuple):
+class Code(NamedTuple):
     """Python code and what it refers to."""
 
     code: str
@@ -26,7 +26,7 @@ class Source(NamedTuple):
     constants: dict[str, Tensor]
 
     @classmethod
-    def of(cls, trace: fx.GraphModule, flat: fx.Graph) -> Source:
+    def of(cls, trace: fx.GraphModule, flat: fx.Graph) -> Code:
         """That of a trace. Raises AttributeError where this torch generates another kind of code."""
         generated = flat.python_code("self")
         names = {name: value for name, value in generated.globals.items() if not isinstance(value, ModuleType)}
@@ -51,11 +51,11 @@ class Whole(NamedTuple):
         return self.module
 
 
-def portable(trace: fx.GraphModule) -> Source | Whole:
+def portable(trace: fx.GraphModule) -> Code | Whole:
     """A trace as a function of plain tensors that can be pickled."""
     flat = fx.Graph()
     flat.output(flat.graph_copy(trace.graph, {}))
     try:
-        return Source.of(trace, flat)
+        return Code.of(trace, flat)
     except AttributeError:
         return Whole(fx.GraphModule(trace, flat))

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, fx
 
-from metagap.engine.internals.generated import Source, Whole, portable
+from metagap.engine.internals.generated import Code, Whole, portable
 from metagap.engine.process import set_up
 from metagap.engine.trees import tree_filled, tree_leaves, tree_map
 
@@ -62,7 +62,7 @@ class Slot(NamedTuple):
 class Job(NamedTuple):
     """A function of flat lists of tensors, and where they lie: given whole, cut into pieces, and a result a piece."""
 
-    function: Source | Whole
+    function: Code | Whole
     cuts: Cuts
     given: list[Slot]
     cut: list[Slot]

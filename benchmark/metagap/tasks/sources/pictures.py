@@ -132,7 +132,7 @@ def gathered(title: str, archives: Sequence[Archive], found: Sequence[Picture], 
                 for several in _decoded(archive, boxes, crops, faults):
                     yield from several
             if faults:
-                raise UserError(f"{title}: {_told(faults, len(files), archive.path)}")
+                raise UserError(f"{title}: {_unreadable(faults, len(files), archive.path)}")
 
     return Reading(images(), labels, names, np.array(order))
 
@@ -160,7 +160,7 @@ def fault_of(error: Exception) -> str:
     return str(error).partition(" <")[0] or type(error).__name__  # what is cut off is an address in memory
 
 
-def _told(faults: Faults, total: int, path: Path) -> str:
+def _unreadable(faults: Faults, total: int, path: Path) -> str:
     files = sorted(faults)
     if len(files) == 1:
         return f"'{files[0]}' in '{path}' is not a readable image: {faults[files[0]]}"
