@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C._functorch import get_unwrapped, is_functorch_wrapped_tensor
 
 from metagap.algorithms.base import Params
 from metagap.checking.cases import Case, Subject, alone, distance, nearby
 from metagap.checking.findings import Fault, Note, during
 from metagap.checking.renewal import renewed
+from metagap.engine.internals.wrapping import bare
 from metagap.engine.mapping import TaskMap
 from metagap.engine.strategy import Strategy
 from metagap.tasks.episode import Episode
@@ -85,12 +85,12 @@ def _first_prediction(one: Case, task: Episode) -> dict[str, tuple[Params, Tenso
 
         def call(*arguments: Any) -> Any:
             result = plain(*arguments)
-            x = _bare(arguments[-1])
+            x = bare(arguments[-1])
             if method not in seen and x.shape == task.query_x.shape and torch.equal(x, task.query_x):
                 fast, output = arguments[given], result
                 if method == "predict_path":
                     fast, output = fast[-1], output[-1]
-                seen[method] = {name: _bare(value) for name, value in fast.items()}, _bare(output)
+                seen[method] = {name: bare(value) for name, value in fast.items()}, bare(output)
             return result
 
         return call
@@ -101,13 +101,6 @@ def _first_prediction(one: Case, task: Episode) -> dict[str, tuple[Params, Tenso
     with torch.no_grad(), during(f"meta_gradient on {one}"):
         bound.meta_gradient(one.meta, task)
     return seen
-
-
-def _bare(value: Tensor) -> Tensor:
-    """The tensor beneath what function transforms wrap around it."""
-    while is_functorch_wrapped_tensor(value):
-        value = get_unwrapped(value)
-    return value.detach()
 
 
 def support_labels(subject: Subject) -> str:

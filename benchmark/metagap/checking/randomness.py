@@ -5,16 +5,15 @@ from __future__ import annotations
 import copy
 import random
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from metagap.algorithms.base import Params
 from metagap.checking.cases import KINDS, Case, Subject, case, distance
 from metagap.checking.findings import Fault, Note
+from metagap.engine.internals.drawing import draws_elsewhere
 
 SEEDS = (981_501, 981_502)
 """Two that nobody would choose for a generator of their own."""
@@ -57,9 +56,9 @@ def _examine_seeds(one: Case) -> None:
             if callable(reset := getattr(module, "reset_parameters", None)):
                 reset()
         networks.append(dict(fresh.named_parameters()))
-        with _Foreign(seed) as watch:
+        with draws_elsewhere(seed) as draws:
             metas.append(replace(one, network=fresh).seeded(seed).meta)
-        foreign |= watch.seen
+        foreign |= draws.seen
     first, second = metas
     alike = {name for name in first if name in second and _same(first[name], second[name])}
     if alike == set(first):
@@ -69,20 +68,6 @@ def _examine_seeds(one: Case) -> None:
         of_network = name in networks[0] and not torch.equal(networks[0][name], networks[1][name])
         if varied and (of_network or foreign):
             raise Fault(f"init gives two seeds the same '{name}': it ignores its generator and the network ({one})")
-
-
-class _Foreign(TorchDispatchMode):
-    """Sees whether random numbers are drawn from elsewhere than the generator of this seed."""
-
-    def __init__(self, seed: int):
-        super().__init__()
-        self.seed, self.seen = seed, False
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if torch.Tag.nondeterministic_seeded in function.tags:
-            given = [v for v in (*args, *(kwargs or {}).values()) if isinstance(v, torch.Generator)]
-            self.seen |= not any(generator.initial_seed() == self.seed for generator in given)
-        return function(*args, **(kwargs or {}))
 
 
 def _examine_calls(one: Case, subject: Subject) -> None:

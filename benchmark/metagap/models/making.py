@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
-from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrizations import _SpectralNorm
 from torch.nn.utils.spectral_norm import SpectralNorm
@@ -191,7 +191,7 @@ def _settle(network: nn.Module) -> None:
             if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
                 delattr(module, key)
                 module.register_buffer(key, value.detach(), persistent=False)
-        if isinstance(module, _BatchNorm) and type(module) in BATCH_NORMS and module.weight is None:
+        if isinstance(module, BATCH_NORMS) and type(module) in BATCH_NORMS and module.weight is None:
             del module.weight  # torch has no second derivative of batch norm without one
             module.register_buffer("weight", torch.ones(module.num_features), persistent=False)
         for norm in _spectral_norms(module):

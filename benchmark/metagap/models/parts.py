@@ -19,11 +19,14 @@ def image_shape(model: str, x_shape: tuple[int, ...]) -> tuple[int, int, int]:
     return channels, height, width
 
 
-class _ShiftOnly(nn.modules.batchnorm._BatchNorm):
-    """Batch norm with the statistics of the batch and a shift, but without a scale."""
+class _ShiftOnly(nn.Module):
+    """What makes a batch norm one with the statistics of the batch and a shift, but without a scale."""
+
+    bias: nn.Parameter
+    eps: float
 
     def __init__(self, channels: int, eps: float = 1e-5):
-        super().__init__(channels, eps, track_running_stats=False)
+        super().__init__(channels, eps, track_running_stats=False)  # of the batch norm that it stands before
         self.weight = None
 
     def forward(self, input: Tensor) -> Tensor:
