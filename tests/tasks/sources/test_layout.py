@@ -34,11 +34,6 @@ def test_the_characters_of_omniglot(real_data):
     assert len(set(found.values())) == 964
 
 
-def test_a_single_class():
-    assert places("a") == {"a": ("a", "")}
-    assert places("data/a") == {"data/a": ("a", "")}
-
-
 def test_a_folder_that_all_classes_have_is_no_part_of_their_names():
     assert places("cat/images", "dog/images") == {"cat/images": ("cat", ""), "dog/images": ("dog", "")}
     assert places("train/a/x/images", "test/b/y/images") == {
@@ -109,6 +104,8 @@ def test_a_class_may_be_called_like_a_part():
             ["."],
             "all 2 images lie in one folder, such as './0.png', './1.png', so their classes are not known; allowed: a",
         ),
+        (["wrapper"], "all 2 images lie in one folder, such as 'wrapper/0.png', 'wrapper/1.png', so their classes"),
+        (["data/images"], "all 2 images lie in one folder, such as 'data/images/0.png', 'data/images/1.png', so their"),
     ],
 )
 def test_what_can_be_read_in_two_ways_is_refused(folders, message):

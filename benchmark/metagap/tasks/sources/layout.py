@@ -57,8 +57,6 @@ def by_folder(files: Sequence[str], where: str) -> dict[str, Place]:
     """The place of every image file. Raises UserError, which begins with `where`, if the folders do not tell it."""
     folders = {file: PurePosixPath(file).parts[:-1] for file in files}
     top = shared(set(folders.values()))
-    if top and set(folders.values()) == {top}:  # one class
-        return dict.fromkeys(files, Place(top[-1]))
     below = {file: folder[len(top) :] for file, folder in folders.items()}
     _refuse_strays(below, where)
     if parted := _parted(below, where):
