@@ -82,15 +82,19 @@ class WrongShape(MAML):
         return output.mean()
 
 
-class ForgetsAParameter(MAML):
-    """Meta-learns a scale that nothing reads."""
-
-    def init(self, network, class_count, generator):
-        return {**super().init(network, class_count, generator), "scale": torch.ones(())}
+class AdaptsTheNorm(MAML):
+    """Takes a gradient of its own in the inner loop, and forgets what is not to be adapted."""
 
     def inner_step(self, fast, support, step):
         gradient = grad(self.support_loss)(fast, support)
         return {name: value - self.inner_lr * gradient[name] for name, value in fast.items()}
+
+
+class ForgetsAParameter(AdaptsTheNorm):
+    """Meta-learns a scale that nothing reads."""
+
+    def init(self, network, class_count, generator):
+        return {**super().init(network, class_count, generator), "scale": torch.ones(())}
 
 
 class DetachesAParameter(ForgetsAParameter):

@@ -92,6 +92,7 @@ BROKEN = [
     (broken.ForgetsAParameter, "gradients", "the meta-parameter 'scale' is forgotten: nothing depends on it"),
     (broken.DetachesAParameter, "gradients", "the gradient of 'scale' is zero on every task, although the loss"),
     (broken.LeavesAParameterOut, "gradients", "meta_gradient forgets 'head.bias' on regression"),
+    (broken.AdaptsTheNorm, "normalisation", "with adapt_norm = false the inner loop moves 'features.1.bias' all"),
     (
         broken.NotANumber,
         "finite values",

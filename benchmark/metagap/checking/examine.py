@@ -20,6 +20,7 @@ from metagap.checking.gradients import derivative, gradients
 from metagap.checking.influence import other_tasks, query_labels, support_labels, support_order
 from metagap.checking.learning import learning
 from metagap.checking.metrics import metrics
+from metagap.checking.normalisation import normalisation
 from metagap.checking.paths import paths
 from metagap.checking.purity import inputs
 from metagap.checking.queries import query_batch, query_order
@@ -38,6 +39,7 @@ EXAMINATIONS: dict[str, Callable[[Subject], str]] = {
     "seeds": seeds,
     "inputs": inputs,
     "inner steps": descent,
+    "normalisation": normalisation,
     "gradients": gradients,
     "query labels": query_labels,
     "derivative": derivative,
