@@ -21,8 +21,10 @@ import pandas as pd
 
 from metagap import listing
 from metagap.analysis import comparisons
+from metagap.analysis.across_suites import AcrossSuites, read_across
 from metagap.errors import UserError
 from metagap.registry import suggest
+from metagap.report import across_suites as pages
 from metagap.report.contents import page_contents
 from metagap.report.frames import Frames
 from metagap.report.page import write_report
@@ -177,6 +179,57 @@ class Report:
         return "\n".join(parts)
 
 
+class SuitesReport:
+    """Algorithms compared across suites: `numbers` has data frames and the test; figures, tables and the page."""
+
+    def __init__(self, numbers: AcrossSuites):
+        """numbers: see `metagap.analysis.across_suites.AcrossSuites`."""
+        self.numbers = numbers
+
+    figures = list(pages.FIGURES)
+    """The names that `figure` knows."""
+    tables = list(pages.TABLES)
+    """The names that `table` knows."""
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences that a reader of the numbers should know."""
+        return self.numbers.notes
+
+    @property
+    def findings(self) -> str:
+        """What the ranks say, in sentences."""
+        return pages.said(self.numbers)
+
+    def figure(self, name: str) -> Figure:
+        """A figure as the page has it. Raises UserError for a name that `figures` does not have, or nothing to draw."""
+        _known("figure", name, self.figures)
+        return _there(f"figure '{name}'", pages.figure(self.numbers, name))
+
+    def table(self, name: str) -> Table:
+        """A table as the page has it. Raises UserError for a name that `tables` does not have."""
+        _known("table", name, self.tables)
+        return pages.TABLES[name](self.numbers)
+
+    def write(self, folder: str | os.PathLike[str]) -> Path:
+        """Write the page with its figures and tables, and return its path.
+
+        Raises UserError where a file cannot be written.
+        """
+        return pages.write(self.numbers, Path(folder))
+
+    def __repr__(self) -> str:
+        suites, algorithms = (", ".join(names) for names in (self.numbers.suites, self.numbers.algorithms))
+        return f"<SuitesReport of {suites}: {algorithms}>"
+
+    def _repr_html_(self) -> str:
+        """Findings, ranks, scores and notes: what a notebook shows of it."""
+        parts = [f"<p>{html.escape(self.findings)}</p>"]
+        parts += [self.table(name).frame.to_html(index=False, border=0) for name in ("ranks", "scores")]
+        parts += [f"<p><small>Note: {html.escape(note)}</small></p>" for note in self.notes]
+        return "\n".join(parts)
+
+
 def available(what: str) -> pd.DataFrame:
     """What there is, with a sentence each: "suites", "tables", "algorithms", "models" or "sources"."""
     return pd.DataFrame(listing.listing(what))
@@ -261,6 +314,19 @@ def read(name: str, results: str | os.PathLike[str] = "results", variant: str | 
     there is nothing to read.
     """
     return Report(read_results(Path(results), name, variant))
+
+
+def compare_suites(
+    names: Sequence[str | os.PathLike[str]],
+    on: str = "cross-domain",
+    results: str | os.PathLike[str] = "results",
+) -> SuitesReport:
+    """Compare the algorithms that all of these suites have results of; needs neither torch nor data.
+
+    names: of two suites or more, or their files. on: "cross-domain" or "in-distribution", the splits whose mean is a
+    suite's score. results: the folder of the store. Raises UserError where there is nothing to compare.
+    """
+    return SuitesReport(read_across([os.fspath(name) for name in names], on, Path(results)))
 
 
 def _known(what: str, name: str, names: list[str]) -> None:

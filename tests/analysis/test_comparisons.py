@@ -1,7 +1,6 @@
 from itertools import permutations
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
@@ -11,7 +10,6 @@ from metagap.analysis.comparisons import (
     all_pairs,
     compare,
     holm,
-    over_suites,
     probability_of_improvement,
 )
 from metagap.analysis.intervals import Estimate, hierarchical_bootstrap
@@ -235,57 +233,3 @@ def test_probability_of_improvement_says_what_the_t_test_says(rng):
 def test_probability_of_improvement_without_a_spread(draws, center):
     found = probability_of_improvement(np.array(draws))
     assert found.center == pytest.approx(center) and 0 <= found.low <= found.high <= 1
-
-
-def test_over_suites_agrees_with_scipy_and_with_the_tables_of_demsar():
-    scores = pd.DataFrame(
-        {"a": [0.9, 0.8, 0.7, 0.95], "b": [0.8, 0.7, 0.75, 0.9], "c": [0.1, 0.2, 0.3, 0.4], "d": [0.1, 0.3, 0.2, 0.3]}
-    )
-    found = over_suites(scores)
-    assert found.ranks.to_dict() == pytest.approx({"a": 1.25, "b": 1.75, "c": 3.375, "d": 3.625})
-    assert found.p == pytest.approx(stats.friedmanchisquare(*scores.to_numpy().T).pvalue)
-    assert found.critical_difference == pytest.approx(2.569 * np.sqrt(4 * 5 / (6 * 4)), rel=1e-3)  # q of 4 at 0.05
-    assert found.suites == 4 and len(found.pairs) == 6
-    edge = found.pairs["rank_difference"].abs() > found.critical_difference
-    assert (edge == (found.pairs["p"] < 0.05)).all()
-
-
-def test_over_suites_has_the_p_values_of_scikit_posthocs(rng):
-    from scikit_posthocs import posthoc_nemenyi_friedman
-
-    scores = pd.DataFrame(rng.normal([0, 0, 0.5, 1], size=(12, 4)).round(1), columns=list("abcd"))
-    theirs = posthoc_nemenyi_friedman(scores)
-    pairs = over_suites(scores).pairs
-    assert len(pairs) == 6
-    for a, b, p in zip(pairs["a"], pairs["b"], pairs["p"], strict=True):
-        assert p == pytest.approx(theirs.loc[a, b], abs=1e-12)
-
-
-def test_over_suites_tells_a_clear_winner(rng):
-    scores = pd.DataFrame(rng.normal([0, 0, 0, 5], size=(20, 4)), columns=list("abcd"))
-    found = over_suites(scores)
-    assert found.ranks.index[0] == "d" and found.warning == ""
-    assert (found.pairs.loc[found.pairs["a"] == "d", "verdict"] == "d better").all()
-
-
-def test_few_suites_are_warned_about():
-    scores = pd.DataFrame([[3.0, 2.0, 1.0]] * 2, columns=list("abc"))
-    assert "no power" in over_suites(scores).warning
-    scores = pd.DataFrame([[3.0, 2.0, 1.0]] * 6, columns=list("abc"))
-    assert "little power" in over_suites(scores).warning
-    scores.loc[0, "a"] = np.nan
-    found = over_suites(scores)
-    assert found.suites == 5 and "1 suite was left out" in found.warning
-
-
-def test_ties_everywhere_are_no_difference():
-    found = over_suites(pd.DataFrame(np.ones((12, 3)), columns=list("abc")))
-    assert found.p == 1 and (found.pairs["verdict"] == "cannot tell").all()
-
-
-@pytest.mark.parametrize(
-    "scores", [pd.DataFrame({"a": [1, 2], "b": [2, 3]}), pd.DataFrame({"a": [1], "b": [2], "c": [3]})]
-)
-def test_too_little_for_a_comparison_over_suites(scores):
-    with pytest.raises(UserError, match="at least 3 algorithms and 2 suites"):
-        over_suites(scores)

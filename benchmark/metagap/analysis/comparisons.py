@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import combinations
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scipy.special import nctdtrinc, ndtr
-from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 from metagap.analysis.grids import AVERAGE, Grids, pair
 from metagap.analysis.intervals import (
@@ -131,76 +130,6 @@ def holm(p: np.ndarray) -> np.ndarray:
     corrected = np.empty(len(p))
     corrected[order] = np.minimum(steps, 1)
     return corrected
-
-
-class OverSuites(NamedTuple):
-    """Friedman's test with Nemenyi's post-hoc, over suites.
-
-    Attributes:
-        ranks: average rank of each algorithm, best (1) first.
-        p: of "all algorithms are equal" (Friedman, chi-square approximation).
-        critical_difference: two average ranks further apart than this differ (Nemenyi).
-        pairs: a, b, rank_difference (negative: a ranks better), p (Nemenyi), verdict.
-        suites: how many suites went in.
-        warning: what the data are too few for, or "".
-    """
-
-    ranks: pd.Series
-    p: float
-    critical_difference: float
-    pairs: pd.DataFrame
-    suites: int
-    warning: str
-
-
-def over_suites(scores: pd.DataFrame, level: float = LEVEL) -> OverSuites:
-    """Which algorithms differ over several suites (Demsar 2006, "Statistical Comparisons of Classifiers").
-
-    Args:
-        scores: one row per suite, one column per algorithm, higher is better; a suite that lacks an algorithm (NaN) is
-            left out, and the warning says so.
-        level: 1 - the probability of any false difference.
-
-    Raises:
-        UserError: for fewer than three algorithms or two suites.
-    """
-    complete = scores.dropna()
-    n, k = complete.shape
-    if k < 3 or n < 2:
-        raise UserError(
-            f"a comparison over suites needs at least 3 algorithms and 2 suites that all of them ran on; "
-            f"found {k} algorithms ({_listed(scores.columns)}) and {n} such suites"
-        )
-    ranked = rankdata(-complete.to_numpy(dtype=float), axis=1)
-    ranks = pd.Series(ranked.mean(axis=0), index=complete.columns, name="rank").sort_values(kind="stable")
-    all_tied = (ranked == ranked[0, 0]).all()
-    p = 1.0 if all_tied else float(friedmanchisquare(*ranked.T).pvalue)
-    unit = np.sqrt(k * (k + 1) / (6 * n) / 2)
-    critical = float(studentized_range.ppf(level, k, np.inf) * unit)
-    rows = []
-    for a, b in combinations(ranks.index, 2):
-        gap = ranks[a] - ranks[b]
-        verdict = f"{a} better" if p < 1 - level and -gap > critical else CANNOT_TELL
-        rows.append((a, b, gap, float(studentized_range.sf(abs(gap) / unit, k, np.inf)), verdict))
-    pairs = pd.DataFrame(rows, columns=["a", "b", "rank_difference", "p", "verdict"])
-    return OverSuites(ranks, p, critical, pairs, n, _power_warning(n, k, critical, len(scores) - n))
-
-
-def _power_warning(n: int, k: int, critical: float, left_out: int) -> str:
-    sentences = []
-    if left_out:
-        sentences.append(f"{left_out} suite{' was' if left_out == 1 else 's were'} left out for lack of an algorithm.")
-    if critical >= k - 1:
-        sentences.append(
-            f"{n} suites have no power: even a first rank everywhere against a last rank everywhere ({k - 1} apart) "
-            f"is within the critical difference of {critical:.2f}."
-        )
-    elif n < 10:
-        sentences.append(
-            f"{n} suites have little power (at least 10 are recommended): only average ranks more than {critical:.2f} "
-            f"apart, out of at most {k - 1}, are significant."
-        )
-    return " ".join(sentences)
 
 
 def _family(grids: Grids, algorithms: list[str], splits: list[str], level: float) -> pd.DataFrame:

@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 for command in (run.run, report.report, reproduce.reproduce, report.compare, speed.speed, new.new, new.check):
     app.command()(command)
+app.command(name="compare-suites")(report.compare_suites)
 app.command(name="list")(show.list_)
 app.command()(show.show)
 app.add_typer(results.app, name="results")

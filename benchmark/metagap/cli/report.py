@@ -1,4 +1,4 @@
-"""`metagap report` and `metagap compare`: what the store has of a suite; neither needs torch or data."""
+"""`metagap report`, `compare` and `compare-suites`: what the store has of suites; none needs torch or data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from metagap.cli import output
-from metagap.cli.options import Json, ReportsFolder, ResultsFolder, SuiteName, Variant
+from metagap.cli.options import Json, ReportsFolder, ResultsFolder, SuiteName, Variant, completed
 from metagap.errors import UserError
 
 
@@ -50,3 +50,33 @@ def compare(
         output.print_json(terminal.as_json(frame))
     else:
         terminal.print_comparison(frame, a, b, found, output.console())
+
+
+def compare_suites(
+    suites: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SUITE...", help="Two or more suites that have results.", autocompletion=completed("suite")
+        ),
+    ],
+    on: Annotated[
+        str, typer.Option(metavar="ROLE", help="The splits whose mean is a score: cross-domain or in-distribution.")
+    ] = "cross-domain",
+    results: ResultsFolder = Path("results"),
+    out: ReportsFolder = Path("reports"),
+    json: Json = False,
+) -> None:
+    """Compare algorithms across suites: mean ranks, their test, normalised scores; writes a page."""
+    from metagap.analysis.across_suites import read_across
+    from metagap.report import across_suites
+
+    screen = output.console(stderr=json)
+    with screen.status("reading results, testing ranks and resampling seeds"):
+        found = read_across(suites, on, results)
+    if json:
+        output.print_json(across_suites.as_json(found))
+    else:
+        across_suites.print_across(found, screen)
+    with screen.status("drawing the page"):
+        page = across_suites.write(found, across_suites.folder_of(out, found))
+    screen.print(f"Report: {page}")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -74,9 +75,21 @@ def write_report(frames: Frames, out: Path, contents: Sequence[Shown] | None = N
         contents: what is on the page; by default all that metagap and plugins have.
     """
     frames, blocks = make(frames, contents)
+    data = {name: frames.data(name) for name in ("scores", "runs", "steps", "gaps", "pairs", "published", "cells")}
+    return write_page(render(frames, blocks), blocks, data, out)
+
+
+def write_page(page: str, blocks: Sequence[Block], data: Mapping[str, pd.DataFrame], out: Path) -> Path:
+    """Write a page as `out/index.html` with its figures and tables, and the numbers behind them; returns its path.
+
+    data: the numbers, a table for each file in `tables/data`. Raises UserError where a file cannot be written.
+    """
     files = dict(_figure_files(blocks))
-    files |= {f"tables/{name}": text.encode() for name, text in _table_files(frames, blocks)}
-    publish({**files, "index.html": render(frames, blocks).encode()}, out, SIGNATURE)
+    for name, table in tables_of(blocks).items():
+        made = {"csv": table.csv(), "md": table.markdown(), "tex": table.latex()}
+        files |= {f"tables/{name}.{suffix}": text.encode() for suffix, text in made.items()}
+    files |= {f"tables/data/{name}.csv": frame.to_csv(index=False).encode() for name, frame in data.items()}
+    publish({**files, "index.html": page.encode()}, out, SIGNATURE)
     return out / "index.html"
 
 
@@ -161,6 +174,21 @@ def _block(shown: Shown, content: Content, frames: Frames) -> Block:
 
 def render(frames: Frames, blocks: Sequence[Block]) -> str:
     """The page as HTML."""
+    description = " ".join(frames.suite.description.split())
+    return render_page(blocks, frames.suite.title, description, facts(frames), theme.styles(frames.suite))
+
+
+def render_page(
+    blocks: Sequence[Block],
+    title: str,
+    description: str,
+    about: list[tuple[str, str]],
+    styles: Mapping[str, theme.Style],
+) -> str:
+    """A page as HTML.
+
+    about: facts, of which the first five stand below the title. styles: of the algorithms, whose names get a dot.
+    """
     environment = Environment(
         loader=PackageLoader("metagap.report"),
         autoescape=lambda name: name is not None and ".html" in name,
@@ -179,13 +207,13 @@ def render(frames: Frames, blocks: Sequence[Block]) -> str:
         folds = [(summary, list(part)) for summary, part in groupby(here, key=lambda block: block.folded)]
         sections.append({"name": section.name, "heading": section.heading, "folds": folds})
     return environment.get_template("page.html.jinja").render(
-        title=frames.suite.title,
-        description=" ".join(frames.suite.description.split()),
+        title=title,
+        description=description,
         style=style,
-        facts=facts(frames),
+        facts=about,
         paper=PAPER,
         sections=sections,
-        colours={name: theme.css_colour(style) for name, style in theme.styles(frames.suite).items()},
+        colours={name: theme.css_colour(style) for name, style in styles.items()},
         version=__version__,
     )
 
@@ -214,11 +242,3 @@ def _figure_files(blocks: Sequence[Block]) -> Iterator[tuple[str, bytes]]:
             if isinstance(drawn, Drawn):
                 yield f"figures/{drawn.name}.svg", drawn.svg.encode()
                 yield f"figures/{drawn.name}.png", drawn.png
-
-
-def _table_files(frames: Frames, blocks: Sequence[Block]) -> Iterator[tuple[str, str]]:
-    """The tables as they are shown, and the numbers behind them."""
-    for name, table in tables_of(blocks).items():
-        yield from {f"{name}.csv": table.csv(), f"{name}.md": table.markdown(), f"{name}.tex": table.latex()}.items()
-    for name in ("scores", "runs", "steps", "gaps", "pairs", "published", "cells"):
-        yield f"data/{name}.csv", frames.data(name).to_csv(index=False)
