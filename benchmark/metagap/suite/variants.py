@@ -13,6 +13,7 @@ from metagap.files import folder_name
 from metagap.suite.cell import Cell, digest
 from metagap.suite.resolve import resolve_entry
 from metagap.suite.schema import Entry, Suite
+from metagap.suite.schema.suite import HEADINGS, taken
 
 
 def with_algorithms(suite: Suite, wanted: Iterable[str]) -> Suite:
@@ -41,7 +42,9 @@ def with_algorithms(suite: Suite, wanted: Iterable[str]) -> Suite:
 
 
 def _added(suite: Suite, label: str, name: str) -> Entry:
-    """An algorithm that the suite does not have, with its defaults."""
+    """An algorithm that the suite does not have, with its defaults. Raises UserError for a label that is taken."""
+    if label in HEADINGS:
+        raise UserError(f"--algorithm {name}: {taken(label)}")
     return resolve_entry(suite, Entry(algorithm=name), f"--algorithm {label}")
 
 

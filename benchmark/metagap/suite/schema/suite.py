@@ -17,6 +17,8 @@ from metagap.suite.schema.section import Name, Section, Seed, Text, constructed,
 from metagap.suite.schema.task import Task
 from metagap.suite.schema.training import Training
 
+HEADINGS = ("gap", "split")
+"""What tables that have a column for each algorithm have in columns of their own."""
 SHARED = ("task", "model", "source", "training_classes", "training", "evaluation", "splits")
 """The keys of a suite that all its algorithms have in common."""
 
@@ -64,6 +66,8 @@ class Suite(Section):
     def _folders_of_their_own(cls, value: dict[str, Entry]) -> dict[str, Entry]:
         folders: dict[str, str] = {}
         for label in value:
+            if label in HEADINGS:
+                raise ValueError(taken(label))
             if (other := folders.setdefault(label.casefold(), label)) != label:
                 raise ValueError(f"'{other}' and '{label}' differ in capitals only, which some file systems ignore")
         return value
@@ -76,6 +80,8 @@ class Suite(Section):
             raise ValueError(f"two splits are called '{twice[0]}'")
         if "average" in names:
             raise ValueError("a split is called 'average', which is what tables call the mean over domains")
+        if "algorithm" in names:
+            raise ValueError("a split is called 'algorithm', which is a heading of the tables next to those of splits")
         if len([split for split in value if split.role == "meta-val"]) > 1:
             raise ValueError("more than one split has the role meta-val; allowed: none or one")
         if all(split.role == "meta-val" for split in value):
@@ -184,3 +190,11 @@ class Suite(Section):
         """The inner step at which an algorithm is scored."""
         own = self.algorithms[label].evaluation.get("steps")
         return self.evaluation.steps if own is None else own
+
+
+def taken(label: str) -> str:
+    """What is said of an algorithm with a label that is one of `HEADINGS`."""
+    return (
+        f"an algorithm is labelled '{label}', which is a heading of the tables next to those of algorithms; allowed: "
+        f"another label, as in [algorithms.my-{label}] with the key algorithm"
+    )
