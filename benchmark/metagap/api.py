@@ -163,7 +163,8 @@ class Report:
 
     def __repr__(self) -> str:
         name, algorithms = self.suite.name, ", ".join(self.suite.algorithms)
-        return f"<Report of '{name}': {algorithms}; {len(self.cells)} cells, {len(self.episodes):,} rows of episodes>"
+        rows = self.records.columns.rows
+        return f"<Report of '{name}': {algorithms}; {len(self.cells)} cells, {rows:,} rows of episodes>"
 
     def _repr_html_(self) -> str:
         """Findings, leaders, scores and notes: what a notebook shows of it."""

@@ -18,7 +18,7 @@ import typing
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -290,7 +290,13 @@ def _entry(kind: Kind, name: str) -> EntryPoint:
 
 def _owner(entry: EntryPoint) -> str:
     """The distribution that an entry point belongs to."""
-    return entry.dist.name if entry.dist is not None else "an unknown package"
+    return _name(entry.dist) if entry.dist is not None else "an unknown package"
+
+
+@cache
+def _name(package: Distribution) -> str:
+    """What a distribution is called, which is read from a file of it."""
+    return package.name
 
 
 def _origin(entry: EntryPoint) -> str:

@@ -1,4 +1,4 @@
-"""From the long episode table to the seeds x episodes grids that the statistics work on."""
+"""From the columns of the records to the seeds x episodes grids that the statistics work on."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import pandas as pd
 
 from metagap import conditions
 from metagap.analysis.divergence import diverged, worst_if_nan
+from metagap.results.episodes import Grid, Key
 
 if TYPE_CHECKING:
-    from metagap.kinds import TaskKind
     from metagap.metrics import Metric
     from metagap.results import Results
-    from metagap.suite import Suite
 
-KEY = ["algorithm", "split", "condition"]
 STANDARD = conditions.STANDARD.name
 AVERAGE = "average"
 """The name of the mean over the cross-domain splits, where a split's name stands otherwise."""
@@ -39,17 +37,20 @@ class Grids:
 
     def __init__(self, results: Results, metric: Metric | None = None):
         """metric: any; default: the headline metric of the results. Of one that was not recorded there is no grid."""
-        suite, episodes = results.suite, results.episodes
+        suite, self._recorded = results.suite, results.columns
         self.results = results
         self.suite = suite
         self.kind = suite.kind
         self.metric = metric or results.metric
         self.statistics = self.metric.statistics
-        self.algorithms = _in_suite_order(suite.algorithms, episodes["algorithm"])
+        self.algorithms = _in_suite_order(suite.algorithms, self._recorded.algorithms)
         self.headline: dict[str, int] = {name: suite.headline_step(name) for name in self.algorithms}
-        self.splits = _splits(episodes, suite, self.kind)
-        self._groups = _grouped(episodes, self.kind, self._columns(results))
-        self._grids: dict[tuple[str, str, str, int, str], pd.DataFrame | None] = {}
+        self.splits = self._splits()
+        self._scores = self._scored()
+        self._steps: dict[tuple[str, str, str], list[int]] = {}
+        for key in self._recorded.grids if self._scores else ():
+            self._steps.setdefault(key[:3], []).append(key.step)
+        self._grids: dict[tuple[Key, str], pd.DataFrame | None] = {}
 
     @classmethod
     def of(cls, results: Results | Grids, metric: Metric | None = None) -> Grids:
@@ -58,20 +59,28 @@ class Grids:
             return cls(results, metric)
         return results if metric in (None, results.metric) else cls(results.results, metric)
 
-    def _columns(self, results: Results) -> dict[str, pd.Series] | None:
-        """The scores of queries and support sets in this metric, a column each; None where they were not recorded."""
+    def _scored(self) -> dict[str, tuple[str, int]]:
+        """Where the scores of queries and support sets in this metric are, and with which sign; empty: nowhere."""
         name, parts = self.metric.name, ("query", "support")
-        if name == results.metric.name:
-            return {f"{part}_score": results.episodes[f"{part}_score"] for part in parts}
-        if name not in [metric.name for metric in results.metrics]:
-            return None
-        return {f"{part}_score": self.metric.sign * results.episodes[f"{part}_{name}"] for part in parts}
+        if name == self.results.metric.name:
+            return {f"{part}_score": (f"{part}_score", 1) for part in parts}
+        if name not in [metric.name for metric in self.results.metrics]:
+            return {}
+        return {f"{part}_score": (f"{part}_{name}", self.metric.sign) for part in parts}
+
+    def _splits(self) -> pd.DataFrame:
+        suite, found = self.suite, self._recorded.splits
+        found = found.loc[_in_suite_order([split.name for split in suite.splits], found.index)]
+        home = found["shots"] == suite.task.shots
+        if self.kind.has_ways:
+            home &= found["ways"] == suite.task.ways
+        return found.assign(home=home)
 
     @property
     def keys(self) -> list[tuple[str, str, str]]:
         """Every (algorithm, split, condition) that has episodes, in the order of the suite; "standard" comes first."""
         algorithms, splits = self.algorithms, list(self.splits.index)
-        return sorted(self._groups, key=lambda k: (algorithms.index(k[0]), splits.index(k[1]), k[2] != STANDARD, k[2]))
+        return sorted(self._steps, key=lambda k: (algorithms.index(k[0]), splits.index(k[1]), k[2] != STANDARD, k[2]))
 
     def home(self, role: str) -> list[str]:
         """The splits of a role with the ways and shots of the suite's own task."""
@@ -97,8 +106,7 @@ class Grids:
 
     def steps(self, algorithm: str, split: str) -> list[int]:
         """The recorded inner steps of condition "standard"."""
-        group = self._groups.get((algorithm, split, STANDARD))
-        return [] if group is None else list(group.index.unique("step"))
+        return sorted(self._steps.get((algorithm, split, STANDARD), []))
 
     def get(
         self,
@@ -113,17 +121,27 @@ class Grids:
         Columns: query_score, support_score, query_loss, diverged. NaN scores are -inf and NaN losses inf. `step` is the
         algorithm's headline step if not given. An episode that some seed lacks is left out, for the grid is crossed.
         """
-        key = (algorithm, split, condition, self.headline[algorithm] if step is None else step, column)
-        if key not in self._grids:  # every pair of algorithms asks for the same ones
-            self._grids[key] = self._made(*key)
-        return self._grids[key]
+        key = Key(algorithm, split, condition, self.headline[algorithm] if step is None else step)
+        if (key, column) not in self._grids:  # every pair of algorithms asks for the same ones
+            self._grids[key, column] = self._made(key, column)
+        return self._grids[key, column]
 
-    def _made(self, algorithm: str, split: str, condition: str, step: int, column: str) -> pd.DataFrame | None:
-        group = self._groups.get((algorithm, split, condition))
-        if group is None or step not in group.index.unique("step"):
+    def _made(self, key: Key, column: str) -> pd.DataFrame | None:
+        grid = self._recorded.grids.get(key) if self._scores else None
+        if grid is None or not len(grid.episodes):
             return None
-        grid = group.loc[step][column].astype(float).unstack("episode").dropna(axis="columns")
-        return None if grid.empty else grid
+        seeds, episodes = pd.Index(grid.seeds, name="seed"), pd.Index(grid.episodes, name="episode")
+        return pd.DataFrame(self._values(grid, key.split, column), index=seeds, columns=episodes, copy=False)
+
+    def _values(self, grid: Grid, split: str, column: str) -> np.ndarray:
+        """One column as numbers (S, M), those that are not there as the worst that there are."""
+        loss = grid.columns["query_loss"]
+        if column == "query_loss":
+            return worst_if_nan(loss, np.inf)
+        if column == "diverged":
+            return diverged(loss, self.kind, self._recorded.null_loss[split]).astype(float)
+        name, sign = self._scores[column]
+        return worst_if_nan(sign * grid.columns[name], -np.inf)
 
 
 def pair(a: pd.DataFrame | None, b: pd.DataFrame | None) -> tuple[np.ndarray, np.ndarray] | None:
@@ -136,32 +154,6 @@ def pair(a: pd.DataFrame | None, b: pd.DataFrame | None) -> tuple[np.ndarray, np
     return a.loc[seeds, episodes].to_numpy(), b.loc[seeds, episodes].to_numpy()
 
 
-def _grouped(
-    episodes: pd.DataFrame, kind: TaskKind, scores: dict[str, pd.Series] | None
-) -> dict[tuple[str, str, str], pd.DataFrame]:
-    if scores is None:
-        return {}
-    table = episodes[[*KEY, "step", "seed", "episode"]].assign(
-        **{name: worst_if_nan(values, -np.inf) for name, values in scores.items()},
-        query_loss=worst_if_nan(episodes["query_loss"], np.inf),
-        diverged=diverged(episodes, kind),
-    )
-    groups = table.groupby(KEY, sort=False, observed=True)
-    return {
-        (str(algorithm), str(split), str(condition)): group.set_index(["step", "seed", "episode"]).sort_index()
-        for (algorithm, split, condition), group in groups
-    }
-
-
-def _splits(episodes: pd.DataFrame, suite: Suite, kind: TaskKind) -> pd.DataFrame:
-    found = episodes.drop_duplicates("split").set_index("split")[["role", "ways", "shots"]]
-    found = found.loc[_in_suite_order([split.name for split in suite.splits], found.index)]
-    home = found["shots"] == suite.task.shots
-    if kind.has_ways:
-        home &= found["ways"] == suite.task.ways
-    return found.assign(home=home)
-
-
 def _in_suite_order(names, present) -> list[str]:
-    present = list(pd.unique(pd.Series(present)))
+    present = list(present)
     return [name for name in names if name in present] + [name for name in present if name not in set(names)]

@@ -32,11 +32,20 @@ def speed(
     precision: Annotated[str, typer.Option(help="float32 or tf32.")] = "float32",
     memory: Memory = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write everything that was measured.")] = None,
+    report_rows: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Time `metagap report` on N rows of made-up records instead."),
+    ] = None,
     picture: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the times against the first peer: .png or .svg.")
     ] = None,
 ) -> None:
     """Time the engine on this machine, and compare it with other libraries; all workloads by default."""
+    if report_rows is not None:
+        from metagap.speed import report
+
+        output.console().print(str(report.measure(report_rows)))
+        return
     from metagap.speed import command
 
     chosen = command.settings(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
 
 from metagap import digests
 from metagap.errors import UserError
@@ -116,6 +118,22 @@ def read_sealed(path: Path) -> bytes:
 def read_frame(path: Path, digest: str | None = None) -> pd.DataFrame:
     """Read a data frame; raises DamagedError where it is damaged."""
     return _parsed(path, digest, lambda data: pd.read_parquet(io.BytesIO(data), page_checksum_verification=True))
+
+
+def read_columns(path: Path, digest: str | None, columns: Sequence[str], texts: Sequence[str]) -> pd.DataFrame:
+    """Read some columns of a data frame, those that are `texts` as categories.
+
+    Raises DamagedError where it is damaged, or lacks one.
+    """
+
+    def parse(data: bytes) -> pd.DataFrame:
+        options: dict[str, Any] = {"page_checksum_verification": True, "read_dictionary": list(texts)}
+        with parquet.ParquetFile(pa.BufferReader(data), **options) as file:
+            if missing := [name for name in columns if name not in file.schema_arrow.names]:
+                raise ValueError(f"it lacks the column {', '.join(missing)}")
+            return file.read(list(columns), use_threads=False).to_pandas()
+
+    return _parsed(path, digest, parse)
 
 
 def read_arrays(path: Path, digest: str | None = None) -> dict[str, np.ndarray]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from metagap.results.episodes import COLUMNS, TEXTS
 from metagap.results.files import (
     DamagedError,
     read_arrays,
+    read_columns,
     read_frame,
     read_json,
     read_signed,
@@ -80,3 +84,12 @@ def read_file(folder: Path, marker: Mapping[str, Any], name: str) -> Any:
     readers = {".json": read_json, ".parquet": read_frame, ".npz": read_arrays}
     path = folder / name
     return readers[path.suffix](path, digest_of(marker, name))
+
+
+def read_episodes(folder: Path, marker: Mapping[str, Any], name: str, metrics: Sequence[str]) -> pd.DataFrame:
+    """The columns of an evaluation file that numbers are made of, checked as in `read_file`.
+
+    metrics: names of those that have columns of their own.
+    """
+    further = [f"{part}_{metric}" for metric in metrics for part in ("query", "support")]
+    return read_columns(folder / name, digest_of(marker, name), [*COLUMNS, *further], TEXTS)

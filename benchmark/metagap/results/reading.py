@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn, overload
 
 import numpy as np
 import pandas as pd
@@ -15,35 +16,54 @@ import pandas as pd
 from metagap import kinds
 from metagap.errors import UserError
 from metagap.metrics import Metric
+from metagap.results.episodes import Columns, Gathering, Recorded
 from metagap.results.failures import failures, minute
 from metagap.results.files import DamagedError
-from metagap.results.markers import FORMAT, read_config, read_file, read_marker
+from metagap.results.markers import FORMAT, read_config, read_episodes, read_file, read_marker
 from metagap.results.own import read_own
 from metagap.suite import Suite
 
 MEND = "`metagap run` does again what is needed, and keeps the damaged files under other names"
 
 
+class _Episodes:
+    """The field `episodes` of results: given as a data frame or as what was read, of which one is made on request."""
+
+    @overload
+    def __get__(self, results: None, of: type) -> NoReturn: ...
+    @overload
+    def __get__(self, results: Results, of: type) -> pd.DataFrame: ...
+    def __get__(self, results: Results | None, of: type) -> pd.DataFrame:
+        if results is None:
+            raise AttributeError("episodes")  # the field has no default
+        return results.recorded.frame
+
+    def __set__(self, results: Results, given: pd.DataFrame | Recorded) -> None:
+        results.__dict__["recorded"] = given if isinstance(given, Recorded) else Recorded.of(given)
+
+
 @dataclass(frozen=True)
 class Results:
     """The finished cells of one variant of a suite.
 
-    suite: as it was run, with the resolved settings of the algorithms that have cells. cells: one row per cell.
-    episodes: one row per test episode and inner step. curves: one row per recorded training iteration. samples: one
-    sample episode per split. notes: sentences that a reader of the numbers should know. variant: what the
-    configuration is known by, empty where cells of several are put together. metrics: what is recorded, the headline
-    first; it is that of the columns query_score and support_score, and the others have columns of their own.
+    suite: as it was run, with the resolved settings of the algorithms that have cells. cells: one row per cell. curves:
+    one row per recorded training iteration. samples: one sample episode per split. notes: sentences that a reader of
+    the numbers should know. episodes: one row per test episode and inner step. variant: what the configuration is known
+    by, empty where cells of several are put together. metrics: what is recorded, the headline first; it is that of the
+    columns query_score and support_score, and the others have columns of their own.
     """
 
     suite: Suite
     cells: pd.DataFrame
-    episodes: pd.DataFrame
     curves: pd.DataFrame
     samples: dict[str, dict[str, np.ndarray]]
     notes: list[str]
+    episodes: _Episodes = _Episodes()
     variant: str = ""
     metrics: tuple[Metric, ...] = ()
     """By default the one of old records: that of the kind of task."""
+    recorded: Recorded = field(init=False, repr=False, compare=False)
+    """The test episodes, by column and as a data frame."""
 
     def __post_init__(self) -> None:
         if not self.metrics:
@@ -53,6 +73,11 @@ class Results:
     def metric(self) -> Metric:
         """The headline metric."""
         return self.metrics[0]
+
+    @property
+    def columns(self) -> Columns:
+        """The test episodes by column, which takes a small part of the time and memory of the data frame."""
+        return self.recorded.columns
 
 
 class Marked(NamedTuple):
@@ -158,7 +183,7 @@ def read(results: Path, suite: str, variant: str | None = None, hashes: Collecti
         if one.variant == chosen and (done is None or done.finished < one.when):
             notes.append(f"{one.label} seed {one.seed} failed on {minute(one.when)}: {one}.")
     cells = {key: (one.path.parent, one.marker) for key, one in latest.items()}
-    return replace(assemble(cells, list(dict.fromkeys(notes))), variant=chosen)
+    return assemble(cells, list(dict.fromkeys(notes)), variant=chosen)
 
 
 def _of_same_settings(
@@ -212,30 +237,33 @@ def _remarks(seen: Survey) -> Iterator[str]:
         )
 
 
-def assemble(cells: Mapping[tuple[str, int], tuple[Path, dict[str, Any]]], notes: list[str]) -> Results:
+def assemble(
+    cells: Mapping[tuple[str, int], tuple[Path, dict[str, Any]]], notes: list[str], variant: str = ""
+) -> Results:
     """The results of chosen cells: (label, seed) -> the folder and what its marker says, with the files to be read.
 
     A damaged cell is left out, and of one whose evaluation of a split is damaged, that split; the notes name the file.
     Raises UserError where nothing is left.
     """
+    gathered, damage = Gathering(), []
     records: dict[tuple[str, int], _Record] = {}
-    damage = []
-    for key, (folder, marker) in cells.items():
+    chosen = sorted((list(marker["suite"]["algorithms"]) for _, marker in cells.values()), key=len, reverse=True)
+    labels = list(dict.fromkeys(label for names in chosen for label in names))  # in the order of the fullest run
+    for label, seed in sorted(cells, key=lambda key: (_rank(key[0], labels), key[1])):
         try:
-            records[key] = _record(folder, marker, damage)
+            records[label, seed] = _record(*cells[label, seed], partial(gathered.add, label, seed), damage)
         except DamagedError as error:
-            damage.append(f"{error}. {key[0]} seed {key[1]} is left out; {MEND}.")
+            damage.append(f"{error}. {label} seed {seed} is left out; {MEND}.")
     if not records:
         raise UserError("\n".join(["no result can be read", *damage]))
     notes = [*notes, *_versions([one.marker for one in records.values()]), *damage]
-    rows, episodes, curves = [], [], []
+    rows, curves = [], []
     samples: dict[str, dict[str, np.ndarray]] = {}
-    suite = dict(list(records.values())[-1].marker["suite"])
+    last = next(records[key].marker for key in reversed(list(cells)) if key in records)
+    suite = dict(last["suite"])
     order = {split["name"]: i for i, split in enumerate(suite["splits"])}
-    chosen = sorted((list(one.marker["suite"]["algorithms"]) for one in records.values()), key=len, reverse=True)
-    labels = list(dict.fromkeys(label for names in chosen for label in names))  # in the order of the fullest run
     algorithms: dict[str, Any] = {}
-    for (label, seed), one in sorted(records.items(), key=lambda item: (_rank(item[0][0], labels), item[0][1])):
+    for (label, seed), one in records.items():
         done = one.marker
         rows.append({"algorithm": label, "seed": seed, "hash": done["hash"], **done["record"], **one.environment})
         algorithms[label] = {
@@ -247,7 +275,6 @@ def assemble(cells: Mapping[tuple[str, int], tuple[Path, dict[str, Any]]], notes
         if done["record"].get("diverged"):
             end = f" and ended after {done['record']['iterations']:,} iterations"
             notes.append(f"The meta-training of {label} with seed {seed} diverged{end}: its loss is not finite.")
-        episodes += [frame.assign(algorithm=label, seed=seed) for frame in one.episodes]
         samples = {**one.samples, **samples}
         curves.append(one.curve.assign(algorithm=label, seed=seed))
         notes += [note for note in done["notes"] if note not in notes]
@@ -264,10 +291,18 @@ def assemble(cells: Mapping[tuple[str, int], tuple[Path, dict[str, Any]]], notes
             "Not every algorithm has the same seeds: " + ", ".join(f"{k} {v}" for k, v in counts.items()) + "."
         )
     samples = dict(sorted(samples.items(), key=lambda item: order.get(item[0], len(order))))
-    metrics = _common([_metrics(one.marker) for one in records.values()])
-    known = Suite.recorded(suite)
-    frames = (pd.DataFrame(rows), _concat(episodes), _concat(curves))
-    return Results(known, *frames, samples, notes, metrics=metrics)
+    metrics = _common(_metrics(last), [_metrics(one.marker) for one in records.values()])
+    columns, read_again = gathered.columns(), partial(_frame, records)
+    return Results(
+        suite=Suite.recorded(suite),
+        cells=pd.DataFrame(rows),
+        episodes=Recorded(lambda: columns, read_again),
+        curves=_concat(curves),
+        samples=samples,
+        notes=notes,
+        variant=variant,
+        metrics=metrics,
+    )
 
 
 def _metrics(marker: Mapping[str, Any]) -> list[Metric]:
@@ -277,47 +312,66 @@ def _metrics(marker: Mapping[str, Any]) -> list[Metric]:
     return [kinds.find(marker["suite"]["task"]["kind"]).metric]
 
 
-def _common(recorded: list[list[Metric]]) -> tuple[Metric, ...]:
-    """The metrics that all cells recorded, in the order of the last. Raises UserError where their headlines differ."""
+def _common(last: list[Metric], recorded: list[list[Metric]]) -> tuple[Metric, ...]:
+    """The metrics that all cells recorded, in the order of `last`. Raises UserError where their headlines differ."""
     headlines = list(dict.fromkeys(metrics[0].name for metrics in recorded))
     if len(headlines) > 1:
         raise UserError(f"cells have different headline metrics: {', '.join(headlines)}")
     names = [{metric.name for metric in metrics} for metrics in recorded]
-    return tuple(metric for metric in recorded[-1] if all(metric.name in some for some in names))
+    return tuple(metric for metric in last if all(metric.name in some for some in names))
 
 
 class _Record(NamedTuple):
-    """What one cell left."""
+    """What one cell left. files: the names of the evaluations that can be read."""
 
+    folder: Path
     marker: dict[str, Any]
     environment: dict[str, Any]
     curve: pd.DataFrame
-    episodes: list[pd.DataFrame]
+    files: list[str]
     samples: dict[str, dict[str, np.ndarray]]
 
 
-def _record(folder: Path, marker: dict[str, Any], damage: list[str]) -> _Record:
-    """The files of a cell, checked; sentences on splits that are left out are added to `damage`."""
+def _record(folder: Path, marker: dict[str, Any], take: Callable[[pd.DataFrame], None], damage: list[str]) -> _Record:
+    """The files of a cell, checked; the episodes of each split go to `take`, sentences on what is left out to `damage`.
+
+    Raises DamagedError where nothing of the cell is left.
+    """
     read_config(folder, marker)
     environment = read_file(folder, marker, "environment.json")
     curve = read_file(folder, marker, "curve.parquet")
-    episodes, samples = [], {}
+    further = [metric.name for metric in _metrics(marker)[1:]]
+    files, samples = [], {}
     for split, stem in marker["files"].items():
+        name = f"evaluation/{stem}.parquet"
         try:
-            episodes.append(read_file(folder, marker, f"evaluation/{stem}.parquet"))
+            episodes = read_episodes(folder, marker, name, further)
         except DamagedError as error:
             cell = f"{marker['label']} seed {marker['seed']}"
             damage.append(f"{error}. Split '{split}' of {cell} is left out; {MEND}.")
             continue
+        take(episodes)
+        files.append(name)
         sample = f"evaluation/{stem}.npz"
         if (folder / sample).is_file():  # left out of results that others may not show images of
             try:
                 samples[split] = read_file(folder, marker, sample)
             except DamagedError as error:
                 damage.append(f"{error}. The sample of split '{split}' is left out; {MEND}.")
-    if not episodes:
+    if not files:
         raise DamagedError(f"no evaluation of '{folder}' can be read")
-    return _Record(marker, environment, curve, episodes, samples)
+    return _Record(folder, marker, environment, curve, files, samples)
+
+
+def _frame(records: Mapping[tuple[str, int], _Record]) -> pd.DataFrame:
+    """All columns of the evaluations, read again; raises DamagedError where one was damaged meanwhile."""
+    return _concat(
+        [
+            read_file(one.folder, one.marker, name).assign(algorithm=label, seed=seed)
+            for (label, seed), one in records.items()
+            for name in one.files
+        ]
+    )
 
 
 def damage_of(folder: Path, marker: dict[str, Any], samples: bool = False) -> str:
