@@ -17,6 +17,7 @@ KEYS = ("split", "condition", "episode", "step")
 COLUMNS = (*KEYS, *SHAPE, "query_score", "support_score", "query_loss", "null_loss")
 """What every record has and numbers are made of; further metrics have columns beside them."""
 TEXTS = ("split", "condition", "role")
+NONE = np.empty(0, int)
 
 
 class Key(NamedTuple):
@@ -72,7 +73,7 @@ class Gathering:
     _algorithms: dict[str, None] = field(default_factory=dict)
     _splits: dict[str, tuple] = field(default_factory=dict)
     _pieces: dict[Key, list[_Piece]] = field(default_factory=dict)
-    _null: dict[tuple[str, str], pd.Series] = field(default_factory=dict)
+    _null: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
     def add(self, algorithm: str, seed: int, table: pd.DataFrame) -> None:
         """Add rows of a cell, in any order; `table` has the columns of `COLUMNS`, and numbers in further ones."""
@@ -103,8 +104,8 @@ class Gathering:
         grids = {}
         for key in list(self._pieces):
             grids[key] = _joined(self._pieces.pop(key))
-        null: dict[str, list[pd.Series]] = {}
-        for (split, _), losses in self._null.items():
+        null: dict[str, list[np.ndarray]] = {}
+        for (split, _), (_, losses) in self._null.items():
             null.setdefault(split, []).append(losses)
         index = pd.Index(list(self._splits), name="split")
         splits = pd.DataFrame(list(self._splits.values()), index=index, columns=list(SHAPE))
@@ -113,13 +114,11 @@ class Gathering:
 
     def _met(self, split: str, condition: str, piece: _Piece) -> None:
         """Note the trivial predictor's loss of the episodes that no cell before has met."""
-        loss, known = piece.columns.pop("null_loss"), self._null.get((split, condition))
-        if known is None:
-            self._null[split, condition] = pd.Series(loss.copy(), index=piece.episodes.copy())
-        elif not np.array_equal(known.index, piece.episodes):
-            fresh = ~np.isin(piece.episodes, known.index)
-            further = pd.Series(loss[fresh], index=piece.episodes[fresh])
-            self._null[split, condition] = pd.concat([known, further]) if fresh.any() else known
+        loss, (episodes, losses) = piece.columns.pop("null_loss"), self._null.get((split, condition), (NONE, NONE))
+        if not np.array_equal(episodes, piece.episodes):
+            fresh = ~np.isin(piece.episodes, episodes)
+            known = np.concatenate([episodes, piece.episodes[fresh]]), np.concatenate([losses, loss[fresh]])
+            self._null[split, condition] = known
 
 
 class Recorded:
