@@ -22,6 +22,7 @@ import pandas as pd
 from metagap import listing
 from metagap.analysis import comparisons
 from metagap.analysis.across_suites import AcrossSuites, read_across
+from metagap.analysis.comparisons import Comparisons
 from metagap.errors import UserError
 from metagap.registry import suggest
 from metagap.report import across_suites as pages
@@ -104,8 +105,13 @@ class Report:
         """A row per pair of algorithms, split and statistic: paired difference, interval, corrected p and verdict."""
         return self.frames.pairs
 
-    def compare(self, a: str, b: str, split: str | None = None) -> pd.DataFrame:
-        """By how much a differs from b: a row per split and statistic, positive where a is better.
+    @property
+    def gap_comparisons(self) -> pd.DataFrame:
+        """A row per pair of algorithms, gap and statistic: whose gap is smaller, by how much, is it significant."""
+        return self.frames.gap_pairs
+
+    def compare(self, a: str, b: str, split: str | None = None) -> Comparisons:
+        """By how much a differs from b: a frame of `scores`, positive where a is better, and one of `gaps`.
 
         Raises UserError for an algorithm or a split that there is not.
         """

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.special import nctdtrinc, ndtr
 
-from metagap.analysis.grids import AVERAGE, Grids, pair
+from metagap.analysis.gaps import DOMAIN_GAP, TASK_GAP, weighted_difference
+from metagap.analysis.gaps.between import each_domain, to_new_tasks
+from metagap.analysis.grids import AVERAGE, Grids
 from metagap.analysis.intervals import (
-    EPISODES,
-    HIERARCHICAL,
+    CLAIMS_FROM,
     LEVEL,
-    NOT_SAMPLED,
-    Estimate,
     Interval,
     Term,
-    crossed_estimate,
-    episodes_estimate,
+    headline_estimate,
+    headline_kind,
 )
 from metagap.errors import UserError
 
@@ -31,19 +31,52 @@ MEANINGFUL = 0.75  # gamma, recommended by Bouthillier et al. 2021
 IMPROVEMENT = "P(a > b)"
 CANNOT_TELL = "cannot tell"
 TOO_SMALL = "no meaningful difference"
+TESTED = ("in-distribution", "cross-domain")
+"""The roles of the splits on which claims are made."""
 COLUMNS = [
     "a", "b", "split", "role", "statistic",
     "score_a", "score_b", "difference", "low", "high", "interval", "p",
     "improvement", "improvement_low", "improvement_high", "episode_wins",
     "seeds", "n_episodes", "p_holm", "family", "verdict",
 ]  # fmt: skip
+GAP_COLUMNS = [
+    "a", "b", "gap", "split", "statistic", "gap_a", "gap_b", "difference", "low", "high", "interval", "p",
+    "seeds", "n_episodes", "p_holm", "family", "verdict",
+]  # fmt: skip
 
 
-def compare(results: Results, a: str, b: str, split: str | None = None, level: float = LEVEL) -> pd.DataFrame:
-    """Algorithm `a` against `b`: their rows of `all_pairs`, with `a` first.
+class Comparisons(NamedTuple):
+    """Pairs of algorithms: their scores and their gaps, as one family of hypotheses.
 
-    One row per split (or only `split`) and statistic. The correction is that of the report page, over all pairs of
-    algorithms in these results, so that both always come to the same verdict.
+    Both tables have a row per pair and statistic, with columns
+
+    - a, b; split; statistic; seeds and n_episodes that both have.
+    - score_a, score_b of `scores`, and gap, gap_a, gap_b of `gaps`; difference: a - b, paired on episodes and seeds.
+    - low, high, interval, p: of the difference, over new seeds and new episodes ("crossed"); with one seed over the
+      episodes, "seeds not sampled". Not corrected.
+    - p_holm, family: p corrected by Holm over all `family` hypotheses of the statistic, of both tables: the
+      probability that any claim is false is at most 1 - level. nan below three seeds, for which nothing is claimed.
+    - verdict: "<a> better" or "<a> smaller" (the gap) if p_holm < 1 - level, else "cannot tell".
+
+    Attributes:
+        scores: on each split, and (split "average") on average over the cross-domain splits of the suite's shape. Also
+            improvement, improvement_low/high: P(a > b), the probability that one new training run of a beats one of b
+            (Bouthillier et al. 2021, arXiv 2103.03098), see `probability_of_improvement`, NaN with one seed;
+            episode_wins: share of (seed, episode) pairs in which a scores higher, ties counted half, NaN for the
+            average. Where P(winner better) cannot exceed 0.75 the verdict is "no meaningful difference".
+        gaps: the task gap, and the domain gap, averaged where there are several domains. A positive difference: a loses
+            more. It is the interaction of algorithm and split, which a difference of scores does not show.
+    """
+
+    scores: pd.DataFrame
+    gaps: pd.DataFrame
+
+
+def compare(results: Results, a: str, b: str, split: str | None = None, level: float = LEVEL) -> Comparisons:
+    """Algorithm `a` against `b` on every test split and the average (or only on `split`, then without gaps).
+
+    The family is what is returned, for a pair that was chosen before its results were seen; `all_pairs` corrects for
+    all pairs.
 
     Raises:
         UserError: for an unknown algorithm or split, or algorithms that share no seed and episode.
@@ -52,52 +85,38 @@ def compare(results: Results, a: str, b: str, split: str | None = None, level: f
     for name in (a, b):
         if name not in grids.algorithms:
             raise UserError(f"unknown algorithm {name!r}: these results have {_listed(grids.algorithms)}")
-    splits = [*grids.splits.index, *([AVERAGE] if len(grids.domains) > 1 else [])]
-    if split is not None and split not in splits:
-        raise UserError(f"unknown split {split!r}: these results have {_listed(splits)}")
-    splits = [split] if split is not None else splits
-    others = [name for name in grids.algorithms if name not in (a, b)]
-    table = _family(grids, [a, b, *others], splits, level)
-    table = table[(table["a"] == a) & (table["b"] == b)].reset_index(drop=True)
-    if table.empty:
+    known = [*grids.splits.index, *([AVERAGE] if len(grids.domains) > 1 else [])]
+    if split is not None and split not in known:
+        raise UserError(f"unknown split {split!r}: these results have {_listed(known)}")
+    splits = [split] if split is not None else _tested(grids)
+    found = _family(grids, [(a, b)], splits, split is None, level)
+    if found.scores.empty:
         seeds = {
-            name: sorted(set(results.episodes.loc[results.episodes["algorithm"] == name, "seed"])) for name in (a, b)
+            name: sorted(
+                {seed for s in grids.splits.index if (g := grids.get(name, str(s))) is not None for seed in g.index}
+            )
+            for name in (a, b)
         }
         raise UserError(
             f"{a!r} (seeds {_listed(seeds[a])}) and {b!r} (seeds {_listed(seeds[b])}) share no seed and episode of "
             f"{_listed(splits)}: a comparison is paired, run both with the same seeds and splits"
         )
-    return table
+    return found
 
 
-def all_pairs(results: Results | Grids, level: float = LEVEL) -> pd.DataFrame:
-    """Every pair of algorithms, paired on the same episodes and seeds, each at its headline step.
+def all_pairs(results: Results | Grids, level: float = LEVEL) -> Comparisons:
+    """Every pair of algorithms, each at its headline step, on every test split and on average: the family of a page.
 
-    One row per pair, split and statistic; with several cross-domain splits of the suite's ways and shots also one for
-    their mean, whose split is "average":
-
-    - difference, low, high, interval, p: score of a - score of b, over new seeds and new episodes (the hierarchical
-      bootstrap; claimed from three seeds on). With one seed: over the episodes, "seeds not sampled".
-    - improvement, improvement_low/high: P(a > b), the probability that one new training run of a beats one of b
-      (Bouthillier et al. 2021, arXiv 2103.03098), see `probability_of_improvement`. NaN with one seed.
-    - episode_wins: share of (seed, episode) pairs in which a scores higher, ties counted half; NaN for the average.
-    - p_holm, family: p corrected by Holm over the `family` pairs on the same split with the same statistic: on each
-      split, the probability of any false "better" is at most 1 - level.
-    - verdict: "<a> better" or "<b> better" if p_holm < 1 - level and P(winner better) may exceed 0.75; "no meaningful
-      difference" if p_holm < 1 - level but it may not; else "cannot tell". With one seed the winner is only
-      "<a> better in this one run".
-
-    Pairs that share no seed are left out, and the table is empty for a single algorithm.
+    Pairs that share no seed are left out, and the tables are empty for a single algorithm.
     """
     grids = Grids.of(results)
-    splits = [*grids.splits.index, *([AVERAGE] if len(grids.domains) > 1 else [])]
-    return _family(grids, grids.algorithms, splits, level)
+    return _family(grids, list(combinations(grids.algorithms, 2)), _tested(grids), True, level)
 
 
-def difference(a: np.ndarray, b: np.ndarray, statistic: str = "mean") -> Estimate:
-    """The estimate of statistic(a) - statistic(b), paired; `a` and `b` are (S, M) on the same seeds and episodes."""
-    terms = [Term(a, b)]
-    return crossed_estimate(terms, statistic) if len(a) > 1 else episodes_estimate(terms, statistic)
+def _tested(grids: Grids) -> list[str]:
+    """What is claimed on: the splits of new tasks, and the average over the domains where there are several."""
+    tested = grids.splits["role"].isin(TESTED)
+    return [*grids.splits.index[tested], *([AVERAGE] if len(grids.domains) > 1 else [])]
 
 
 def probability_of_improvement(differences: np.ndarray, level: float = LEVEL) -> Interval:
@@ -132,62 +151,88 @@ def holm(p: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def _family(grids: Grids, algorithms: list[str], splits: list[str], level: float) -> pd.DataFrame:
-    """Every pair of `algorithms`, the earlier one first, with p corrected over the pairs of a split and statistic."""
-    rows = [
-        {"a": a, "b": b, "split": split, "role": grids.role(split), "statistic": statistic}
-        | _row(paired, statistic, level)
-        for a, b in combinations(algorithms, 2)
+def _family(
+    grids: Grids, pairs: list[tuple[str, str]], splits: list[str], with_gaps: bool, level: float
+) -> Comparisons:
+    """The comparisons of these pairs, corrected over all of them."""
+    scores = [
+        {"a": a, "b": b, "split": split, "role": grids.role(split)} | _row(grids, terms, statistic, level)
+        for a, b in pairs
         for split in splits
-        if (paired := _paired(grids, a, b, split))
+        if (terms := _paired(grids, a, b, split))
         for statistic in grids.statistics
     ]
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    family = table.groupby(["split", "statistic"], sort=False)["p"]
-    table["p_holm"] = family.transform(lambda p: holm(p.to_numpy())).astype(float)
-    table["family"] = family.transform("size").astype(int)
-    table["verdict"] = [_verdict(row, row["p_holm"], level) for row in table.to_dict("records")]
-    return table
+    gaps = [
+        {"a": a, "b": b, "gap": gap, "split": split} | _gap_row(grids, terms, statistic, level)
+        for a, b in (pairs if with_gaps else ())
+        for gap, split, terms in gap_differences(grids, a, b)
+        for statistic in grids.statistics
+    ]
+    frames = pd.DataFrame(scores, columns=COLUMNS), pd.DataFrame(gaps, columns=GAP_COLUMNS)
+    together = pd.concat([frame[["statistic", "p", "seeds"]] for frame in frames], ignore_index=True)
+    family = together[together["seeds"] >= CLAIMS_FROM].groupby("statistic")["p"]
+    corrected = family.transform(lambda p: holm(p.to_numpy())).reindex(together.index)
+    sizes = family.transform("size").reindex(together.index, fill_value=0)
+    start = 0
+    for frame, words in zip(frames, (_verdict, _gap_verdict), strict=True):
+        part = slice(start, start + len(frame))
+        frame["p_holm"], frame["family"] = corrected[part].to_numpy(float), sizes[part].to_numpy(int)
+        frame["verdict"] = [words(row, level) for row in frame.to_dict("records")]
+        start += len(frame)
+    return Comparisons(*frames)
 
 
 def _paired(grids: Grids, a: str, b: str, split: str) -> list[Term]:
     """The difference of a and b on a split as one term, their average difference over the domains as several; or []."""
     domains = grids.domains if split == AVERAGE else [split]
-    found = [(grids.get(a, domain), grids.get(b, domain)) for domain in domains]
-    both = [(left, right) for left, right in found if left is not None and right is not None]
-    if len(both) < len(domains):
-        return []
-    seeds = sorted(set.intersection(*(set(grid.index) for sides in both for grid in sides)))
-    paired = [pair(left.loc[seeds], right.loc[seeds]) for left, right in both]
-    terms = [Term(*values, weight=1 / len(domains)) for values in paired if values is not None]
-    return terms if len(terms) == len(domains) else []
+    return weighted_difference(partial(grids.get, a), partial(grids.get, b), dict.fromkeys(domains, 1 / len(domains)))
 
 
-def _row(terms: list[Term], statistic: str, level: float) -> dict:
-    seeds, episodes = len(terms[0].values), min(term.n_episodes for term in terms)
-    estimate = crossed_estimate(terms, statistic) if seeds > 1 else episodes_estimate(terms, statistic)
-    kind = HIERARCHICAL if seeds > 1 else f"{EPISODES}, {NOT_SAMPLED}"
-    interval = estimate.interval(kind, seeds if seeds > 1 else episodes, level)
+def gap_differences(grids: Grids, a: str, b: str) -> Iterator[tuple[str, str, list[Term]]]:
+    """(gap, split, terms that add up to the gap of a minus that of b) for the task gap and the domain gap."""
+    read, minus = partial(grids.get, a), partial(grids.get, b)
+    for split, terms, _ in to_new_tasks(grids, read, minus):
+        yield TASK_GAP.name, split, terms
+    for split, terms, _ in list(each_domain(grids, "in-distribution", read, minus))[-1:]:  # the average comes last
+        yield DOMAIN_GAP.name, split, terms
+
+
+def _row(grids: Grids, terms: list[Term], statistic: str, level: float) -> dict:
     with np.errstate(invalid="ignore"):
-        left, right, differences = (
-            np.sum([term.per_seed(statistic) for term in part], axis=0)
-            for part in (*zip(*(term.sides for term in terms), strict=True), terms)
-        )
+        differences = np.sum([term.per_seed(statistic) for term in terms], axis=0)
     improvement = probability_of_improvement(differences, level)
+    return _estimated(grids, terms, statistic, level, "score") | {
+        "improvement": improvement.center,
+        "improvement_low": improvement.low,
+        "improvement_high": improvement.high,
+        "episode_wins": _wins(terms[0]) if len(terms) == 1 else np.nan,
+    }
+
+
+def _gap_row(grids: Grids, terms: list[Term], statistic: str, level: float) -> dict:
+    return _estimated(grids, terms, statistic, level, "gap")
+
+
+def _estimated(grids: Grids, terms: list[Term], statistic: str, level: float, what: str) -> dict:
+    """The values of both algorithms and their difference with its interval and p-value."""
+    estimate = headline_estimate(terms, statistic, grids.metric.score_bounds)
+    interval = estimate.interval(*headline_kind(terms), level)
+    with np.errstate(invalid="ignore"):
+        left, right = (
+            np.sum([term.per_seed(statistic) for term in side], axis=0).mean()
+            for side in zip(*(term.sides for term in terms), strict=True)
+        )
     return {
-        "score_a": left.mean(),
-        "score_b": right.mean(),
+        "statistic": statistic,
+        f"{what}_a": left,
+        f"{what}_b": right,
         "difference": interval.center,
         "low": interval.low,
         "high": interval.high,
         "interval": interval.kind,
         "p": estimate.p_value(),
-        "improvement": improvement.center,
-        "improvement_low": improvement.low,
-        "improvement_high": improvement.high,
-        "episode_wins": _wins(terms[0]) if len(terms) == 1 else np.nan,
-        "seeds": seeds,
-        "n_episodes": episodes,
+        "seeds": len(terms[0].values),
+        "n_episodes": min(term.n_episodes for term in terms),
     }
 
 
@@ -196,15 +241,18 @@ def _wins(term: Term) -> float:
     return float(np.mean(a > b) + np.mean(a == b) / 2)
 
 
-def _verdict(row: dict, p: float, level: float) -> str:
-    if not p < 1 - level:  # NaN too
+def _verdict(row: dict, level: float) -> str:
+    if not row["p_holm"] < 1 - level:  # NaN too
         return CANNOT_TELL
     a_wins = row["difference"] > 0
-    winner = row["a"] if a_wins else row["b"]
-    if row["seeds"] == 1:
-        return f"{winner} better in this one run"
     plausible = row["improvement_high"] if a_wins else 1 - row["improvement_low"]
-    return f"{winner} better" if plausible > MEANINGFUL else TOO_SMALL
+    return f"{row['a'] if a_wins else row['b']} better" if plausible > MEANINGFUL else TOO_SMALL
+
+
+def _gap_verdict(row: dict, level: float) -> str:
+    if not row["p_holm"] < 1 - level:
+        return CANNOT_TELL
+    return f"{row['a'] if row['difference'] < 0 else row['b']} smaller"
 
 
 def _listed(names: Iterable) -> str:

@@ -2,15 +2,16 @@
 
 That a difference is not significant proves nothing: noise enough makes any two values "compatible". Here
 agreement has to be shown: the difference lies within the margin at the 5% level, so that two values which are truly a
-margin apart are found to agree in at most one case of twenty. The published uncertainty is part of the test as far as
-the paper says what its ± is.
+margin apart are found to agree in at most one case of twenty. Both values vary from one training run to the next. Where
+that is not known of ours (fewer than three seeds), nothing can be said; where a paper does not say it of its own, the
+test takes ours for both, and its verdict is provisional.
 
 | verdict | the data say |
 |---|---|
 | agrees | the difference is smaller than the margin (both one-sided tests reject at 5%), even where it is not zero |
 | differs | it is not shown to be smaller than the margin, and its 95% interval excludes zero |
 | undecided | neither: what it would take to decide is reported |
-| cannot tell | the mean is ruined by diverged episodes, whose number no test can plan with |
+| cannot tell | our run variance is unknown, or diverged episodes, whose number no test can plan with, ruin the mean |
 | not judged | nothing: the published value is recalled from memory and may be wrong |
 """
 
@@ -34,10 +35,11 @@ NOT_RUN, NOT_PUBLISHED, NOT_JUDGED = "not run", "not published", "not judged"
 
 MOST = 10**7
 """More units than this are called none: nobody runs them."""
+RUNS = ("seed", "run", "trial")
 NORMAL = 10**6
 """Degrees of freedom of an uncertainty that counts as known."""
 
-Part = tuple[float, int]
+Variance = tuple[float, int]
 """A summand of a squared standard error, and its degrees of freedom."""
 
 
@@ -54,7 +56,12 @@ class Spread(NamedTuple):
         match = re.fullmatch(r"(95% CI|std|standard error) over (?:([\d,]+) )?([a-z].*)", kind or "")
         return match and cls(match[1], int(match[2].replace(",", "")) if match[2] else None, match[3])
 
-    def part(self, half: float) -> Part | None:
+    @property
+    def is_over_runs(self) -> bool:
+        """Whether it says how the value varies from one training run to the next."""
+        return self.units.rstrip("s") in RUNS
+
+    def variance(self, half: float) -> Variance | None:
         """The variance of the published mean, from what stands behind its ±; None where that does not follow."""
         df = NORMAL if self.n is None else self.n - 1
         match self.measure:
@@ -70,17 +77,22 @@ class Spread(NamedTuple):
         return f"{self.measure} over {'' if self.n is None else f'{self.n:,} '}{units}"
 
 
-class Source(NamedTuple):
+class Component(NamedTuple):
     """A part of our variance that more `units` ("seeds" or "episodes") make smaller: it is that of `n` of them."""
 
     units: str
     n: int
     variance: float
 
-    def part(self, n: int | None = None) -> Part:
+    def of(self, n: int | None = None) -> Variance:
         """With as many units as there are, or with `n`."""
         n = n or self.n
         return self.variance * self.n / n, n - 1
+
+    def at(self, quantile: float) -> Component:
+        """With the variance for which the one that was seen is this quantile of what could have been (chi-squared)."""
+        df = self.n - 1
+        return self._replace(variance=self.variance * df / float(chi2.ppf(quantile, df)))
 
 
 class Equivalence(NamedTuple):
@@ -95,15 +107,27 @@ class Equivalence(NamedTuple):
 
 
 def compare(
-    ours: float, sources: Sequence[Source], published: float, spread: Part | None, margin: float
+    ours: float,
+    components: Sequence[Component],
+    published: float,
+    theirs: Sequence[Variance],
+    margin: float,
+    runs_like_ours: bool = False,
 ) -> Equivalence:
     """Whether `ours` is the same as `published`, within `margin`.
 
-    sources: of the variance of `ours`, independent of each other. spread: the squared standard error of the published
-    value with its degrees of freedom; None counts it as exact.
+    Args:
+        ours: our value.
+        components: of its variance, independent of each other, the seeds first.
+        published: theirs.
+        theirs: what is known of the variance of theirs.
+        margin: the difference that does not matter.
+        runs_like_ours: theirs is of one run that varies as ours do, which is not known of it.
     """
-    known = [] if spread is None else [spread]
-    difference = Estimate(ours - published, (*(source.part() for source in sources), *known))
+    seeds, *others = [component.of() for component in components]
+    if runs_like_ours:  # one estimate of the variance, in both values
+        seeds = (seeds[0] * (1 + components[0].n), seeds[1])
+    difference = Estimate(ours - published, (seeds, *others, *theirs))
     interval = difference.interval("", 0)
     p, unequal = p_value(difference, margin), difference.p_value()
     side = "higher" if difference.center > 0 else "lower"
@@ -114,7 +138,8 @@ def compare(
     elif np.isnan(p):
         verdict, remark = CANNOT_TELL, "too few episodes" if np.isfinite(ours) else "the mean is not finite"
     else:
-        verdict, remark = UNDECIDED, needed(sources, known, margin)
+        run = [(components[0].variance * components[0].n, components[0].n - 1)] if runs_like_ours else []
+        verdict, remark = UNDECIDED, needed(components, [*theirs, *run], margin)
     return Equivalence(difference.center, interval.low, interval.high, p, verdict, remark)
 
 
@@ -129,7 +154,7 @@ def p_value(difference: Estimate, margin: float) -> float:
     return tail if room > 0 else 1 - tail
 
 
-def power(parts: Sequence[Part], margin: float) -> float:
+def power(parts: Sequence[Variance], margin: float) -> float:
     """The probability that two truly equal values are found to agree.
 
     parts: of the squared standard error of the difference. Given its estimate s, the test agrees where the difference
@@ -150,21 +175,29 @@ def power(parts: Sequence[Part], margin: float) -> float:
     return float(np.mean(2 * ndtr(np.maximum(room, 0)) - 1))
 
 
-def needed(sources: Sequence[Source], known: Sequence[Part], margin: float) -> str:
-    """In words, how many seeds or episodes would find two equal values to agree with a probability of 80%."""
-    for source in sources:
-        rest = [*known, *(other.part() for other in sources if other != source)]
+def needed(components: Sequence[Component], known: Sequence[Variance], margin: float) -> str:
+    """In words, how many seeds or episodes would find two equal values to agree with a probability of 80%.
 
-        def enough(n: int, source: Source = source, rest: list[Part] = rest) -> bool:
-            return power([source.part(n), *rest], margin) >= POWER
-
-        more = range(source.n + 1, MOST)
-        found = bisect_left(more, True, key=enough)
-        if found < len(more):
-            return f"{_two_digits(more[found]):,} {source.units} would be enough"
+    From few seeds their variance is hardly known: the number is a range, from its 5% to its 95% bound.
+    """
+    for component in components:
+        rest = [*known, *(other.of() for other in components if other != component)]
+        counts = [_enough(component.at(quantile), rest, margin) for quantile in (0.95, 0.05)]
+        if all(counts):
+            low, high = (_two_digits(count) for count in counts)
+            return f"{f'{low:,}' if low == high else f'{low:,} to {high:,}'} {component.units} would be enough"
+        if counts[0]:
+            return f"at least {_two_digits(counts[0]):,} {component.units} would be needed"
     if power(known, margin) >= POWER:
-        return f"takes more {' and more '.join(source.units for source in sources)}"
-    return "the published ± is too wide for any number of ours"
+        return f"takes more {' and more '.join(component.units for component in components)}"
+    return "the published value is too uncertain for any number of ours"
+
+
+def _enough(component: Component, rest: Sequence[Variance], margin: float) -> int:
+    """The fewest units that are enough, 0 where no number is."""
+    more = range(component.n + 1, MOST)
+    found = bisect_left(more, True, key=lambda n: power([component.of(n), *rest], margin) >= POWER)
+    return more[found] if found < len(more) else 0
 
 
 def _two_digits(n: int) -> int:

@@ -104,6 +104,11 @@ class Grids:
         """The ways of the tasks of a split."""
         return int(self.splits["ways"].to_dict()[split])
 
+    def seeds(self, algorithm: str) -> list[int]:
+        """The seeds of an algorithm, on any split."""
+        grids = [self.get(algorithm, str(split)) for split in self.splits.index]
+        return sorted({int(seed) for grid in grids if grid is not None for seed in grid.index})
+
     def steps(self, algorithm: str, split: str) -> list[int]:
         """The recorded inner steps of condition "standard"."""
         return sorted(self._steps.get((algorithm, split, STANDARD), []))

@@ -1,15 +1,19 @@
-"""The four intervals, computed on plain arrays.
+"""The intervals, computed on plain arrays.
 
 Every array is a grid of `values` with one row per seed and one column per episode, shape (S, M). The design is
 crossed: all seeds meet the same M episodes. A statistic ("mean", "median" or "iqm") is taken over the episodes of each
 seed and then averaged over the seeds.
 
-| interval | what it resamples | claimed coverage |
-|---|---|---|
-| episodes | draw M new episodes, for these very runs | 95% for M >= 30 |
-| seeds | train again and test on these very episodes | 95% for S >= 2 (normal seeds) |
-| hierarchical bootstrap | train again and draw new episodes | 93% to 97% for S >= 3; S = 2 falls to 92% |
-| open | draw new data for the tasks, for these very runs | 95% for M >= 30 |
+| interval | what it resamples | what it holds fixed | claimed coverage |
+|---|---|---|---|
+| crossed | training runs and episodes; the headline | the data set | 93% to 97% for S >= 3; S = 2 falls to 92% |
+| seeds | training runs | these very episodes | 95% for S >= 2 (normal seeds) |
+| episodes | episodes | these very runs | 95% for M >= 30 |
+| domains | training runs, episodes and domains | nothing but the training domain | 93% to 97% for D >= 3, S >= 3 |
+| disjoint tasks | the images of these classes | these very runs | 95% for M >= 30 |
+
+The interval over classes is in `metagap.analysis.classes`. A score with two bounds gets its interval on a logit scale,
+one with a single bound is cut there, so that none leaves the possible values.
 
 Nothing is dropped: a value that is not finite makes the mean inf or nan as it is, and the interval infinitely wide.
 """
@@ -23,19 +27,24 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import root_scalar
-from scipy.special import stdtr, stdtrit
+from scipy.special import expit, logit, stdtr, stdtrit
 
 EPISODES = "episodes"
 SEEDS = "seeds"
-HIERARCHICAL = "hierarchical bootstrap"
-OPEN = "open"
+CROSSED = "crossed"
+DISJOINT = "disjoint tasks"
+DOMAINS = "domains"
 NOT_SAMPLED = "seeds not sampled"
 
 STATISTICS = ("mean", "median", "iqm")
 LEVEL = 0.95
 RESAMPLES = 1000
+CLAIMS_FROM = 3
+"""The fewest seeds that a claim can rest on: with two, equal algorithms are found to differ in 7% to 8%."""
 
 Array = NDArray[np.float64]
+Bounds = tuple[float, float]
+UNBOUNDED: Bounds = (-np.inf, np.inf)
 
 
 class Interval(NamedTuple):
@@ -60,10 +69,20 @@ class Estimate(NamedTuple):
     the studentized value is referred to the mixture of the parts' t distributions, weighted with the variances (the
     idea of Cochran and Cox's weighted critical value). Satterthwaite's single t is too short where a part has only two
     or three degrees of freedom (92% at three seeds); the mixture stays between 94% and 97%.
+
+    Attributes:
+        center: the value.
+        parts: of its sampling variance.
+        episodes: the number of episodes behind it, which is all that is known of its precision where none differ.
+        bounds: the least and the greatest value that it can have.
+        is_score: whether it is a score and not a difference, so that the bounds shape its interval.
     """
 
     center: float
     parts: tuple[tuple[float, int], ...]
+    episodes: int = 1
+    bounds: Bounds = UNBOUNDED
+    is_score: bool = False
 
     @property
     def variance(self) -> float:
@@ -78,26 +97,49 @@ class Estimate(NamedTuple):
         """Two-sided p-value of "the true value is zero"; nan where there is none (not finite, one unit)."""
         if not self._testable():
             return np.nan
-        if self.variance == 0:
-            return float(self.center == 0)
+        if self._is_constant():
+            room = self.center - self.bounds[0] if self.center > 0 else self.bounds[1] - self.center
+            share = 0.0 if np.isinf(room) else abs(self.center) / room
+            return float(min(1.0, 2 * (1 - share) ** self.episodes))
         return float(self.tail(self.center / np.sqrt(self.variance)))
 
     def interval(self, kind: str, n: int, level: float = LEVEL) -> Interval:
-        """The two-sided interval that excludes zero exactly when `p_value() < 1 - level`."""
+        """The two-sided interval; that of a difference excludes zero exactly when `p_value() < 1 - level`."""
         if any(df < 1 for _, df in self.parts):
             return Interval(self.center, np.nan, np.nan, kind, n)
         if not self._testable():
             return Interval(self.center, -np.inf, np.inf, kind, n)
-        half = self._quantile(level) * np.sqrt(self.variance)
-        return Interval(self.center, self.center - half, self.center + half, kind, n)
+        low, high = self._constant(level) if self._is_constant() else self._ends(level)
+        return Interval(self.center, float(low), float(high), kind, n)
 
     def _testable(self) -> bool:
         return bool(np.isfinite(self.center) and np.isfinite(self.variance) and all(df >= 1 for _, df in self.parts))
 
+    def _is_constant(self) -> bool:
+        """Whether no variance was seen, but for rounding."""
+        return self.variance <= 1e-24 * self.center**2
+
+    def _constant(self, level: float) -> tuple[float, float]:
+        """Where none of n episodes differs: at most a share of 1 - (alpha / 2)^(1 / n) would, and by no more than the
+        bounds allow (Clopper and Pearson 1934, for n successes in n trials). Without bounds nothing follows."""
+        share = 1 - ((1 - level) / 2) ** (1 / self.episodes)
+        room = np.array(self.bounds) - self.center
+        low, high = self.center + share * room
+        return low, high
+
+    def _ends(self, level: float) -> tuple[float, float]:
+        half = self._quantile(level) * np.sqrt(self.variance)
+        low, high = self.bounds
+        if not self.is_score or not low < self.center < high:
+            return self.center - half, self.center + half
+        if np.isfinite(low) and np.isfinite(high):  # t on the logit scale, by the delta method
+            width, place = high - low, (self.center - low) / (high - low)
+            step = half / (width * place * (1 - place))
+            return low + width * expit(logit(place) - step), low + width * expit(logit(place) + step)
+        return max(self.center - half, low), min(self.center + half, high)
+
     def _quantile(self, level: float) -> float:
         bounds = [float(stdtrit(df, (1 + level) / 2)) for variance, df in self.parts if variance > 0]
-        if not bounds:
-            return 0.0
         if min(bounds) == max(bounds):
             return bounds[0]
         bracket = (0.99 * min(bounds), 1.01 * max(bounds))
@@ -118,6 +160,14 @@ class Term(NamedTuple):
     def n_episodes(self) -> int:
         """M, the number of episodes."""
         return self.values.shape[-1]
+
+    def bounds(self, of_score: Bounds) -> Bounds:
+        """The least and the greatest value of the summand, from those of a score."""
+        low, high = of_score
+        if self.minus is not None:
+            low, high = low - high, high - low
+        low, high = self.weight * low, self.weight * high
+        return (low, high) if self.weight > 0 else (high, low)
 
     @property
     def sides(self) -> tuple[Term, Term]:
@@ -153,7 +203,12 @@ class Term(NamedTuple):
 
 
 def over_episodes(
-    values: ArrayLike, statistic: str = "mean", level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
+    values: ArrayLike,
+    statistic: str = "mean",
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    bounds: Bounds = UNBOUNDED,
 ) -> Interval:
     """The interval of the field's papers: these runs, M new episodes.
 
@@ -166,87 +221,124 @@ def over_episodes(
         level: the coverage probability, in (0, 1).
         resamples: bootstrap resamples (median and iqm only).
         seed: of the bootstrap's random numbers; the same call gives the same interval.
+        bounds: the least and the greatest score.
 
     Raises:
         ValueError: for an unknown statistic or an empty or more than two-dimensional array.
     """
-    return _of_episodes(values, statistic, level, resamples, seed, EPISODES)
+    return _of_episodes(values, statistic, level, resamples, seed, EPISODES, bounds)
 
 
-def over_open_tasks(
-    values: ArrayLike, statistic: str = "mean", level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
+def over_disjoint_tasks(
+    values: ArrayLike,
+    statistic: str = "mean",
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    bounds: Bounds = UNBOUNDED,
 ) -> Interval:
-    """The interval that speaks about the data: M tasks drawn without replacement of any image.
+    """The interval that speaks about new images of these classes: M tasks drawn without replacement of any image.
 
-    Tasks that share no image are independent draws from the population behind the data set, so that t over tasks
-    covers the score on that population; tasks drawn with replacement only cover the score on this finite data set
-    (Lafargue et al. 2024, arXiv 2409.02850). Arguments and errors as for `over_episodes`.
+    Tasks that share no image are independent draws from the population of images behind these classes, so that t over
+    tasks covers the score on that population; tasks drawn with replacement only cover the score on this finite data set
+    (Lafargue et al. 2024, arXiv 2409.02850). It does not speak about new classes. Arguments and errors as for
+    `over_episodes`.
     """
-    return _of_episodes(values, statistic, level, resamples, seed, OPEN)
+    return _of_episodes(values, statistic, level, resamples, seed, DISJOINT, bounds)
 
 
-def over_seeds(values: ArrayLike, statistic: str = "mean", level: float = LEVEL) -> Interval:
-    """The headline interval: t over the S per-seed statistics; nan bounds for one seed, and the kind says so.
+def over_seeds(
+    values: ArrayLike, statistic: str = "mean", level: float = LEVEL, bounds: Bounds = UNBOUNDED
+) -> Interval:
+    """New training runs, tested on these episodes: t over the S per-seed statistics; nan bounds for one seed.
 
     Args:
         values: (S, M), or (S, 1) for numbers that are already one per seed.
         statistic: "mean", "median" or "iqm", taken over the M episodes of each seed.
         level: the coverage probability, in (0, 1).
+        bounds: the least and the greatest score.
 
     Raises:
         ValueError: for an unknown statistic or an empty or more than two-dimensional array.
     """
     grid = _grid(values)
     kind = SEEDS if len(grid) > 1 else NOT_SAMPLED
-    return seeds_estimate([Term(grid)], statistic).interval(kind, len(grid), level)
+    return seeds_estimate([Term(grid)], statistic, bounds).interval(kind, len(grid), level)
 
 
-def hierarchical_bootstrap(
-    values: ArrayLike, statistic: str = "mean", level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
+def crossed(
+    values: ArrayLike,
+    statistic: str = "mean",
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    bounds: Bounds = UNBOUNDED,
 ) -> Interval:
-    """New seeds and new episodes: both resampled, episodes jointly over the seeds, with a small-sample correction.
+    """New training runs and new episodes, see `crossed_estimate`; nan bounds for one seed, and the kind says so.
 
-    Plain percentiles of the two-level resamples are far too short at three to five seeds, and resampling both levels
-    counts the seed-by-episode interaction three times (Owen 2007, "The pigeonhole bootstrap"). Instead the bootstrap
-    variance is split (see `crossed_estimate`) and studentized. Arguments and errors as for `over_episodes`; nan bounds
-    for one seed, and the kind says so.
+    Arguments and errors as for `over_episodes`; the median and the interquartile mean resample the episodes.
     """
     grid = _grid(values)
-    kind = HIERARCHICAL if len(grid) > 1 else f"{HIERARCHICAL}, {NOT_SAMPLED}"
-    return crossed_estimate([Term(grid)], statistic, resamples, seed).interval(kind, len(grid), level)
+    kind = CROSSED if len(grid) > 1 else f"{CROSSED}, {NOT_SAMPLED}"
+    return crossed_estimate([Term(grid)], statistic, resamples, seed, bounds).interval(kind, len(grid), level)
 
 
-def seeds_estimate(terms: Sequence[Term], statistic: str = "mean") -> Estimate:
+def headline(
+    terms: Sequence[Term], statistic: str = "mean", level: float = LEVEL, bounds: Bounds = UNBOUNDED
+) -> Interval:
+    """The interval of the headline, of a score as of a gap: crossed, or over the episodes of the only seed."""
+    kind, n = headline_kind(terms)
+    return headline_estimate(terms, statistic, bounds).interval(kind, n, level)
+
+
+def headline_kind(terms: Sequence[Term]) -> tuple[str, int]:
+    """What `headline` resamples, and the number of its units."""
+    seeds = len(terms[0].values)
+    return (CROSSED, seeds) if seeds > 1 else (f"{EPISODES}, {NOT_SAMPLED}", min(term.n_episodes for term in terms))
+
+
+def headline_estimate(terms: Sequence[Term], statistic: str = "mean", bounds: Bounds = UNBOUNDED) -> Estimate:
+    """The estimate behind `headline`."""
+    several = len(terms[0].values) > 1
+    return (crossed_estimate if several else episodes_estimate)(terms, statistic, bounds=bounds)
+
+
+def seeds_estimate(terms: Sequence[Term], statistic: str = "mean", bounds: Bounds = UNBOUNDED) -> Estimate:
     """The sum of `terms` computed per seed, then mean and t(S - 1) over the S seeds."""
     with np.errstate(invalid="ignore"):
         per_seed = np.sum([term.per_seed(statistic) for term in terms], axis=0)
-        return Estimate(float(per_seed.mean()), ((_variance_of_mean(per_seed), len(per_seed) - 1),))
+        return _estimate(per_seed.mean(), [(_variance_of_mean(per_seed), len(per_seed) - 1)], terms, bounds)
 
 
-def episodes_estimate(terms: Sequence[Term], statistic: str = "mean") -> Estimate:
+def episodes_estimate(terms: Sequence[Term], statistic: str = "mean", bounds: Bounds = UNBOUNDED) -> Estimate:
     """The sum of `terms` averaged over these seeds, with the variance of new episodes, independent between terms.
 
     One seed, two terms and the mean give sqrt(s1^2 / M1 + s2^2 / M2).
     """
     with np.errstate(invalid="ignore"):
         center = np.sum([term.per_seed(statistic).mean() for term in terms])
-        parts = tuple((float(term.episode_covariance(statistic).mean()), term.n_episodes - 1) for term in terms)
-    return Estimate(float(center), parts)
+        parts = [(float(term.episode_covariance(statistic).mean()), term.n_episodes - 1) for term in terms]
+    return _estimate(center, parts, terms, bounds)
 
 
 def crossed_estimate(
-    terms: Sequence[Term], statistic: str = "mean", resamples: int = RESAMPLES, seed: int = 0
+    terms: Sequence[Term],
+    statistic: str = "mean",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    bounds: Bounds = UNBOUNDED,
 ) -> Estimate:
     """The sum of `terms` averaged over the seeds, with the variance of new seeds AND new episodes, crossed.
 
     With value(s, m) = mu + a_s + b_m + e_sm, the mean has variance A/S + B/M + E/(S M). Two parts add up to it without
-    counting E twice:
+    counting E twice (Owen 2007, "The pigeonhole bootstrap", on why resampling both levels counts it three times):
 
-    - seeds: var(per-seed sums) / S, with S - 1 in the denominator. This is the variance of a bootstrap over the
-      seeds times S / (S - 1), and estimates A/S + E/(S M).
+    - seeds: var(per-seed sums) / S, with S - 1 in the denominator. It estimates A/S + E/(S M).
     - episodes, one part for each term, whose episodes are independent of the others': what the seeds cannot show, the
       luck of the episodes that they share. It is the covariance between two seeds when the episodes are resampled
       jointly, averaged over the pairs of seeds, and estimates B/M.
+
+    For the mean both have a closed form; of the median and the interquartile mean the episodes are resampled.
     """
     with np.errstate(invalid="ignore"):
         per_seed = np.sum([term.per_seed(statistic) for term in terms], axis=0)
@@ -256,7 +348,43 @@ def crossed_estimate(
             covariance = term.episode_covariance(statistic, resamples, seed)
             shared = (covariance.sum() - np.trace(covariance)) / (n * (n - 1))
             parts.append((float(np.maximum(shared, 0)), term.n_episodes - 1))
-        return Estimate(float(per_seed.mean()), tuple(parts))
+        return _estimate(per_seed.mean(), parts, terms, bounds)
+
+
+def domains_estimate(
+    terms: Sequence[Term], domains: int, statistic: str = "mean", bounds: Bounds = UNBOUNDED
+) -> Estimate:
+    """The sum of `terms` with the variance of new domains, too: the last `domains` terms are a sample of them.
+
+    A new domain comes with new episodes, so that the variance between the domains holds that of their episodes. What
+    the domains cannot show is what they share: the luck of the seeds (the covariance of two domains over the seeds,
+    averaged over the pairs; nothing for one seed), and that of the episodes of the other terms.
+
+    Raises ValueError for fewer than two domains, whose variance is not known.
+    """
+    if domains < 2:
+        raise ValueError("a sample of domains needs two of them")
+    fixed, sample = terms[:-domains], terms[-domains:]
+    with np.errstate(invalid="ignore"):
+        base = np.sum([term.per_seed(statistic) for term in fixed], axis=0) if fixed else 0.0
+        values = np.stack([base + domains * term.per_seed(statistic) for term in sample], axis=1)  # (S, D)
+        seeds = len(values)
+        parts = [(float(values.mean(axis=0).var(ddof=1) / domains), domains - 1)]
+        if seeds > 1:
+            covariance = np.cov(values, rowvar=False)
+            shared = (covariance.sum() - np.trace(covariance)) / (domains * (domains - 1))
+            parts.append((float(np.maximum(shared, 0)) / seeds, seeds - 1))
+        if fixed:
+            estimate = (crossed_estimate if seeds > 1 else episodes_estimate)(fixed, statistic)
+            parts += estimate.parts[seeds > 1 :]
+    return _estimate(values.mean(), parts, terms, bounds)
+
+
+def _estimate(center: float, parts: Sequence[tuple[float, int]], terms: Sequence[Term], bounds: Bounds) -> Estimate:
+    low, high = np.sum([term.bounds(bounds) for term in terms], axis=0)
+    is_score = all(term.minus is None and term.weight > 0 for term in terms)
+    episodes = min(term.n_episodes for term in terms)
+    return Estimate(float(center), tuple(parts), episodes, (float(low), float(high)), is_score)
 
 
 def summarise(values: ArrayLike, statistic: str) -> Array:
@@ -322,11 +450,13 @@ def _cut(m: int, statistic: str) -> int:
     raise ValueError(f"statistic {statistic!r} is not one of {', '.join(STATISTICS)}")
 
 
-def _of_episodes(values: ArrayLike, statistic: str, level: float, resamples: int, seed: int, kind: str) -> Interval:
+def _of_episodes(
+    values: ArrayLike, statistic: str, level: float, resamples: int, seed: int, kind: str, bounds: Bounds
+) -> Interval:
     grid = _grid(values)
     n = grid.shape[1]
     if statistic == "mean" or n < 2:
-        return episodes_estimate([Term(grid)], statistic).interval(kind, n, level)
+        return episodes_estimate([Term(grid)], statistic, bounds).interval(kind, n, level)
     center = float(summarise(grid, statistic).mean())
     if not np.isfinite(center):
         return Interval(center, -np.inf, np.inf, kind, n)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from string import ascii_lowercase
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from metagap.analysis.gaps import contrast_interval, independent
+from metagap.analysis.gaps import weighted
 from metagap.analysis.grids import AVERAGE, Grids
-from metagap.analysis.intervals import LEVEL
+from metagap.analysis.intervals import LEVEL, headline
 
 if TYPE_CHECKING:
     from metagap.results import Results
@@ -25,7 +26,7 @@ def leader_table(results: Results | Grids, pairs: pd.DataFrame, level: float = L
 
     Args:
         results: of one suite.
-        pairs: its `metagap.analysis.comparisons.all_pairs`.
+        pairs: the scores of its `metagap.analysis.comparisons.all_pairs`.
         level: of the intervals.
 
     Returns:
@@ -49,8 +50,9 @@ def leader_table(results: Results | Grids, pairs: pd.DataFrame, level: float = L
         part.sort(key=lambda row: np.nan_to_num(row[key], nan=-np.inf), reverse=True)  # stable: the suite's order
         ranked = [row["algorithm"] for row in part if not np.isnan(row[key])]
         here = pairs[(pairs["split"] == split) & (pairs["statistic"] == statistic)]
-        told = here[here["verdict"].astype(str).str.contains("better")]
-        groups = letters(ranked, zip(told["a"], told["b"], strict=True)) if len(ranked) > 1 else {}
+        better = here[here["verdict"].astype(str).str.contains("better")]
+        is_tested = len(ranked) > 1 and len(here) > 0 and here["family"].max() > 0
+        groups = letters(ranked, zip(better["a"], better["b"], strict=True)) if is_tested else {}
         rows += [row | {"group": groups.get(row["algorithm"], "")} for row in part]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -86,11 +88,10 @@ def _sides(grids: Grids, algorithm: str, home: list[str], domains: list[str], st
     }
     row = {}
     for side, parts in weights.items():
-        found = [grids.get(algorithm, split) for split in parts]
-        scores = [score for score in found if score is not None]
-        there = bool(parts) and len(scores) == len(parts) and (side != "gap" or (home and domains))
-        terms = independent(scores, list(parts.values())) if there else []
-        interval = contrast_interval(terms, statistic, level) if there and len(terms[0].values) else None
+        there = side != "gap" or (home and domains)
+        terms = weighted(partial(grids.get, algorithm), parts) if there else []
+        bounds = grids.metric.score_bounds
+        interval = headline(terms, statistic, level, bounds) if terms and len(terms[0].values) else None
         for end, value in zip(("", "_low", "_high"), interval or (np.nan,) * 3, strict=False):
             row[side + end] = value
     return row

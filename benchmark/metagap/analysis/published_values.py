@@ -15,17 +15,18 @@ from metagap.analysis.equivalence import (
     NOT_PUBLISHED,
     NOT_RUN,
     UNDECIDED,
-    Source,
+    Component,
     Spread,
+    Variance,
     compare,
 )
 from metagap.analysis.grids import STANDARD, Grids
 from metagap.analysis.intervals import (
+    CLAIMS_FROM,
     EPISODES,
     SEEDS,
     Term,
-    crossed_estimate,
-    episodes_estimate,
+    headline_estimate,
     over_episodes,
     over_seeds,
     summarise,
@@ -36,12 +37,14 @@ if TYPE_CHECKING:
     from metagap.results import Results
 
 COLUMNS = [
-    "algorithm", "split", "step", "published", "published_interval", "kind", "exact", "source", "mark",
+    "algorithm", "split", "step", "published", "published_interval", "kind", "source", "mark",
     "ours", "ours_interval", "ours_kind", "median", "iqm", "diverged",
-    "difference", "low", "high", "margin", "p", "seeds", "n_episodes", "verdict", "remark",
+    "difference", "low", "high", "margin", "p", "assumed_sd", "seeds", "n_episodes", "verdict", "remark",
 ]  # fmt: skip
 RECALLED = "R"
 """The mark of a published value that nobody has looked up."""
+PROVISIONAL = "if their runs vary as ours"
+"""The remark on a verdict on a value whose run variance was not published."""
 DEFAULT = Spread("95% CI", None, EPISODES)
 """What ours is shown with where the published kind is not known, or is one that ours cannot have: the convention."""
 
@@ -63,15 +66,17 @@ def against_published(published: Iterable[Mapping[str, Any]], grids: Grids | Non
     Values are natural ones: accuracies are fractions, errors are positive, unlike the scores elsewhere. An entry
     whose algorithm, split or step was not run is kept, with NaN; so is one whose value is NaN, for none was printed.
 
-    - published_interval, kind: the published ± and what it is; exact: whether the test has to take the published value
-      as exact, because no standard error follows from them.
+    - published_interval, kind: the published ± and what it is.
     - ours, median, iqm: over the episodes of each seed, averaged over seeds.
     - ours_interval, ours_kind: ours with the same kind of ± (NaN over a single seed); with a 95% interval over episodes
       where the published kind is not known.
-    - difference: ours - published, with its 95% interval; ours may vary with new seeds and new episodes (as if it were
-      run again elsewhere), or with new episodes where there is one seed.
+    - difference: ours - published, with its 95% interval; both may vary with new seeds and new episodes, as if they
+      were run again.
+    - assumed_sd: the standard deviation of a training run that the test assumes of the published value, because the
+      paper gives none over runs: that of our seeds. The verdict is provisional then. NaN where it is known.
     - p: of "the true difference is `margin` or more"; verdict and remark: see `metagap.analysis.equivalence`. A mean
       that diverged episodes leave undecided has the verdict "cannot tell": their number is no sample size to plan with.
+      So it is below three seeds, for our run variance is unknown.
       A value that is recalled and has yet to be looked up (mark R) has no p, and the verdict "not judged".
     """
     rows = [entry | _ours(grids, entry, margin) for entry in map(_entry, published)]
@@ -88,15 +93,16 @@ def _entry(published: Mapping[str, Any]) -> dict:
         "published": float(published["value"]),
         "published_interval": half,
         "kind": published.get("kind"),
-        "exact": _part(published.get("kind"), half) is None,
         "source": published.get("source"),
         "mark": published.get("mark"),
     }
 
 
-def _part(kind: str | None, half: float) -> tuple[float, int] | None:
+def _variance(kind: str | None, half: float) -> list[Variance]:
+    """What is known of the variance of a published value."""
     spread = Spread.of(kind)
-    return None if spread is None or np.isnan(half) else spread.part(half)
+    known = None if spread is None or np.isnan(half) else spread.variance(half)
+    return [] if known is None else [known]
 
 
 def _ours(grids: Grids | None, entry: dict, margin: Margin) -> dict:
@@ -110,15 +116,23 @@ def _ours(grids: Grids | None, entry: dict, margin: Margin) -> dict:
         return blank | {"ours_kind": None, "margin": size, "seeds": 0, "n_episodes": 0} | _verdict(NOT_RUN, "")
     values = grid.to_numpy() * grids.metric.sign  # as it was published
     diverged = flags.to_numpy().mean()
-    center, sources = _sampled(values)
-    found = compare(center, sources, entry["published"], _part(entry["kind"], entry["published_interval"]), size)
+    center, components = _sampled(values)
+    spread, theirs = Spread.of(entry["kind"]), _variance(entry["kind"], entry["published_interval"])
+    known = bool(theirs) and spread is not None and spread.is_over_runs
+    found = compare(center, components, entry["published"], theirs, size, runs_like_ours=not known and len(values) > 1)
     verdict, remark, p = found.verdict, found.remark, found.p
+    assumed = np.nan if known or len(values) < 2 else summarise(values, "mean").std(ddof=1)
     if np.isnan(entry["published"]):
         verdict, remark = NOT_PUBLISHED, ""
     elif entry["mark"] == RECALLED:
         verdict, remark, p = NOT_JUDGED, "only recalled", np.nan
+    elif len(values) < CLAIMS_FROM:
+        seeds = f"{len(values)} seed{'s' * (len(values) > 1)}"
+        verdict, remark, p = CANNOT_TELL, f"our run variance is unknown ({seeds})", np.nan
     elif math.isinf(grids.metric.worst_score) and diverged > 0 and verdict in (UNDECIDED, CANNOT_TELL):
         verdict, remark = CANNOT_TELL, "diverged episodes decide the mean"
+    elif not known and verdict != CANNOT_TELL:
+        remark = "; ".join(part for part in (remark, PROVISIONAL) if part)
     half, kind = _same_kind(values, Spread.of(entry["kind"]))
     return {
         "step": grids.headline[algorithm] if step is None else step,
@@ -133,6 +147,7 @@ def _ours(grids: Grids | None, entry: dict, margin: Margin) -> dict:
         "high": found.high,
         "margin": size,
         "p": p,
+        "assumed_sd": assumed,
         "seeds": values.shape[0],
         "n_episodes": values.shape[1],
     } | _verdict(verdict, remark)
@@ -142,17 +157,14 @@ def _verdict(verdict: str, remark: str) -> dict:
     return {"verdict": verdict, "remark": remark}
 
 
-def _sampled(values: np.ndarray) -> tuple[float, list[Source]]:
-    """Our mean, and what its variance comes from; `values` is (S, M)."""
+def _sampled(values: np.ndarray) -> tuple[float, list[Component]]:
+    """Our mean, and what its variance comes from, the seeds first where there are several; `values` is (S, M)."""
     n_seeds, n_episodes = values.shape
-    if n_seeds == 1:
-        estimate = episodes_estimate([Term(values)])
-        units = [(EPISODES, n_episodes)]
-    else:
-        estimate = crossed_estimate([Term(values)])
-        units = [(SEEDS, n_seeds), (EPISODES, n_episodes)]
-    sources = [Source(name, n, part[0]) for (name, n), part in zip(units, estimate.parts, strict=True)]
-    return estimate.center, sources
+    estimate = headline_estimate([Term(values)])
+    units = [(SEEDS, n_seeds)] if n_seeds > 1 else []
+    units.append((EPISODES, n_episodes))
+    components = [Component(name, n, part[0]) for (name, n), part in zip(units, estimate.parts, strict=True)]
+    return estimate.center, components
 
 
 def _same_kind(values: np.ndarray, spread: Spread | None) -> tuple[float, Spread]:

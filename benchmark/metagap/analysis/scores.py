@@ -1,4 +1,4 @@
-"""The score of every algorithm on every split, with all four intervals; and the curves over inner steps."""
+"""The score of every algorithm on every split, with all its intervals; and the curves over inner steps."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import pandas as pd
 from metagap import conditions
 from metagap.analysis.grids import STANDARD, Grids
 from metagap.analysis.intervals import (
+    DISJOINT,
     LEVEL,
-    OPEN,
     Interval,
-    hierarchical_bootstrap,
+    Term,
+    headline,
+    over_disjoint_tasks,
     over_episodes,
-    over_open_tasks,
     over_seeds,
     summarise,
 )
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 SCORE_COLUMNS = [
     "algorithm", "split", "role", "condition", "ways", "shots", "step", "metric", "statistic",
     "score", "low", "high", "interval",
-    "episodes_low", "episodes_high", "bootstrap_low", "bootstrap_high", "open_score", "open_low", "open_high",
+    "seeds_low", "seeds_high", "episodes_low", "episodes_high",
+    "disjoint_score", "disjoint_low", "disjoint_high", "classes_low", "classes_high",
     "seeds", "n_episodes", "diverged", "finite_mean",
 ]  # fmt: skip
 STEP_COLUMNS = [
@@ -48,41 +50,46 @@ def score_table(results: Results | Grids, level: float = LEVEL, metric: Metric |
     metric: any that was recorded; default: the headline metric. The score is its value with the sign turned where lower
     is better, such as accuracy or -MSE; a statistic is taken over the episodes of each seed, then averaged over seeds.
 
-    - low, high, interval: the headline interval, over "seeds" if there are at least two, else over "episodes".
+    - low, high, interval: the headline, "crossed" (new training runs and new episodes) if there are at least two seeds,
+      else over "episodes".
+    - seeds_low/high: new training runs on these episodes (NaN for one seed).
     - episodes_low/high: of the score averaged over the seeds, episode by episode: new episodes for these very runs. The
       mean of per-run intervals would ignore that averaging runs averages noise.
-    - bootstrap_low/high: hierarchical bootstrap (NaN for one seed).
-    - open_score, open_low, open_high: from the condition "open" of the same split (NaN where it was not recorded).
+    - disjoint_score, disjoint_low, disjoint_high: from the condition "open" of the same split, whose tasks share no
+      image: new images of these classes (NaN where it was not recorded).
+    - classes_low/high: new classes, for these very runs (NaN where the classes of the episodes were not recorded).
     - diverged: share of diverged (seed, episode) pairs; finite_mean: mean score over the pairs that did not diverge.
     """
     grids = Grids.of(results, metric)
+    bounds = grids.metric.score_bounds
 
     @cache
-    def opened(algorithm: str, split: str, statistic: str) -> Interval:
+    def disjoint(algorithm: str, split: str, statistic: str) -> Interval:
         scores = grids.get(algorithm, split, conditions.OPEN.name)
         if scores is None:
-            return Interval(np.nan, np.nan, np.nan, OPEN, 0)
-        return over_open_tasks(scores.to_numpy(), statistic, level)
+            return Interval(np.nan, np.nan, np.nan, DISJOINT, 0)
+        return over_disjoint_tasks(scores.to_numpy(), statistic, level, bounds=bounds)
 
     rows = []
     for (algorithm, split, condition), scores, flags in _headlines(grids):
         values = scores.to_numpy()
         for statistic in grids.statistics:
-            episodes = over_episodes(values, statistic, level)
-            bootstrap = hierarchical_bootstrap(values, statistic, level)
-            headline = headline_interval(values, statistic, level)
-            open_tasks = opened(algorithm, split, statistic)
+            tasks = disjoint(algorithm, split, statistic)
+            seeds = over_seeds(values, statistic, level, bounds)
+            episodes = over_episodes(values, statistic, level, bounds=bounds)
             rows.append(
                 _where(grids, algorithm, split, condition, grids.headline[algorithm], statistic)
-                | _core(headline, values)
+                | _core(_headline(grids, values, statistic, level), values)
                 | {
+                    "seeds_low": seeds.low,
+                    "seeds_high": seeds.high,
                     "episodes_low": episodes.low,
                     "episodes_high": episodes.high,
-                    "bootstrap_low": bootstrap.low,
-                    "bootstrap_high": bootstrap.high,
-                    "open_score": open_tasks.center,
-                    "open_low": open_tasks.low,
-                    "open_high": open_tasks.high,
+                    "disjoint_score": tasks.center,
+                    "disjoint_low": tasks.low,
+                    "disjoint_high": tasks.high,
+                    "classes_low": np.nan,
+                    "classes_high": np.nan,
                     "diverged": flags.mean(),
                     "finite_mean": values[~flags].mean() if not flags.all() else np.nan,
                 }
@@ -128,15 +135,14 @@ def step_table(results: Results | Grids, level: float = LEVEL, metric: Metric | 
             for statistic in grids.statistics:
                 rows.append(
                     _where(grids, algorithm, split, condition, step, statistic)
-                    | _core(headline_interval(values, statistic, level), values)
+                    | _core(_headline(grids, values, statistic, level), values)
                     | {"support_score": summarise(support.to_numpy(), statistic).mean(), "diverged": share}
                 )
     return pd.DataFrame(rows, columns=STEP_COLUMNS)
 
 
-def headline_interval(values: np.ndarray, statistic: str = "mean", level: float = LEVEL) -> Interval:
-    """Over seeds if there are at least two of them, else over the episodes of the one run; `values` is (S, M)."""
-    return over_seeds(values, statistic, level) if len(values) > 1 else over_episodes(values, statistic, level)
+def _headline(grids: Grids, values: np.ndarray, statistic: str, level: float) -> Interval:
+    return headline([Term(values)], statistic, level, grids.metric.score_bounds)
 
 
 def _headlines(grids: Grids) -> Iterator[tuple[tuple[str, str, str], pd.DataFrame, np.ndarray]]:

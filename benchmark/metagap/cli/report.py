@@ -45,11 +45,11 @@ def compare(
     from metagap.results import read
 
     found = read(results, folder_name(Path(suite).stem, "SUITE"), variant)
-    frame = compare_pair(found, a, b)
+    compared = compare_pair(found, a, b)
     if json:
-        output.print_json(terminal.as_json(frame))
+        output.print_json({name: terminal.as_json(frame) for name, frame in compared._asdict().items()})
     else:
-        terminal.print_comparison(frame, a, b, found, output.console())
+        terminal.print_comparison(compared, a, b, found, output.console())
 
 
 def compare_suites(

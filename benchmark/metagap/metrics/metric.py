@@ -141,6 +141,11 @@ class Metric:
         return self.bounds[0] if self.higher_is_better else -self.bounds[1]
 
     @property
+    def score_bounds(self) -> tuple[float, float]:
+        """The least and the greatest score."""
+        return self.worst_score, self.best_score
+
+    @property
     def statistics(self) -> tuple[Statistic, ...]:
         """The statistics worth showing: the mean alone, or all where its tail is heavy."""
         return ("mean",) if self.statistic == "mean" else ("mean", "median", "iqm")

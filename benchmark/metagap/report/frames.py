@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -14,8 +15,10 @@ from metagap.analysis import comparisons, leaders, published_values, scores
 from metagap.analysis.gaps import GapKind, gap_kinds, gap_table
 from metagap.analysis.gaps.kind import Place
 from metagap.analysis.grids import AVERAGE, STANDARD, Grids
+from metagap.analysis.intervals import CLAIMS_FROM, CROSSED
 from metagap.metrics import Metric
 from metagap.suite import Split, Suite
+from metagap.text import uncertain
 
 ROLE_ORDER = ("meta-train", "recurring-task", "meta-val", "in-distribution", "cross-domain")
 STATISTICS = {"mean": "mean", "median": "median", "iqm": "interquartile mean"}
@@ -45,6 +48,7 @@ class Frames:
     gap_kinds: dict[str, GapKind]
     gaps: pd.DataFrame
     pairs: pd.DataFrame
+    gap_pairs: pd.DataFrame
     leaders: pd.DataFrame
     published: pd.DataFrame
     further: dict[str, dict[Scored, pd.DataFrame]] = field(default_factory=dict)
@@ -54,7 +58,7 @@ class Frames:
     def of(cls, results: Any) -> Frames:
         """Analyse a `metagap.results.Results`."""
         grids = Grids(results)
-        pairs = comparisons.all_pairs(grids)
+        compared = comparisons.all_pairs(grids)
         kinds, faults = gap_kinds()
         return cls(
             suite=results.suite,
@@ -67,8 +71,9 @@ class Frames:
             notes=[*results.notes, *faults],
             **_scored(grids),
             further={metric.name: _scored(Grids(results, metric)) for metric in results.metrics[1:]},
-            pairs=pairs,
-            leaders=leaders.leader_table(grids, pairs),
+            pairs=compared.scores,
+            gap_pairs=compared.gaps,
+            leaders=leaders.leader_table(grids, compared.scores),
             published=published_values.published_table(grids),
         )
 
@@ -110,12 +115,7 @@ class Frames:
     @property
     def interval(self) -> str:
         """The kind of the headline interval in words."""
-        kinds: set[str] = set(self.scores["interval"])
-        words = {
-            "seeds": f"95% interval over {self.seeds} seeds",
-            "episodes": "95% interval over the episodes of one seed",
-        }
-        return "; ".join(words.get(str(kind), str(kind)) for kind in sorted(kinds, reverse=True))
+        return f"95% {interval_words(self.headline_scores())}"
 
     @property
     def whiskers(self) -> str:
@@ -243,6 +243,19 @@ class Frames:
         """One row per pair of algorithms and split in the headline statistic."""
         return self.pairs[self.pairs["statistic"] == self.metric.statistic]
 
+    def headline_gap_pairs(self) -> pd.DataFrame:
+        """One row per pair of algorithms and gap in the headline statistic."""
+        return self.gap_pairs[self.gap_pairs["statistic"] == self.metric.statistic]
+
+    def gap_text(self, gap: str) -> Callable[..., str]:
+        """How a gap of this kind is written: with its interval, in its unit."""
+        kind = self.gap_kinds[gap]
+        if kind.unit == "ratio":
+            return partial(uncertain, decimals=2)
+        if kind.unit == "loss":
+            return partial(uncertain, decimals=2, signed=True)
+        return self.metric.score if kind.sign == "score" else self.metric.gap
+
     def headline_leaders(self) -> pd.DataFrame:
         """One row per algorithm in the headline statistic, the best first."""
         return self.leaders[self.leaders["statistic"] == self.metric.statistic]
@@ -250,7 +263,7 @@ class Frames:
     @property
     def correction(self) -> str:
         """What the p-values and verdicts of the comparisons are corrected for."""
-        return correction(self.headline_pairs())
+        return correction(pd.concat([self.headline_pairs(), self.headline_gap_pairs()]))
 
     def best(self, split: str, statistic: str | None = None) -> list[str]:
         """The algorithms with the best finite score of a split (several if equal); none if there is only one score."""
@@ -284,13 +297,27 @@ def _scored(grids: Grids) -> dict[Scored, pd.DataFrame]:
     return {"scores": scores.score_table(grids), "runs": scores.run_table(grids), "steps": scores.step_table(grids)}
 
 
-def correction(pairs: pd.DataFrame) -> str:
+def interval_words(rows: pd.DataFrame) -> str:
+    """The headline interval in words: what is new in it, and over how many seeds, from the columns of the rows."""
+    words = []
+    for kind in dict.fromkeys(rows["interval"]):
+        if kind == CROSSED:
+            seeds = sorted(set(rows.loc[rows["interval"] == kind, "seeds"]))
+            count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+            words.append(f"interval over new training runs and new episodes ({count} seeds)")
+        else:
+            words.append("interval over new episodes of the one run")
+    return " or ".join(dict.fromkeys(words)) or "interval"
+
+
+def correction(pairs: pd.DataFrame, scope: str = "this page") -> str:
     """What the verdicts of these comparisons follow, the same words on the page and in the terminal."""
-    families = sorted(set(pairs["family"]))
-    count = f"{families[0]} to {families[-1]}" if len(families) > 1 else f"{families[0]}" if families else "no"
-    pairs_of = "only pair" if count == "1" else f"{count} pairs"
-    runs = " in this one run" if len(pairs) and pairs["seeds"].max() == 1 else ""
+    family = int(pairs["family"].max()) if len(pairs) else 0
+    if not family:
+        return f"Nothing is claimed from fewer than {CLAIMS_FROM} seeds."
+    of = f"all {family} comparisons" if family > 1 else "the one comparison"
+    few = f" Nothing is claimed from fewer than {CLAIMS_FROM} seeds." if (pairs["seeds"] < CLAIMS_FROM).any() else ""
     return (
-        f"The verdict is “better{runs}” at p < 0.05 after Holm's correction over the {pairs_of} of each split; the "
-        "intervals are not corrected."
+        f"A difference is significant at p < 0.05 after Holm's correction over {of} of {scope} (scores and gaps); the "
+        f"intervals are not corrected.{few}"
     )

@@ -18,7 +18,9 @@ UNREAD = ("S", "R")
 EXPLAINED = (
     "Agrees: the difference is shown to be smaller than the margin (two one-sided tests at 5%). Differs: it is not "
     "shown to be, and its 95% interval excludes zero. Undecided: neither; where a number “would be enough”, that many "
-    "find equal values to agree with a probability of 80%."
+    "find equal values to agree with a probability of 80% (a range, for a few seeds hardly show their variance). “If "
+    "their runs vary as ours”: nothing is published on how the value varies from run to run; the verdict takes the "
+    "standard deviation of our seeds for theirs too. Cannot tell: we have fewer than three seeds."
 )
 
 
@@ -66,7 +68,7 @@ def kinds(row: Mapping[Any, Any]) -> tuple[str, str]:
     if pd.isna(row["published"]):
         return MISSING, _word(row["ours_kind"], MISSING)
     published = "none" if pd.isna(row["published_interval"]) else _word(row["kind"], "not stated")
-    return f"{published}, taken as exact" if row["exact"] else published, _word(row["ours_kind"], MISSING)
+    return published, _word(row["ours_kind"], MISSING)
 
 
 def source(row: Mapping[Any, Any]) -> str:

@@ -21,6 +21,7 @@ from metagap.report.table import Table
 from metagap.report.tables.comparisons import of_two
 
 if TYPE_CHECKING:
+    from metagap.analysis.comparisons import Comparisons
     from metagap.results import Results
 
 LABEL = 34
@@ -46,9 +47,10 @@ def print_results(frames: Frames, console: Console) -> None:
             console.print(Padding(escape(f"– {deviation}"), (0, 0, 0, 2)))
 
 
-def print_comparison(frame: pd.DataFrame, a: str, b: str, results: Results, console: Console) -> None:
-    """The rows of `metagap.analysis.comparisons.compare`: by how much `a` differs from `b`, and is it significant."""
-    print_table(of_two(frame, a, b, results.suite, results.metric), console)
+def print_comparison(found: Comparisons, a: str, b: str, results: Results, console: Console) -> None:
+    """What `metagap.analysis.comparisons.compare` found: by how much `a` differs from `b`, and is it significant."""
+    for table in of_two(found, a, b, results.suite, results.metric):
+        print_table(table, console)
 
 
 def print_table(table: Table, console: Console) -> None:
@@ -159,6 +161,6 @@ def new_table(title: str | None) -> Grid:
 
 def coloured(verdict: str) -> str:
     """A verdict: green where something was shown, red where values differ, else yellow."""
-    shown = verdict.startswith("agrees") or "better" in verdict
+    shown = verdict.startswith("agrees") or verdict.endswith((" better", " smaller"))
     colour = "green" if shown else "red" if verdict.startswith("differs") else "yellow"
     return f"[{colour}]{escape(verdict)}[/]"

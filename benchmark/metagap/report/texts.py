@@ -8,13 +8,25 @@ from metagap.report.panels import Prose, Text
 from metagap.report.verdict import verdict
 
 MEANINGS = (
-    ("episodes", "New episodes for these very runs: t over the episodes. The convention of most papers."),
-    ("seeds", "New training runs on these episodes: t over the seeds. The headline wherever there are several seeds."),
-    ("hierarchical bootstrap", "New training runs and new episodes together. Claimed from three seeds on."),
     (
-        "open",
-        "New data for the tasks: episodes that share no image, so that it speaks about the data and not about the "
-        "sampler (Lafargue et al. 2024). Its score is that of fewer episodes.",
+        "crossed",
+        "New training runs and new episodes together: would another run on other episodes of these splits agree? The "
+        "headline of scores, gaps and averages. Claims need three seeds.",
+    ),
+    ("seeds", "New training runs on these very episodes: t over the seeds."),
+    ("episodes", "New episodes for these very runs: t over the episodes. The convention of most papers."),
+    (
+        "classes",
+        "New classes for these very runs, as if the test classes were a sample of classes like them.",
+    ),
+    (
+        "disjoint tasks",
+        "New images of these classes for these very runs: episodes that share no image (Lafargue et al. 2024). It says "
+        "nothing about new classes. Its score is that of fewer episodes.",
+    ),
+    (
+        "domains",
+        "New domains, training runs and episodes: an average gap as that of domains like these, not of these.",
     ),
 )
 

@@ -37,7 +37,7 @@ def _in_distribution(frames: Frames) -> list[Phrase]:
         (f" has the {_extreme(frames)}: ", False),
         (_score(frames, best), True),
         (f" ({frames.interval}). ", False),
-        (_told(frames, split, best["algorithm"]), False),
+        (_better_than(frames, split, best["algorithm"]), False),
     ]
 
 
@@ -56,11 +56,11 @@ def _cross_domain(frames: Frames) -> list[Phrase]:
     else:
         parts = [f"{b['algorithm']} on {frames.split_label(s)} ({_score(frames, b)})" for s, b in winners.items()]
         phrases.append((f"the {_extreme(frames)} is that of {_listed(parts)}", False))
-    told = [s for s, b in winners.items() if _split_pairs(frames, s, b["algorithm"])[1] == []]
+    clear = [s for s, b in winners.items() if _split_pairs(frames, s, b["algorithm"])[1] == []]
     if len(frames.algorithms) > 1:
-        count = "none" if not told else "each" if len(told) == len(winners) else f"{len(told)}"
-        of = f"On {count} of the {len(winners)}" if len(winners) > 1 else ("There" if told else "Not even there")
-        is_best = "the best is" if told else "is the best"
+        count = "none" if not clear else "each" if len(clear) == len(winners) else f"{len(clear)}"
+        of = f"On {count} of the {len(winners)}" if len(winners) > 1 else ("There" if clear else "Not even there")
+        is_best = "the best is" if clear else "is the best"
         phrases.append((f". {of} {is_best} significantly better than every other algorithm. ", False))
     else:
         phrases.append((". ", False))
@@ -83,8 +83,28 @@ def _domain_gap(frames: Frames, names: list[str]) -> list[Phrase]:
         unit = frames.metric.gap_unit if frames.metric.unit else f"in {frames.metric.gap_unit}"
         mean = ", averaged over the domains," if len(frames.role("cross-domain")) > 1 else ""
         phrases += [(f"The {DOMAIN_GAP.name} of {name}{mean} is ", False), (f"{value} {unit}", True)]
-        phrases.append((f" (95% interval over {row['interval']}).", False))
-    return phrases
+        phrases.append((". ", False))
+    return [*phrases, (_whose_gap_is_smaller(frames), False)]
+
+
+def _whose_gap_is_smaller(frames: Frames) -> str:
+    """The domain gaps of the pairs that differ significantly."""
+    rows = frames.headline_gap_pairs()
+    rows = rows[rows["gap"] == DOMAIN_GAP.name]
+    if rows.empty or not rows["family"].max():
+        return ""
+    claimed = rows[rows["verdict"].str.endswith(" smaller")]
+    if claimed.empty:
+        return f"No two {DOMAIN_GAP.name}s differ significantly."
+    parts = []
+    for row in claimed.sort_values("p_holm", kind="stable").to_dict("records"):
+        sign = 1 if row["difference"] < 0 else -1  # what the first loses less
+        winner, other = (row["a"], row["b"]) if sign > 0 else (row["b"], row["a"])
+        ends = sorted((-sign * row["low"], -sign * row["high"]))
+        value = frames.metric.gap(-sign * row["difference"], *ends).removeprefix("+")
+        parts.append(f"{winner} loses {value} fewer {frames.metric.gap_unit} than {other} (p = {row['p_holm']:.2g})")
+    more = f" and {len(parts) - NAMED} more pairs" if len(parts) > NAMED else ""
+    return f"To new domains, {_listed(parts[:NAMED])}{more}."
 
 
 def _caveats(frames: Frames) -> list[Phrase]:
@@ -92,7 +112,7 @@ def _caveats(frames: Frames) -> list[Phrase]:
     if frames.seeds == 1:
         sentences.append("One seed was run: the intervals are about new episodes, not about new training runs.")
     elif frames.seeds == 2:
-        sentences.append("Two seeds were run: intervals over seeds are very wide, and claims need at least three.")
+        sentences.append("Two seeds were run: the intervals are very wide, and claims need at least three.")
     sentences += _few_seeds(frames)
     rows = frames.headline_scores()
     rows = rows[rows["diverged"] > 0]
@@ -107,11 +127,12 @@ def _caveats(frames: Frames) -> list[Phrase]:
 
 def _few_seeds(frames: Frames) -> list[str]:
     """That many pairs corrected for are out of reach of a few seeds, where they were."""
-    count, pairs = len(frames.algorithms) * (len(frames.algorithms) - 1) // 2, frames.headline_pairs()
-    if frames.seeds < 2 or count < 20 or pairs["verdict"].str.contains("better").any():
+    pairs = frames.headline_pairs()
+    count = int(pairs["family"].max()) if len(pairs) else 0
+    if count < 20 or pairs["verdict"].str.contains("better").any():
         return []
     return [
-        f"Corrected for {count} pairs, a difference has to reach p < {0.05 / count:.1g} to be significant, which "
+        f"Corrected for {count} comparisons, a difference has to reach p < {0.05 / count:.1g} to be significant, which "
         f"{frames.seeds} seeds can hardly give: take more seeds or fewer algorithms."
     ]
 
@@ -134,30 +155,29 @@ def _extreme(frames: Frames) -> str:
 
 def _split_pairs(frames: Frames, split: str, best: str) -> tuple[list[str], list[str]]:
     """The algorithms that `best` is significantly better than on a split, and those that it is not."""
-    told: list[str] = []
-    untold: list[str] = []
+    better: list[str] = []
+    others: list[str] = []
     pairs = frames.headline_pairs()
     for _, row in pairs[(pairs["split"] == split) & ((pairs["a"] == best) | (pairs["b"] == best))].iterrows():
         other = row["b"] if row["a"] == best else row["a"]
-        (told if row["verdict"].startswith(f"{best} better") else untold).append(other)
-    return told, untold
+        (better if row["verdict"] == f"{best} better" else others).append(other)
+    return better, others
 
 
-def _told(frames: Frames, split: str, best: str) -> str:
-    told, untold = _split_pairs(frames, split, best)
-    basis = "paired on the same episodes and corrected by Holm"
-    if not told and not untold:
+def _better_than(frames: Frames, split: str, best: str) -> str:
+    better, others = _split_pairs(frames, split, best)
+    if not better and not others:
         return ""
-    if not untold:
-        return f"It is significantly better than every other algorithm ({basis})."
-    if not told:
-        others = f"any of the {len(untold)} others" if len(untold) > NAMED else _listed(untold, "or")
-        return f"It is not significantly better than {others} ({basis})."
-    which, others = (
+    if not others:
+        return "It is significantly better than every other algorithm."
+    if not better:
+        names = f"any of the {len(others)} others" if len(others) > NAMED else _listed(others, "or")
+        return f"It is not significantly better than {names}."
+    first, second = (
         f"{len(names)} others" if len(names) > NAMED else _listed(names, word)
-        for names, word in ((told, "and"), (untold, "or"))
+        for names, word in ((better, "and"), (others, "or"))
     )
-    return f"It is significantly better than {which}, but not than {others} ({basis})."
+    return f"It is significantly better than {first}, but not than {second}."
 
 
 def _listed(parts: list[str], word: str = "and") -> str:

@@ -6,22 +6,31 @@ suite's own task count, except for shifts. Where several splits have a role, the
 in-distribution split are the headline ones that gaps are taken from.
 """
 
-from metagap.analysis.gaps.between import DOMAIN_GAP
+from metagap.analysis.gaps.between import DOMAIN_GAP, TASK_GAP
 from metagap.analysis.gaps.builtin import GAPS, gap_kinds
-from metagap.analysis.gaps.kind import Contrast, GapKind, between, independent, what_positive_means, within
-from metagap.analysis.gaps.table import COLUMNS, contrast_interval, gap_table
+from metagap.analysis.gaps.kind import (
+    Contrast,
+    GapKind,
+    between,
+    weighted,
+    weighted_difference,
+    what_positive_means,
+    within,
+)
+from metagap.analysis.gaps.table import COLUMNS, gap_table
 
 __all__ = [
     "COLUMNS",
     "DOMAIN_GAP",
     "GAPS",
+    "TASK_GAP",
     "Contrast",
     "GapKind",
     "between",
-    "contrast_interval",
     "gap_kinds",
     "gap_table",
-    "independent",
+    "weighted",
+    "weighted_difference",
     "what_positive_means",
     "within",
 ]

@@ -1,15 +1,17 @@
 """The list of the gaps, in the order in which tables and figures show them."""
 
 from metagap import registry
+from metagap.analysis.gaps.adjusted import ADJUSTED_DOMAIN_GAP, ADJUSTED_TASK_GAP
 from metagap.analysis.gaps.between import (
+    DOMAIN_ERROR_RATIO,
     DOMAIN_GAP,
-    DOMAIN_GAP_ABOVE_CHANCE,
+    DOMAIN_GAP_IN_LOSS,
     RECURRING_TASK_GAP,
     TASK_GAP,
     TOTAL_GAP,
 )
 from metagap.analysis.gaps.kind import GapKind
-from metagap.analysis.gaps.shifts import SHOT_AND_WAY_SHIFT
+from metagap.analysis.gaps.shifts import SHOT_SHIFT, WAY_SHIFT
 from metagap.analysis.gaps.within import (
     ADAPTATION_GAIN,
     MEMORIZATION,
@@ -22,14 +24,18 @@ GAPS = (
     TASK_GAP,
     RECURRING_TASK_GAP,
     DOMAIN_GAP,
-    DOMAIN_GAP_ABOVE_CHANCE,
     TOTAL_GAP,
+    ADJUSTED_TASK_GAP,
+    ADJUSTED_DOMAIN_GAP,
+    DOMAIN_ERROR_RATIO,
+    DOMAIN_GAP_IN_LOSS,
     WITHIN_TASK_GAP,
     ADAPTATION_GAIN,
     ZERO_STEP_SCORE,
     TRANSDUCTION_GAP,
     MEMORIZATION,
-    SHOT_AND_WAY_SHIFT,
+    SHOT_SHIFT,
+    WAY_SHIFT,
 )
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from metagap.analysis.gaps import what_positive_means
 from metagap.report.figures.axes import ROW, dot, label_values, legend, limits_of, offsets, row_axis, tall, wrapped
-from metagap.report.frames import HEADLINE, WITHIN, Frames
+from metagap.report.frames import HEADLINE, WITHIN, Frames, interval_words
 from metagap.report.panels import Panel
 from metagap.report.theme import MUTED, styles
 
@@ -66,8 +66,8 @@ def between_splits(frames: Frames) -> str:
     """The caption of the gaps between two splits."""
     statistic = f" {frames.statistic_name.capitalize()} over the episodes." if frames.is_robust else ""
     return (
-        "What is lost between two kinds of tasks. Whiskers: 95% interval over "
-        f"{' or '.join(dict.fromkeys(frames.gaps['interval']))}.{statistic}{frames.edge}"
+        "What is lost between two kinds of tasks. Whiskers: 95% "
+        f"{interval_words(frames.headline_gaps())}.{statistic}{frames.edge}"
     )
 
 

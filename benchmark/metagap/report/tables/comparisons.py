@@ -7,12 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from metagap.analysis.comparisons import Comparisons
 from metagap.metrics import Metric
-from metagap.report.frames import Frames, correction
+from metagap.report.frames import Frames, correction, interval_words
 from metagap.report.panels import TableKind
 from metagap.report.table import Table
 from metagap.suite import Suite
-from metagap.text import MISSING, number, probability, share, uncertain
+from metagap.text import MISSING, probability, share, uncertain
 
 LONG = 30
 """Tables of more rows are folded."""
@@ -21,7 +22,6 @@ LONG = 30
 def comparisons(frames: Frames) -> Table | None:
     """Pairs by test splits: the paired difference, in bold where it is significant; None without pairs."""
     table = frames.headline_pairs()
-    table = table[table["role"].isin(("in-distribution", "cross-domain"))]
     if table.empty:
         return None
     groups = {name: role for role, names in frames.split_groups(average=True) for name in names}
@@ -39,8 +39,7 @@ def comparisons(frames: Frames) -> Table | None:
     return Table(
         name="comparisons",
         caption=f"First minus second in {frames.metric.gap_unit}, positive where the first is better, paired on the "
-        f"same episodes and seeds; 95% interval: {' or '.join(dict.fromkeys(table['interval']))}. "
-        f"Bold: one of the two is better. {frames.correction}",
+        f"same episodes and seeds; 95% {interval_words(table)}. Bold: significant. {frames.correction}",
         frame=pd.DataFrame(rows, columns=columns).fillna(MISSING),
         groups={labels[name]: role for name, role in groups.items()},
         labels=2,
@@ -57,8 +56,8 @@ def all_comparisons(frames: Frames) -> Table | None:
     rows = [_in_full(pair, frames.gap_row(pair["split"]), frames.metric) for pair in pairs]
     return Table(
         name="comparisons-all",
-        caption=f"Differences in {frames.metric.gap_unit}, first minus second, paired; 95% interval: "
-        f"{' or '.join(dict.fromkeys(table['interval']))}. {frames.correction} P(first > second): the probability that "
+        caption=f"Differences in {frames.metric.gap_unit}, first minus second, paired; 95% "
+        f"{interval_words(table)}. {frames.correction} P(first > second): the probability that "
         "one new training run of the first beats one of the second, with its 95% interval. Episodes won: ties count "
         "half.",
         frame=pd.DataFrame(rows),
@@ -67,26 +66,55 @@ def all_comparisons(frames: Frames) -> Table | None:
     )
 
 
-def of_two(frame: pd.DataFrame, a: str, b: str, suite: Suite, metric: Metric) -> Table:
-    """The rows of `metagap.analysis.comparisons.compare`, by role."""
-    frame = frame[frame["statistic"] == metric.statistic]
+def gap_comparisons(frames: Frames) -> Table | None:
+    """Whose gap is smaller: the difference of the gaps of every pair; None without gaps of two algorithms."""
+    table = frames.headline_gap_pairs()
+    return None if table.empty else _of_gaps(table, "gap-comparisons", frames.suite, frames.metric, frames.correction)
+
+
+def _of_gaps(table: pd.DataFrame, name: str, suite: Suite, metric: Metric, correction: str) -> Table:
     rows = [
         {
-            "role": pair["role"],
-            **_in_full(pair, suite.split_label(pair["split"]), metric),
-            "P(first > second)": number(pair["improvement"]),
+            "gap": f"{row['gap']}, {suite.split_label(row['split'])}",
+            "first": row["a"],
+            "second": row["b"],
+            "gap of the first": metric.gap(row["gap_a"]),
+            "gap of the second": metric.gap(row["gap_b"]),
+            "difference": metric.gap(row["difference"], row["low"], row["high"]),
+            "p": probability(row["p"]),
+            "p (Holm)": probability(row["p_holm"]),
+            "verdict": row["verdict"],
         }
-        for pair in frame.to_dict("records")
+        for row in table.sort_values("gap", kind="stable", ascending=False).to_dict("records")
     ]
-    kinds = ", ".join(dict.fromkeys(frame["interval"]))
     return Table(
+        name=name,
+        title="Whose gap is smaller",
+        caption=f"Gap of the first minus gap of the second in {metric.gap_unit}, paired on the same episodes and "
+        f"seeds, positive where the first loses more; 95% {interval_words(table)}. {correction}",
+        frame=pd.DataFrame(rows),
+        labels=3,
+        plain=frozenset({"verdict"}),
+    )
+
+
+def of_two(found: Comparisons, a: str, b: str, suite: Suite, metric: Metric) -> list[Table]:
+    """What `metagap.analysis.comparisons.compare` found, scores by role, then gaps."""
+    scores, gaps = (frame[frame["statistic"] == metric.statistic] for frame in found)
+    rows = [
+        {"role": pair["role"], **_in_full(pair, suite.split_label(pair["split"]), metric)}
+        for pair in scores.to_dict("records")
+    ]
+    corrected = correction(pd.concat([scores, gaps]), "this pair, chosen before its results were seen")
+    table = Table(
         name="comparison",
         title=f"{a} − {b} in {metric.gap_unit}",
-        caption=f"Positive: {a} is better; 95% interval: {kinds}. {correction(frame)}",
+        caption=f"Positive: {a} is better; 95% {interval_words(scores)}. {corrected}",
         frame=pd.DataFrame(rows).drop(columns=["first", "second", "episodes won"]),
         labels=2,
         plain=frozenset({"verdict"}),
     )
+    return [table] if gaps.empty else [table, _of_gaps(gaps, "gap-comparison", suite, metric, "")]
 
 
 def _in_full(pair: Mapping[Any, Any], split: str, metric: Metric) -> dict[str, str]:
@@ -111,6 +139,7 @@ def _folded(frames: Frames) -> str:
 
 
 COMPARISONS = TableKind(name="comparisons", section="comparisons", make=comparisons, folded=_folded)
+GAP_COMPARISONS = TableKind(name="gap-comparisons", section="comparisons", make=gap_comparisons)
 COMPARISONS_ALL = TableKind(
     name="comparisons-all", section="comparisons", make=all_comparisons, folded="Every comparison in full"
 )

@@ -8,7 +8,7 @@ import pandas as pd
 
 from metagap.analysis.gaps import what_positive_means
 from metagap.analysis.gaps.kind import Place
-from metagap.report.frames import WITHIN, Frames, values_by
+from metagap.report.frames import WITHIN, Frames, interval_words, values_by
 from metagap.report.panels import TableKind
 from metagap.report.table import Table
 from metagap.text import MISSING
@@ -23,7 +23,7 @@ def gaps(frames: Frames, within: bool = False, place: Place = "table") -> Table 
     rows = []
     for gap, split in dict.fromkeys(zip(table["gap"], table["split"], strict=True)):
         row = {"gap": gap, "split": frames.gap_row(split)}
-        text = frames.metric.score if frames.gap_kinds[gap].sign == "score" else frames.metric.gap
+        text = frames.gap_text(gap)
         for algorithm in frames.algorithms:
             key = (gap, split, algorithm)
             row[algorithm] = text(*cells[key]) if key in cells else MISSING
@@ -31,13 +31,18 @@ def gaps(frames: Frames, within: bool = False, place: Place = "table") -> Table 
     sign = what_positive_means([frames.gap_kinds[gap] for gap in dict.fromkeys(table["gap"])])
     return Table(
         name="gaps-within" if within else "gaps",
-        caption=f"In {frames.metric.gap_unit}. {sign} Each gap is computed seed by seed; 95% interval over "
-        + " or ".join(dict.fromkeys(table["interval"]))
+        caption=f"In {frames.metric.gap_unit}{_others(frames, table)}. {sign} 95% {interval_words(table)}"
         + (f". {frames.statistic_name.capitalize()} over the episodes." if frames.is_robust else "."),
         frame=pd.DataFrame(rows, columns=["gap", "split", *frames.algorithms]),
         labels=2,
         title="Gaps within a split" if within else "Gaps",
     )
+
+
+def _others(frames: Frames, table: pd.DataFrame) -> str:
+    """The gaps that are in another unit."""
+    units = {gap: frames.gap_kinds[gap].unit for gap in dict.fromkeys(table["gap"])}
+    return ", but for the loss and the error ratio" if {"loss", "ratio"} & {*units.values()} else ""
 
 
 GAPS = TableKind(name="gaps", section="gaps", make=gaps, terminal=partial(gaps, place="terminal"))

@@ -6,45 +6,75 @@ import math
 
 import pandas as pd
 
+from metagap.analysis.intervals import CROSSED, DISJOINT, DOMAINS
 from metagap.report.frames import Frames
 from metagap.report.panels import TableKind
 from metagap.report.table import Table
 from metagap.text import MISSING
 
+OTHERS = ("seeds", "episodes", "classes")
+"""The intervals of the same score that stand next to the headline, each named by what it resamples."""
+
 
 def intervals(frames: Frames) -> Table:
-    """All four intervals side by side, one row for each algorithm and split."""
+    """All intervals side by side, one row for each algorithm and split; those that no row has are left out."""
     table, metric = frames.headline_scores(), frames.metric
     rows = []
     for _, row in frames.ordered(table).iterrows():
-        seeds = (row["low"], row["high"]) if row["interval"] == "seeds" else (math.nan, math.nan)
-        rows.append(
-            {
-                "split": frames.split_label(row["split"]),
-                "algorithm": row["algorithm"],
-                "score": metric.score(row["score"]),
-                "seeds": _bounds(frames, row["score"], *seeds),
-                "episodes": _bounds(frames, row["score"], row["episodes_low"], row["episodes_high"]),
-                "hierarchical bootstrap": _bounds(frames, row["score"], row["bootstrap_low"], row["bootstrap_high"]),
-                "open": metric.score(row["open_score"], row["open_low"], row["open_high"]),
-            }
-        )
-    columns = ["split", "algorithm", "score", "seeds", "episodes", "hierarchical bootstrap", "open"]
+        several = row["interval"] == CROSSED
+        cells = {CROSSED: _bounds(frames, row["score"], row["low"], row["high"]) if several else MISSING}
+        for name in OTHERS:
+            cells[name] = _bounds(frames, row["score"], row[f"{name}_low"], row[f"{name}_high"])
+        cells[DISJOINT] = metric.score(row["disjoint_score"], row["disjoint_low"], row["disjoint_high"])
+        about = {"split": frames.split_label(row["split"]), "algorithm": row["algorithm"]}
+        rows.append(about | {"seeds run": str(row["seeds"]), "score": metric.score(row["score"])} | cells)
+    frame = pd.DataFrame(rows, columns=["split", "algorithm", "seeds run", "score", CROSSED, *OTHERS, DISJOINT])
+    empty = [name for name in (CROSSED, *OTHERS, DISJOINT) if (frame[name] == MISSING).all()]
+    caption = f"{metric.heading}: the 95% intervals of the same score, each named by what it resamples."
+    if DISJOINT not in empty:
+        caption += " That of disjoint tasks has its own score, for its episodes draw no image twice."
+    return Table(name="intervals", caption=caption, frame=frame.drop(columns=empty), labels=2)
+
+
+def gap_intervals(frames: Frames) -> Table | None:
+    """The same for the gaps between splits; None without any."""
+    table = frames.headline_gaps()
+    if table.empty:
+        return None
+    names = (CROSSED, "seeds", "episodes", DOMAINS)
+    rows = []
+    for row in table.to_dict("records"):
+        text = frames.gap_text(row["gap"])
+        ends = {CROSSED: (row["low"], row["high"]) if row["interval"] == CROSSED else (math.nan, math.nan)}
+        ends |= {name: (row[f"{name}_low"], row[f"{name}_high"]) for name in names[1:]}
+        cells = {
+            name: MISSING if math.isnan(low) or math.isnan(high) else _only(text(row["value"], low, high))
+            for name, (low, high) in ends.items()
+        }
+        about = {"gap": row["gap"], "split": frames.gap_row(row["split"]), "algorithm": row["algorithm"]}
+        rows.append(about | {"value": text(row["value"], math.nan, math.nan)} | cells)
+    frame = pd.DataFrame(rows)
+    empty = [name for name in names if (frame[name] == MISSING).all()]
     return Table(
-        name="intervals",
-        caption=f"{metric.heading}: the four 95% intervals of the same score. The open one has its own score, for its "
-        "episodes draw no image twice.",
-        frame=pd.DataFrame(rows, columns=columns),
-        labels=2,
+        name="gap-intervals",
+        caption="The 95% intervals of the same gap, each named by what it resamples. “domains” speaks about domains "
+        "like these, the others about these very domains.",
+        frame=frame.drop(columns=empty),
+        labels=3,
     )
 
 
 def _bounds(frames: Frames, score: float, low: float, high: float) -> str:
-    """Only the interval: ± half its width where it is symmetric, else the bounds."""
-    text = frames.metric.score(score, low, high)
-    if math.isnan(low) or math.isnan(high):
-        return MISSING
+    """Only the interval of a score."""
+    return MISSING if math.isnan(low) or math.isnan(high) else _only(frames.metric.score(score, low, high))
+
+
+def _only(text: str) -> str:
+    """± half its width where it is symmetric, else the bounds."""
     return "± " + text.split(" ± ")[1] if " ± " in text else text[text.find("[") :] if "[" in text else text
 
 
-INTERVALS = TableKind(name="intervals", section="intervals", make=intervals, folded="All four intervals side by side")
+INTERVALS = TableKind(name="intervals", section="intervals", make=intervals, folded="All intervals of the scores")
+GAP_INTERVALS = TableKind(
+    name="gap-intervals", section="intervals", make=gap_intervals, folded="All intervals of the gaps"
+)

@@ -27,7 +27,7 @@ def leaders(frames: Frames) -> Table | None:
             for name, (side, text) in columns.items()
             if table[side].notna().any()
         }
-        | ({"rank group": row["group"] or MISSING} if len(table) > 1 else {})
+        | ({"rank group": row["group"] or MISSING} if table["group"].any() else {})
         for row in table.to_dict("records")
     ]
     key = away if domains else "in-distribution"
@@ -37,7 +37,9 @@ def leaders(frames: Frames) -> Table | None:
     caption += f"In-distribution: {frames.split_label(home[0])}. " if home else ""
     caption += f"Cross-domain: {_listed([frames.split_label(name) for name in domains])}. " if domains else ""
     if len(rows) > 1:
-        caption += f"Sorted by {key}. Rank group: algorithms that share a letter are not significantly different there "
+        caption += f"Sorted by {key}. "
+    if table["group"].any():
+        caption += "Rank group: algorithms that share a letter are not significantly different there "
         caption += "(a compact letter display of the paired comparisons: two share a letter where neither is better). "
         caption += frames.correction
     return Table("leaders", caption.strip(), pd.DataFrame(rows), plain=frozenset({"rank group"}))
