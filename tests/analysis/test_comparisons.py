@@ -7,12 +7,14 @@ from statsmodels.stats.multitest import multipletests
 
 from metagap.analysis.comparisons import (
     COLUMNS,
+    GAP_COLUMNS,
     all_pairs,
     compare,
     holm,
     probability_of_improvement,
 )
-from metagap.analysis.intervals import Estimate, hierarchical_bootstrap
+from metagap.analysis.gaps import gap_table
+from metagap.analysis.intervals import Estimate, crossed
 from metagap.errors import UserError
 
 
@@ -41,13 +43,17 @@ def grids(results, split):
 
 def test_the_difference_is_paired_over_seeds_and_episodes(two, only):
     results = two().results()
-    table = compare(results, "maml", "reptile")
-    assert list(table.columns) == COLUMNS and table["split"].tolist() == ["home", "away"]
+    table, gaps = compare(results, "maml", "reptile")
+    assert (
+        list(table.columns) == COLUMNS
+        and list(gaps.columns) == GAP_COLUMNS
+        and table["split"].tolist() == ["home", "away"]
+    )
     a, b = grids(results, "home")
     row = only(table, split="home")
-    expected = hierarchical_bootstrap(a - b)
+    expected = crossed(a - b)
     assert (row["difference"], row["low"], row["high"]) == pytest.approx(expected[:3])
-    assert row["interval"] == "hierarchical bootstrap"
+    assert row["interval"] == "crossed"
     assert (row["score_a"], row["score_b"]) == pytest.approx((a.mean(), b.mean()))
     assert row["episode_wins"] == pytest.approx((a > b).mean())
     assert (row["verdict"], row["seeds"], row["n_episodes"]) == ("maml better", 5, 60)
@@ -58,7 +64,9 @@ def test_the_difference_is_paired_over_seeds_and_episodes(two, only):
 
 def test_the_other_way_round_everything_is_mirrored(two, only):
     results = two().results()
-    forth, back = (only(compare(results, *names, split="home")) for names in (("maml", "reptile"), ("reptile", "maml")))
+    forth, back = (
+        only(compare(results, *names, split="home").scores) for names in (("maml", "reptile"), ("reptile", "maml"))
+    )
     assert back["verdict"] == "maml better" and back["p"] == pytest.approx(forth["p"])
     assert (back["difference"], back["low"], back["high"]) == pytest.approx(
         (-forth["difference"], -forth["high"], -forth["low"])
@@ -67,22 +75,29 @@ def test_the_other_way_round_everything_is_mirrored(two, only):
     assert back["episode_wins"] == pytest.approx(1 - forth["episode_wins"])
 
 
-def test_one_seed_speaks_about_one_run(two, only):
-    results = two(seeds=1).results()
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_nothing_is_claimed_from_one_seed_or_two(two, only, seeds):
+    results = two(seeds=seeds, gain=0.4).results()
+    found = compare(results, "maml", "reptile")
+    assert len(found.gaps) == 1
+    for frame in found:
+        assert (frame["verdict"] == "cannot tell").all() and (frame["family"] == 0).all()
+        assert frame["p_holm"].isna().all() and frame["p"].notna().all()
     a, b = grids(results, "home")
-    row = only(compare(results, "maml", "reptile", "home"))
-    paired = stats.ttest_rel(a[0], b[0])
-    assert row["p"] == pytest.approx(paired.pvalue)
-    assert (row["low"], row["high"]) == pytest.approx(tuple(paired.confidence_interval()))
-    assert row["interval"] == "episodes, seeds not sampled" and row["verdict"] == "maml better in this one run"
-    assert np.isnan([row["improvement"], row["improvement_low"], row["improvement_high"]]).all()
+    row = only(found.scores, split="home")
+    if seeds == 1:
+        paired = stats.ttest_rel(a[0], b[0])
+        assert row["p"] == pytest.approx(paired.pvalue)
+        assert (row["low"], row["high"]) == pytest.approx(tuple(paired.confidence_interval()))
+        assert row["interval"] == "episodes, seeds not sampled"
+        assert np.isnan([row["improvement"], row["improvement_low"], row["improvement_high"]]).all()
 
 
 def test_many_seeds_can_show_a_difference_too_small_to_matter(bench, only, rng):
     made = bench(steps={"maml": 5, "reptile": 5}).split("home", "in-distribution")
     made.add("home", rng.normal(0.53, 0.1, size=(400, 1)) + rng.normal(0, 0.01, size=(400, 30)))
     made.add("home", rng.normal(0.50, 0.1, size=(400, 1)) + rng.normal(0, 0.01, size=(400, 30)), algorithm="reptile")
-    row = only(compare(made.results(), "maml", "reptile"))
+    row = only(compare(made.results(), "maml", "reptile").scores)
     assert row["p"] < 0.05 and 0.5 < row["improvement_low"] < row["improvement_high"] < 0.75
     assert row["verdict"] == "no meaningful difference"
 
@@ -91,7 +106,9 @@ def test_regression_compares_each_statistic_and_infinity_cannot_tell(bench, only
     good, bad = rng.exponential(1, (4, 50)), rng.exponential(5, (4, 50))
     bad[0, 0] = np.inf
     made = bench("regression", steps={"maml": 5, "reptile": 5}).split("sines", "in-distribution")
-    table = compare(made.add("sines", -good).add("sines", -bad, algorithm="reptile").results(), "maml", "reptile")
+    table = compare(
+        made.add("sines", -good).add("sines", -bad, algorithm="reptile").results(), "maml", "reptile"
+    ).scores
     assert table["statistic"].tolist() == ["mean", "median", "iqm"]
     mean = only(table, statistic="mean")
     assert mean["difference"] == np.inf and np.isnan(mean["p"]) and mean["verdict"] == "cannot tell"
@@ -101,7 +118,7 @@ def test_regression_compares_each_statistic_and_infinity_cannot_tell(bench, only
 
 
 def test_an_algorithm_against_itself_cannot_be_told(two):
-    table = compare(two().results(), "maml", "maml")
+    table = compare(two().results(), "maml", "maml").scores
     assert (
         (table["verdict"] == "cannot tell").all() and (table["p"] == 1).all() and (table["episode_wins"] == 0.5).all()
     )
@@ -121,45 +138,86 @@ def test_no_shared_seeds(bench):
     made.add("home", [[0.1, 0.2]], seeds=[0]).add("home", [[0.1, 0.2]], seeds=[1], algorithm="reptile")
     with pytest.raises(UserError, match=r"'maml' \(seeds 0\) and 'reptile' \(seeds 1\) share no seed"):
         compare(made.results(), "maml", "reptile")
-    assert all_pairs(made.results()).empty
+    assert all(frame.empty for frame in all_pairs(made.results()))
 
 
-def test_all_pairs_correct_over_the_pairs_of_a_split(bench, only, rng):
-    made = bench(steps=dict.fromkeys("abcd", 5)).split("home", "in-distribution").split("away", "cross-domain")
-    for name, level in zip("abcd", (0.5, 0.5, 0.545, 0.7), strict=True):
-        for split in ("home", "away"):
-            made.add(split, level + rng.normal(0, 0.015, (5, 1)) + rng.normal(0, 0.05, (5, 40)), algorithm=name)
-    results = made.results()
-    table = all_pairs(results)
-    assert len(table) == 2 * 6 and (table["family"] == 6).all()
-    for _, family in table.groupby("split"):
-        assert family["p_holm"].to_numpy() == pytest.approx(holm(family["p"].to_numpy()))
-    row = only(table, a="a", b="d", split="away")
-    plain = only(all_pairs(made.only("a", "d").results()), split="away")  # two algorithms: nothing to correct
-    assert row["difference"] == plain["difference"] and row["p"] == plain["p"] == plain["p_holm"]
-    strict = table["p_holm"] > 0.05
-    assert (table.loc[strict, "verdict"] == "cannot tell").all()
-    assert (table.loc[~strict, "verdict"] == table.loc[~strict, "b"] + " better").all() and (~strict).any()
-    assert ((table["p"] < 0.05) & strict).any()  # the correction changes a verdict here
-
-
-def test_compare_says_what_all_pairs_say_whichever_is_named_first(bench, only, rng):
-    made = bench(steps=dict.fromkeys("abcd", 5)).split("home", "in-distribution")
+@pytest.fixture
+def four(bench, rng):
+    """Four algorithms at home and in two domains; d is best, and c loses most to new domains."""
+    made = bench(steps=dict.fromkeys("abcd", 5)).split("train", "meta-train").split("home", "in-distribution")
     made.split("away", "cross-domain").split("far", "cross-domain")
-    for name, level in zip("abcd", (0.5, 0.5, 0.53, 0.7), strict=True):
-        for split in ("home", "away", "far"):
-            made.add(split, level + rng.normal(0, 0.02, (4, 1)) + rng.normal(0, 0.05, (4, 30)), algorithm=name)
-    results = made.results()
-    table = all_pairs(results)
+    for name, level in zip("abcd", (0.5, 0.518, 0.56, 0.7), strict=True):
+        for split in ("train", "home", "away", "far"):
+            lost = 0.2 * (name == "c" and split in ("away", "far"))
+            values = level - lost + rng.normal(0, 0.005, (5, 1)) + rng.normal(0, 0.05, (5, 40))
+            made.add(split, values, algorithm=name)
+    return made
+
+
+def test_all_claims_of_a_page_are_one_family(four, only):
+    found = all_pairs(four.results())
+    assert set(found.scores["split"]) == {"home", "away", "far", "average"}  # claims are about new tasks
+    assert set(zip(found.gaps["gap"], found.gaps["split"], strict=True)) == {
+        ("task gap", "home"), ("domain gap", "average")
+    }  # fmt: skip
+    both = pd.concat(found)
+    assert len(both) == 6 * (4 + 2) and (both["family"] == 36).all()
+    assert both["p_holm"].to_numpy() == pytest.approx(multipletests(both["p"], method="holm")[1])
+    claimed = found.scores["verdict"] != "cannot tell"
+    assert ((found.scores["p_holm"] < 0.05) == claimed).all() and claimed.any()
+    changed = (found.scores["p"] < 0.05) & ~claimed
+    assert changed.any()  # without the correction these would be "better"
+
+
+def test_compare_corrects_over_what_it_shows(four, only):
+    results = four.results()
+    pairs, _ = all_pairs(results)
     for a, b in permutations("abcd", 2):
         found = compare(results, a, b)
-        assert found["split"].tolist() == ["home", "away", "far", "average"]
-        for row in found.to_dict("records"):
-            same = only(table, a=min(a, b), b=max(a, b), split=row["split"])
-            assert (row["verdict"], row["family"]) == (same["verdict"], same["family"])
-            assert (row["p"], row["p_holm"]) == pytest.approx((same["p"], same["p_holm"]), rel=1e-9)
-    changed = (table["p"] < 0.05) & (table["verdict"] == "cannot tell")
-    assert changed.any()  # without the correction these would be "better"
+        assert found.scores["split"].tolist() == ["home", "away", "far", "average"]
+        both = pd.concat(found)
+        assert (both["family"] == 6).all()
+        assert both["p_holm"].to_numpy() == pytest.approx(holm(both["p"].to_numpy()))
+        for row in found.scores.to_dict("records"):
+            same = only(pairs, a=min(a, b), b=max(a, b), split=row["split"])
+            assert row["p"] == pytest.approx(same["p"], rel=1e-9)
+    one = compare(results, "a", "d", "train")
+    assert only(one.scores)["family"] == 1 and one.gaps.empty  # any split, where it is named
+
+
+def test_whose_gap_is_smaller_by_hand(four, only):
+    results = four.results()
+    found = all_pairs(results).gaps
+    rows = results.episodes[results.episodes["split"] != "train"]
+    grid = {
+        key: part.pivot(index="seed", columns="episode", values="query_score").to_numpy()
+        for key, part in rows.groupby(["algorithm", "split"])
+    }
+    difference = {split: grid["a", split] - grid["c", split] for split in ("home", "away", "far")}
+    weights = {"home": 1.0, "away": -0.5, "far": -0.5}
+    per_seed = sum(weight * difference[split].mean(axis=1) for split, weight in weights.items())
+    parts = [(per_seed.var(ddof=1) / 5, 4)]
+    for split, weight in weights.items():
+        covariance = weight**2 * np.cov(difference[split]) / 40
+        parts.append((max((covariance.sum() - np.trace(covariance)) / 20, 0), 39))
+    row = only(found, a="a", b="c", gap="domain gap")
+    estimate = Estimate(per_seed.mean(), tuple(parts))
+    assert (row["difference"], row["low"], row["high"]) == pytest.approx(estimate.interval("", 5)[:3])
+    assert row["p"] == pytest.approx(estimate.p_value()) and row["verdict"] == "a smaller"
+    assert row["difference"] == pytest.approx(row["gap_a"] - row["gap_b"])
+    gaps = gap_table(results)
+    assert row["gap_b"] == pytest.approx(only(gaps, algorithm="c", gap="domain gap", split="average")["value"])
+    assert only(found, a="c", b="d", gap="domain gap")["verdict"] == "d smaller"
+    assert only(found, a="a", b="b", gap="domain gap")["verdict"] == "cannot tell"
+
+
+def test_pairs_of_too_few_seeds_are_no_part_of_the_family(bench, rng):
+    made = bench(steps=dict.fromkeys("abc", 5)).split("home", "in-distribution")
+    for name, seeds in zip("abc", (3, 3, 2), strict=True):
+        made.add("home", rng.random((seeds, 30)), algorithm=name)
+    pairs = all_pairs(made.results()).scores.set_index(["a", "b"])
+    assert pairs["family"].to_dict() == {("a", "b"): 1, ("a", "c"): 0, ("b", "c"): 0}
+    assert pairs.loc[("a", "b"), "p_holm"] == pairs.loc[("a", "b"), "p"]
 
 
 def test_the_mean_over_the_domains_is_compared_as_well(bench, only, rng):
@@ -169,7 +227,7 @@ def test_the_mean_over_the_domains_is_compared_as_well(bench, only, rng):
     scores = {split: rng.uniform(size=(2, 3, 40)) for split in ("home", "near", "far", "other")}
     for split, (a, b) in scores.items():
         made.add(split, a).add(split, b, algorithm="reptile")
-    row = only(compare(made.results(), "maml", "reptile", "average"))
+    row = only(compare(made.results(), "maml", "reptile", "average").scores)
     near, far = (a - b for a, b in (scores["near"], scores["far"]))  # of 10 ways: not averaged
     per_seed = (near.mean(axis=1) + far.mean(axis=1)) / 2
     assert row["difference"] == pytest.approx(per_seed.mean()) and row["role"] == "cross-domain"
@@ -179,12 +237,12 @@ def test_the_mean_over_the_domains_is_compared_as_well(bench, only, rng):
     assert np.isnan(row["episode_wins"])
     one = bench(steps={"maml": 5, "reptile": 5}).split("near", "cross-domain")
     one.add("near", scores["near"][0]).add("near", scores["near"][1], algorithm="reptile")
-    assert compare(one.results(), "maml", "reptile")["split"].tolist() == ["near"]
+    assert compare(one.results(), "maml", "reptile").scores["split"].tolist() == ["near"]
 
 
 def test_a_single_algorithm_has_no_pairs(bench):
-    table = all_pairs(bench().split("home", "in-distribution").add("home", [[0.1, 0.2]]).results())
-    assert table.empty and {"p_holm", "family", "verdict"} <= set(table.columns)
+    for frame in all_pairs(bench().split("home", "in-distribution").add("home", [[0.1, 0.2]]).results()):
+        assert frame.empty and {"p_holm", "family", "verdict"} <= set(frame.columns)
 
 
 def test_holm_by_hand():

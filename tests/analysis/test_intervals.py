@@ -9,11 +9,12 @@ from metagap.analysis.intervals import (
     Estimate,
     Interval,
     Term,
+    crossed,
     crossed_estimate,
+    domains_estimate,
     episodes_estimate,
-    hierarchical_bootstrap,
+    over_disjoint_tasks,
     over_episodes,
-    over_open_tasks,
     over_seeds,
     resampled,
     seeds_estimate,
@@ -28,7 +29,7 @@ def iqm(values, axis=-1):
 SCIPY = {"mean": np.mean, "median": np.median, "iqm": iqm}
 
 
-@pytest.mark.parametrize("interval", [over_episodes, over_open_tasks])
+@pytest.mark.parametrize("interval", [over_episodes, over_disjoint_tasks])
 @pytest.mark.parametrize("level", [0.8, 0.95])
 def test_mean_over_episodes_is_students_t(rng, interval, level):
     values = rng.normal(size=40)
@@ -48,10 +49,10 @@ def test_seeds_is_students_t_over_per_seed_statistics(rng, statistic):
     assert (found.kind, found.n) == ("seeds", 4)
 
 
-def test_the_four_kinds_have_their_names(rng):
+def test_the_kinds_have_their_names(rng):
     values = rng.normal(size=(3, 20))
-    kinds = [f(values).kind for f in (over_episodes, over_seeds, hierarchical_bootstrap, over_open_tasks)]
-    assert kinds == ["episodes", "seeds", "hierarchical bootstrap", "open"]
+    kinds = [f(values).kind for f in (over_episodes, over_seeds, crossed, over_disjoint_tasks)]
+    assert kinds == ["episodes", "seeds", "crossed", "disjoint tasks"]
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
@@ -95,7 +96,7 @@ def test_several_seeds_are_averaged_before_the_episodes_interval(rng, statistic)
         assert found.half == pytest.approx(stats.t.ppf(0.975, 49) * stats.sem(values.mean(axis=0)))
 
 
-@pytest.mark.parametrize("interval", [over_episodes, hierarchical_bootstrap])
+@pytest.mark.parametrize("interval", [over_episodes, crossed])
 def test_same_seed_same_interval(rng, interval):
     values = rng.normal(size=(3, 40))
     assert interval(values, "iqm", seed=1) == interval(values, "iqm", seed=1)
@@ -106,7 +107,7 @@ def test_one_seed_has_no_interval_over_seeds_and_says_so(rng):
     values = rng.normal(size=(1, 40))
     for found, kind in [
         (over_seeds(values), "seeds not sampled"),
-        (hierarchical_bootstrap(values), "hierarchical bootstrap, seeds not sampled"),
+        (crossed(values), "crossed, seeds not sampled"),
     ]:
         assert found.center == pytest.approx(values.mean())
         assert np.isnan([found.low, found.high, found.half]).all()
@@ -118,7 +119,7 @@ def test_one_episode_has_no_interval_over_episodes():
     assert found.center == 0.5 and np.isnan([found.low, found.high]).all()
 
 
-@pytest.mark.parametrize("interval", [over_episodes, over_seeds, hierarchical_bootstrap, over_open_tasks])
+@pytest.mark.parametrize("interval", [over_episodes, over_seeds, crossed, over_disjoint_tasks])
 @pytest.mark.parametrize(("bad", "mean"), [(np.inf, np.inf), (-np.inf, -np.inf), (np.nan, np.nan)])
 def test_a_broken_episode_is_not_dropped(rng, interval, bad, mean):
     values = rng.normal(size=(3, 40))
@@ -128,7 +129,7 @@ def test_a_broken_episode_is_not_dropped(rng, interval, bad, mean):
     assert (found.low, found.high, found.half) == (-np.inf, np.inf, np.inf)
 
 
-@pytest.mark.parametrize("interval", [over_episodes, over_seeds, hierarchical_bootstrap])
+@pytest.mark.parametrize("interval", [over_episodes, over_seeds, crossed])
 @pytest.mark.parametrize("statistic", ["median", "iqm"])
 def test_order_statistics_do_not_drop_nan(rng, interval, statistic):
     values = rng.normal(size=(3, 100))
@@ -137,7 +138,7 @@ def test_order_statistics_do_not_drop_nan(rng, interval, statistic):
     assert np.isnan(found.center) and found.half == np.inf
 
 
-@pytest.mark.parametrize("interval", [over_episodes, over_seeds, hierarchical_bootstrap])
+@pytest.mark.parametrize("interval", [over_episodes, over_seeds, crossed])
 def test_order_statistics_survive_a_few_infinities(rng, interval):
     values = rng.normal(size=(3, 100))
     values[:, :5] = -np.inf
@@ -221,8 +222,72 @@ def test_an_interval_excludes_zero_exactly_when_p_is_small(center, seeds, shared
         assert (p < 1 - level) == (not found.low <= 0 <= found.high)
 
 
-@pytest.mark.parametrize(("center", "p"), [(0.0, 1.0), (0.3, 0.0)])
-def test_without_any_variance_only_zero_is_zero(center, p):
-    estimate = Estimate(center, ((0.0, 2), (0.0, 9)))
-    assert estimate.p_value() == p
-    assert estimate.interval("any", 3) == Interval(center, center, center, "any", 3)
+def test_without_variance_and_bounds_nothing_follows():
+    estimate = Estimate(0.3, ((0.0, 2), (0.0, 9)), episodes=100)
+    assert estimate.p_value() == 1
+    assert estimate.interval("any", 3) == Interval(0.3, -np.inf, np.inf, "any", 3)
+
+
+@pytest.mark.parametrize("n", [10, 600])
+def test_a_perfect_score_has_the_interval_of_clopper_and_pearson(n):
+    for found in (over_episodes(np.ones((1, n)), bounds=(0, 1)), crossed(np.ones((3, n)), bounds=(0, 1))):
+        exact = stats.binomtest(n, n).proportion_ci(method="exact")
+        assert (found.center, found.low, found.high) == pytest.approx((1, exact.low, 1))
+    none = over_episodes(np.zeros((1, n)), bounds=(0, 1))
+    assert none.high == pytest.approx(stats.binomtest(0, n).proportion_ci(method="exact").high)
+
+
+def test_a_constant_difference_is_significant_as_far_as_its_episodes_go():
+    """Equal in every episode by 0.5: another episode could be -1 at worst."""
+    for n in (3, 5, 50):
+        found = crossed_estimate([Term(np.full((3, n), 0.8), np.full((3, n), 0.3))], bounds=(0, 1))
+        p = found.p_value()
+        assert 0 < p <= 1 and found.bounds == (-1, 1)
+        interval = found.interval("any", 3)
+        assert (p < 0.05) == (interval.low > 0) and interval.low < 0.5 < interval.high
+    assert p < 1e-6
+
+
+@pytest.mark.parametrize("level", [0.03, 0.5, 0.97, 0.999])
+def test_scores_stay_within_their_bounds(rng, level):
+    values = np.clip(level + rng.normal(0, 0.05, (3, 1)) + rng.normal(0, 0.1, (3, 30)), 0, 1)
+    plain = crossed(values)
+    for found in (f(values, bounds=(0, 1)) for f in (crossed, over_seeds, over_episodes, over_disjoint_tasks)):
+        assert 0 <= found.low < found.center < found.high <= 1
+    estimate = crossed_estimate([Term(values)], bounds=(0, 1))
+    odds = np.log(estimate.center / (1 - estimate.center))
+    half = plain.half / (estimate.center * (1 - estimate.center))  # the delta method
+    ends = 1 / (1 + np.exp(-np.array([odds - half, odds + half])))
+    assert estimate.interval("any", 3)[1:3] == pytest.approx(tuple(ends))
+    percent = crossed(100 * values, bounds=(0, 100))
+    assert percent[:3] == pytest.approx(tuple(100 * end for end in estimate.interval("any", 3)[:3]))
+
+
+def test_one_bound_cuts_the_interval(rng):
+    values = -rng.exponential(size=(3, 8))
+    plain, cut = crossed(values), crossed(values, bounds=(-np.inf, 0))
+    assert plain.high > 0 and (cut.low, cut.high) == (plain.low, 0)
+
+
+def test_the_bounds_of_a_difference_leave_its_interval_alone(rng):
+    terms = [Term(rng.random((3, 20))), Term(rng.random((3, 30)), weight=-1.0)]
+    assert crossed_estimate(terms, bounds=(0, 1)).bounds == (-1, 1)
+    assert crossed_estimate(terms, bounds=(0, 1)).interval("any", 3) == crossed_estimate(terms).interval("any", 3)
+
+
+def test_domains_are_a_sample_by_hand(rng):
+    """home - mean of the domains; the domains' spread holds their episodes, the seeds and home are shared."""
+    home, away = rng.normal(size=(4, 30)), rng.normal(size=(3, 4, 50)) + rng.normal(size=(3, 1, 1))
+    terms = [Term(home), *(Term(one, weight=-1 / 3) for one in away)]
+    found = domains_estimate(terms, 3)
+    per_domain = home.mean(axis=1)[:, None] - away.mean(axis=2).T  # (seeds, domains)
+    assert found.center == pytest.approx(per_domain.mean())
+    assert found.parts[0] == pytest.approx((per_domain.mean(axis=0).var(ddof=1) / 3, 2))
+    covariance = np.cov(per_domain.T)
+    shared = (covariance.sum() - np.trace(covariance)) / 6 / 4
+    assert found.parts[1] == pytest.approx((max(shared, 0), 3))
+    assert found.parts[2] == pytest.approx(crossed_estimate([Term(home)]).parts[1]) and len(found.parts) == 3
+    one = domains_estimate([Term(home[:1]), *(Term(a[:1], weight=-1 / 3) for a in away)], 3)
+    assert [df for _, df in one.parts] == [2, 29]
+    with pytest.raises(ValueError, match="two"):
+        domains_estimate(terms, 1)

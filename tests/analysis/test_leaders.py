@@ -46,7 +46,7 @@ def made(bench, rng):
 
 def test_the_leader_table_agrees_with_scores_gaps_and_pairs(made, only):
     results = made.results()
-    pairs = all_pairs(results)
+    pairs = all_pairs(results).scores
     table = leader_table(results, pairs)
     assert table["algorithm"].tolist()[0] == "c"
     scores, gaps = score_table(results), gap_table(results)
@@ -69,9 +69,9 @@ def test_what_is_missing_is_missing(bench, rng):
     one.add("home", rng.random((1, 30)), algorithm="a").add("home", rng.random((1, 30)), algorithm="b")
     one.add("near", rng.random((1, 30)), algorithm="a")
     results = one.results()
-    table = leader_table(results, all_pairs(results)).set_index("algorithm")
+    table = leader_table(results, all_pairs(results).scores).set_index("algorithm")
     assert np.isnan(table.loc["b", ["away", "gap"]].to_numpy(float)).all() and table.loc["b", "home"] > 0
     assert table.index.tolist() == ["a", "b"] and table["group"].tolist() == ["", ""]
     only_home = bench(steps={"a": 5}).split("home", "in-distribution").add("home", rng.random((2, 30)), algorithm="a")
-    row = leader_table(only_home.results(), all_pairs(only_home.results())).iloc[0]
+    row = leader_table(only_home.results(), all_pairs(only_home.results()).scores).iloc[0]
     assert row["home"] > 0 and np.isnan(row["away"]) and row["group"] == ""

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from metagap.analysis.grids import Grids
-from metagap.analysis.intervals import Term, crossed_estimate
+from metagap.analysis.intervals import Estimate, Term, crossed_estimate
 from metagap.analysis.published_values import COLUMNS, against_published, published_table
 from metagap.metrics import Margin
 
@@ -45,20 +45,34 @@ def test_ours_beside_the_published_value(home):
     assert row["median"] == pytest.approx(np.median(scores, axis=1).mean())
     assert row["iqm"] == pytest.approx(stats.trim_mean(scores, 0.25, axis=1).mean())
     assert (row["diverged"], row["seeds"], row["n_episodes"], row["margin"]) == (0, 5, 400, 0.01)
-    assert (row["verdict"], bool(row["exact"])) == ("agrees", False)
+    assert (row["verdict"], row["remark"]) == ("agrees", "if their runs vary as ours")
+    assert row["assumed_sd"] == pytest.approx(scores.mean(axis=1).std(ddof=1))
     assert row["low"] < row["difference"] < row["high"]
     assert found.iloc[1]["ours"] == pytest.approx(scores.mean() / 2)
-    assert tuple(found.iloc[1][["verdict", "remark"]]) == ("differs", "ours is lower")
+    assert tuple(found.iloc[1][["verdict", "remark"]]) == ("differs", "ours is lower; if their runs vary as ours")
     assert found.iloc[2]["step"] == 5 and found.iloc[2]["ours"] == row["ours"]
 
 
 def test_the_difference_varies_with_seeds_episodes_and_what_was_published(home):
     scores, made = home
-    known = table(made, entry()).iloc[0]
-    exact = table(made, entry(interval=None)).iloc[0]
-    assert bool(exact["exact"]) and exact["high"] - exact["low"] < known["high"] - known["low"]
-    interval = crossed_estimate([Term(scores)]).interval("", 0)
-    assert (exact["high"] - exact["low"]) / 2 == pytest.approx(interval.half)
+    kinds = {"episodes": entry(), "none": entry(interval=None), "runs": entry(kind="standard error over 10 seeds")}
+    rows = dict(zip(kinds, table(made, *kinds.values()).to_dict("records"), strict=True))
+    (seeds, df), episodes = crossed_estimate([Term(scores)]).parts
+    known = {"episodes": [((0.004 / 1.959964) ** 2, 10**6)], "none": [], "runs": [(0.004**2, 9)]}
+    for kind, row in rows.items():
+        of_seeds = seeds if kind == "runs" else seeds + 5 * seeds  # one more run, that varies as ours
+        expected = Estimate(0.0, ((of_seeds, df), episodes, *known[kind])).interval("", 0)
+        assert (row["high"] - row["low"]) / 2 == pytest.approx(expected.half, rel=1e-5)
+        assert np.isnan(row["assumed_sd"]) == (kind == "runs")
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+@pytest.mark.parametrize("value", [0.8, 0.3])  # which would agree, and differ
+def test_nothing_is_claimed_from_one_seed_or_two(bench, rng, seeds, value):
+    made = bench().split("home", "in-distribution").add("home", rng.normal(0.8, 0.02, size=(seeds, 400)))
+    row = table(made, entry(value=value, kind="std over 3 seeds", interval=0.002)).iloc[0]
+    assert (row["verdict"], np.isnan(row["p"])) == ("cannot tell", True)
+    assert row["remark"] == f"our run variance is unknown ({seeds} seed{'s' * (seeds > 1)})"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +103,6 @@ def test_one_seed_has_no_deviation_over_seeds(bench, rng):
     made = bench().split("home", "in-distribution").add("home", rng.normal(0.8, 0.02, size=(1, 400)))
     row = table(made, entry(kind="std over 3 seeds", interval=0.002)).iloc[0]
     assert np.isnan(row["ours_interval"]) and row["ours_kind"] == "std over 1 seed"
-    assert row["verdict"] == "agrees"  # within this run
 
 
 @pytest.mark.parametrize(
@@ -98,20 +111,25 @@ def test_one_seed_has_no_deviation_over_seeds(bench, rng):
         (0.8, None, "agrees"),
         (0.78, None, "differs"),
         (0.78, 0.05, "undecided"),
-        (0.9, 0.05, "differs"),
+        (0.95, 0.05, "differs"),
     ],
 )
 def test_verdicts(bench, value, interval, verdict):
-    made = bench().split("home", "in-distribution").add("home", np.tile([0.79, 0.81], 30))
+    scores = np.tile([0.79, 0.81], 30) + np.array([[-0.001], [0.0], [0.001], [0.0]])
+    made = bench().split("home", "in-distribution").add("home", scores)
     assert table(made, entry(value=value, interval=interval)).iloc[0]["verdict"] == verdict
 
 
 def test_undecided_says_what_it_takes(bench, rng):
-    made = bench().split("home", "in-distribution").add("home", rng.normal(0.8, 0.1, size=(1, 100)))
-    row = table(made, entry(interval=None)).iloc[0]
+    scores = rng.normal(0.8, 0.1, size=(1, 100)) + np.array([[-0.001], [0.0], [0.001]])
+    made = bench().split("home", "in-distribution").add("home", scores)
+    known = {"kind": "standard error over 10 seeds"}
+    row = table(made, entry(interval=0.0001, **known)).iloc[0]
     assert row["verdict"] == "undecided" and row["remark"].endswith("episodes would be enough")
-    row = table(made, entry(interval=0.02)).iloc[0]
-    assert (row["verdict"], row["remark"]) == ("undecided", "the published ± is too wide for any number of ours")
+    row = table(made, entry(interval=0.02, **known)).iloc[0]
+    assert (row["verdict"], row["remark"]) == (
+        "undecided", "the published value is too uncertain for any number of ours"
+    )  # fmt: skip
 
 
 def test_the_margin_is_a_choice(home):
@@ -135,13 +153,13 @@ def test_regression_values_are_positive_errors_within_a_tenth(bench, rng):
 
 @pytest.mark.parametrize("worst", [np.nan, 500.0])
 def test_a_mean_that_one_diverged_episode_ruins_cannot_tell(bench, rng, worst):
-    losses = rng.exponential(0.5, size=(1, 60))
-    losses[0, 0] = worst
+    losses = rng.exponential(0.5, size=(3, 60))
+    losses[:, 0] = worst
     made = bench("regression").split("home", "in-distribution").add("home", -losses)
     row = table(made, entry(value=0.5, interval=None, kind=None)).iloc[0]
     assert (row["verdict"], row["remark"]) == ("cannot tell", "diverged episodes decide the mean")
     assert row["ours"] == (np.inf if np.isnan(worst) else pytest.approx(losses.mean()))
-    assert row["median"] == pytest.approx(np.median(np.nan_to_num(losses, nan=np.inf)))
+    assert row["median"] == pytest.approx(np.median(np.nan_to_num(losses, nan=np.inf), axis=1).mean())
     assert 0 < row["iqm"] < 1 and row["diverged"] == 1 / 60
     assert np.isnan(row["published_interval"])
 

@@ -6,11 +6,14 @@ from metagap.analysis import intervals
 from metagap.analysis.scores import RUN_COLUMNS, SCORE_COLUMNS, STEP_COLUMNS, run_table, score_table, step_table
 
 
-def t_interval(values):
-    return stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+def bounded(values):
+    """Student's t interval on the logit scale."""
+    mean = np.mean(values)
+    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values) / (mean * (1 - mean))
+    return tuple(1 / (1 + np.exp(-(np.log(mean / (1 - mean)) + np.array([-half, half])))))
 
 
-def test_classification_over_seeds(bench, only, rng):
+def test_classification(bench, only, rng):
     scores, opened = rng.uniform(size=(3, 20)), rng.uniform(size=(3, 8))
     made = bench().split("home", "in-distribution")
     made.add("home", scores).add("home", opened, condition="open").add("home", scores / 2, condition="shuffled")
@@ -27,21 +30,24 @@ def test_classification_over_seeds(bench, only, rng):
         1,
         5,
     ]
-    assert (row["interval"], row["seeds"], row["n_episodes"], row["diverged"]) == ("seeds", 3, 20, 0)
+    assert (row["interval"], row["seeds"], row["n_episodes"], row["diverged"]) == ("crossed", 3, 20, 0)
     assert row["score"] == pytest.approx(scores.mean()) and row["finite_mean"] == pytest.approx(scores.mean())
-    assert (row["low"], row["high"]) == pytest.approx(t_interval(scores.mean(axis=1)))
-    assert (row["episodes_low"], row["episodes_high"]) == pytest.approx(t_interval(scores.mean(axis=0)))
-    bootstrap = intervals.hierarchical_bootstrap(scores)
-    assert (row["bootstrap_low"], row["bootstrap_high"]) == pytest.approx((bootstrap.low, bootstrap.high))
-    assert row["open_score"] == pytest.approx(opened.mean())
-    assert (row["open_low"], row["open_high"]) == pytest.approx(t_interval(opened.mean(axis=0)))
+    headline = intervals.crossed(scores, bounds=(0, 1))
+    assert (row["low"], row["high"]) == pytest.approx((headline.low, headline.high))
+    for name, means in (
+        ("seeds", scores.mean(axis=1)),
+        ("episodes", scores.mean(axis=0)),
+        ("disjoint", opened.mean(axis=0)),
+    ):
+        assert (row[f"{name}_low"], row[f"{name}_high"]) == pytest.approx(bounded(means))
+    assert row["disjoint_score"] == pytest.approx(opened.mean())
 
 
 def test_the_interval_over_seeds_can_be_computed_from_the_runs(bench, only, rng):
     made = bench().split("home", "in-distribution").add("home", rng.uniform(size=(3, 20)))
     runs, row = run_table(made.results()), only(score_table(made.results()))
     assert list(runs.columns) == RUN_COLUMNS and len(runs) == 3
-    assert (row["low"], row["high"]) == pytest.approx(t_interval(runs["score"].to_numpy()))
+    assert (row["seeds_low"], row["seeds_high"]) == pytest.approx(bounded(runs["score"].to_numpy()))
 
 
 def test_runs_tell_their_spread_and_their_divergence(bench, rng):
@@ -58,10 +64,12 @@ def test_runs_tell_their_spread_and_their_divergence(bench, rng):
 def test_one_seed_falls_back_on_the_episodes(bench, only, rng):
     scores = rng.uniform(size=20)
     row = only(score_table(bench().split("home", "in-distribution").add("home", scores).results()))
-    assert row["interval"] == "episodes"
-    assert (row["low"], row["high"]) == pytest.approx(t_interval(scores))
+    assert row["interval"] == "episodes, seeds not sampled"
+    assert (row["low"], row["high"]) == pytest.approx(bounded(scores))
     assert (row["low"], row["high"]) == (row["episodes_low"], row["episodes_high"])
-    assert np.isnan(row[["bootstrap_low", "bootstrap_high", "open_score", "open_low", "open_high"]].astype(float)).all()
+    assert np.isnan(
+        row[["seeds_low", "seeds_high", "disjoint_score", "disjoint_low", "disjoint_high"]].astype(float)
+    ).all()
 
 
 def test_regression_shows_what_diverged_episodes_do(bench, only, rng):
@@ -78,7 +86,7 @@ def test_regression_shows_what_diverged_episodes_do(bench, only, rng):
     for row in (median, iqm):
         assert row["low"] < row["score"] < row["high"] and np.isfinite([row["low"], row["high"]]).all()
         assert row["episodes_low"] < row["score"] < row["episodes_high"]
-        assert row["bootstrap_low"] < row["score"] < row["bootstrap_high"]
+        assert row["seeds_low"] < row["score"] < row["seeds_high"]
     assert (table["diverged"] == 3 / 80).all()
     fine = losses[np.isfinite(losses) & (losses < 40)]
     assert table["finite_mean"].tolist() == pytest.approx([-fine.mean()] * 3)
@@ -101,8 +109,8 @@ def test_adaptation_curves(bench, only, rng):
     assert table["step"].tolist() == [0, 1, 5, 10] and set(table["condition"]) == {"standard"}
     for step, scores in curve.items():
         row = only(table, step=step)
-        assert row["score"] == pytest.approx(scores.mean()) and row["interval"] == "seeds"
-        assert (row["low"], row["high"]) == pytest.approx(t_interval(scores.mean(axis=1)))
+        assert row["score"] == pytest.approx(scores.mean()) and row["interval"] == "crossed"
+        assert (row["low"], row["high"]) == pytest.approx(intervals.crossed(scores, bounds=(0, 1))[1:3])
         assert row["support_score"] == pytest.approx(scores.mean() / 2)
         assert row["diverged"] == pytest.approx((scores < 0.1).mean())
     assert table["diverged"].gt(0).any()

@@ -26,7 +26,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
 from scipy.stats import chi2
 
-from metagap.analysis.intervals import LEVEL, Estimate
+from metagap.analysis.intervals import LEVEL, UNBOUNDED, Bounds, Estimate
 
 ALPHA = 0.05
 POWER = 0.8
@@ -113,6 +113,7 @@ def compare(
     theirs: Sequence[Variance],
     margin: float,
     runs_like_ours: bool = False,
+    bounds: Bounds = UNBOUNDED,
 ) -> Equivalence:
     """Whether `ours` is the same as `published`, within `margin`.
 
@@ -123,11 +124,13 @@ def compare(
         theirs: what is known of the variance of theirs.
         margin: the difference that does not matter.
         runs_like_ours: theirs is of one run that varies as ours do, which is not known of it.
+        bounds: the least and the greatest value.
     """
     seeds, *others = [component.of() for component in components]
     if runs_like_ours:  # one estimate of the variance, in both values
         seeds = (seeds[0] * (1 + components[0].n), seeds[1])
-    difference = Estimate(ours - published, (seeds, *others, *theirs))
+    width = bounds[1] - bounds[0]
+    difference = Estimate(ours - published, (seeds, *others, *theirs), components[-1].n, (-width, width))
     interval = difference.interval("", 0)
     p, unequal = p_value(difference, margin), difference.p_value()
     side = "higher" if difference.center > 0 else "lower"
@@ -138,8 +141,7 @@ def compare(
     elif np.isnan(p):
         verdict, remark = CANNOT_TELL, "too few episodes" if np.isfinite(ours) else "the mean is not finite"
     else:
-        run = [(components[0].variance * components[0].n, components[0].n - 1)] if runs_like_ours else []
-        verdict, remark = UNDECIDED, needed(components, [*theirs, *run], margin)
+        verdict, remark = UNDECIDED, ""
     return Equivalence(difference.center, interval.low, interval.high, p, verdict, remark)
 
 
@@ -148,8 +150,9 @@ def p_value(difference: Estimate, margin: float) -> float:
     if np.isnan(difference.p_value()):
         return np.nan
     room = margin - abs(difference.center)
-    if difference.variance == 0:
-        return float(room < 0)
+    if difference.is_constant:
+        share = max(room, 0) / (difference.bounds[1] - abs(difference.center))
+        return max(1 - share, 0.0) ** difference.episodes
     tail = difference.tail(room / np.sqrt(difference.variance)) / 2
     return tail if room > 0 else 1 - tail
 
@@ -175,11 +178,17 @@ def power(parts: Sequence[Variance], margin: float) -> float:
     return float(np.mean(2 * ndtr(np.maximum(room, 0)) - 1))
 
 
-def needed(components: Sequence[Component], known: Sequence[Variance], margin: float) -> str:
+def needed(
+    components: Sequence[Component], theirs: Sequence[Variance], margin: float, runs_like_ours: bool = False
+) -> str:
     """In words, how many seeds or episodes would find two equal values to agree with a probability of 80%.
 
-    From few seeds their variance is hardly known: the number is a range, from its 5% to its 95% bound.
+    From few seeds their variance is hardly known: the number is a range, from its 5% to its 95% bound. Arguments as for
+    `compare`.
     """
+    known = [*theirs]
+    if runs_like_ours:
+        known.append((components[0].variance * components[0].n, components[0].n - 1))
     for component in components:
         rest = [*known, *(other.of() for other in components if other != component)]
         counts = [_enough(component.at(quantile), rest, margin) for quantile in (0.95, 0.05)]

@@ -9,7 +9,7 @@ seed and then averaged over the seeds.
 | crossed | training runs and episodes; the headline | the data set | 93% to 97% for S >= 3; S = 2 falls to 92% |
 | seeds | training runs | these very episodes | 95% for S >= 2 (normal seeds) |
 | episodes | episodes | these very runs | 95% for M >= 30 |
-| domains | training runs, episodes and domains | nothing but the training domain | 93% to 97% for D >= 3, S >= 3 |
+| domains | training runs, episodes and domains | nothing but the training domain | 93% to 98% for D >= 3, S >= 3 |
 | disjoint tasks | the images of these classes | these very runs | 95% for M >= 30 |
 
 The interval over classes is in `metagap.analysis.classes`. A score with two bounds gets its interval on a logit scale,
@@ -89,6 +89,11 @@ class Estimate(NamedTuple):
         """The squared standard error."""
         return sum(variance for variance, _ in self.parts)
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether no variance was seen, but for rounding."""
+        return self.variance <= 1e-24 * self.center**2
+
     def tail(self, t: float) -> float:
         """P(|T| > t) under the mixture of t distributions."""
         return sum(variance * 2 * stdtr(df, -abs(t)) for variance, df in self.parts) / self.variance
@@ -97,7 +102,7 @@ class Estimate(NamedTuple):
         """Two-sided p-value of "the true value is zero"; nan where there is none (not finite, one unit)."""
         if not self._testable():
             return np.nan
-        if self._is_constant():
+        if self.is_constant:
             room = self.center - self.bounds[0] if self.center > 0 else self.bounds[1] - self.center
             share = 0.0 if np.isinf(room) else abs(self.center) / room
             return float(min(1.0, 2 * (1 - share) ** self.episodes))
@@ -109,15 +114,11 @@ class Estimate(NamedTuple):
             return Interval(self.center, np.nan, np.nan, kind, n)
         if not self._testable():
             return Interval(self.center, -np.inf, np.inf, kind, n)
-        low, high = self._constant(level) if self._is_constant() else self._ends(level)
+        low, high = self._constant(level) if self.is_constant else self._ends(level)
         return Interval(self.center, float(low), float(high), kind, n)
 
     def _testable(self) -> bool:
         return bool(np.isfinite(self.center) and np.isfinite(self.variance) and all(df >= 1 for _, df in self.parts))
-
-    def _is_constant(self) -> bool:
-        """Whether no variance was seen, but for rounding."""
-        return self.variance <= 1e-24 * self.center**2
 
     def _constant(self, level: float) -> tuple[float, float]:
         """Where none of n episodes differs: at most a share of 1 - (alpha / 2)^(1 / n) would, and by no more than the

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from metagap.analysis.equivalence import (
+    AGREES,
     CANNOT_TELL,
+    DIFFERS,
     NOT_JUDGED,
     NOT_PUBLISHED,
     NOT_RUN,
@@ -19,6 +21,7 @@ from metagap.analysis.equivalence import (
     Spread,
     Variance,
     compare,
+    needed,
 )
 from metagap.analysis.grids import STANDARD, Grids
 from metagap.analysis.intervals import (
@@ -119,7 +122,8 @@ def _ours(grids: Grids | None, entry: dict, margin: Margin) -> dict:
     center, components = _sampled(values)
     spread, theirs = Spread.of(entry["kind"]), _variance(entry["kind"], entry["published_interval"])
     known = bool(theirs) and spread is not None and spread.is_over_runs
-    found = compare(center, components, entry["published"], theirs, size, runs_like_ours=not known and len(values) > 1)
+    alike = not known and len(values) > 1
+    found = compare(center, components, entry["published"], theirs, size, alike, grids.metric.bounds)
     verdict, remark, p = found.verdict, found.remark, found.p
     assumed = np.nan if known or len(values) < 2 else summarise(values, "mean").std(ddof=1)
     if np.isnan(entry["published"]):
@@ -131,7 +135,9 @@ def _ours(grids: Grids | None, entry: dict, margin: Margin) -> dict:
         verdict, remark, p = CANNOT_TELL, f"our run variance is unknown ({seeds})", np.nan
     elif math.isinf(grids.metric.worst_score) and diverged > 0 and verdict in (UNDECIDED, CANNOT_TELL):
         verdict, remark = CANNOT_TELL, "diverged episodes decide the mean"
-    elif not known and verdict != CANNOT_TELL:
+    elif verdict == UNDECIDED:
+        remark = needed(components, theirs, size, alike)
+    if not known and verdict in (AGREES, DIFFERS, UNDECIDED):
         remark = "; ".join(part for part in (remark, PROVISIONAL) if part)
     half, kind = _same_kind(values, Spread.of(entry["kind"]))
     return {

@@ -120,7 +120,7 @@ def log_ratio(terms: Sequence[Term], statistic: str, best: float) -> tuple[float
     to one. best: the score without any error. The logarithm is not finite where a side has no error.
     """
     errors = {
-        side: best - sum(abs(term.weight) * term.per_seed(statistic).mean() for term in terms if term.weight * side > 0)
+        side: best - side * sum(term.per_seed(statistic).mean() for term in terms if term.weight * side > 0)
         for side in (1, -1)
     }
     with np.errstate(divide="ignore", invalid="ignore"):
