@@ -30,7 +30,7 @@ def tiny(tiny_suite) -> Path:
 def test_run_report_and_compare(here, in_process, tmp_path, tiny):
     code, text, errors = here("run", "tiny.toml", "--engine", "loop plain eager")
     assert code == 0, errors
-    for part in ("maml seed 0 in", "in-distribution", "domain gap", "95% interval over", "reports/tiny/index.html"):
+    for part in ("maml seed 0 in", "in-distribution", "domain gap", "95% interval over new episodes", "reports/tiny/index.html"):
         assert part in text
     page = tmp_path / "reports" / "tiny" / "index.html"
     assert "Tiny" in page.read_text(encoding="utf-8")
@@ -43,8 +43,9 @@ def test_run_report_and_compare(here, in_process, tmp_path, tiny):
     assert {row["algorithm"] for row in tables["scores"]} == {"maml", "scratch"}
     assert any(row["gap"] == "task gap" for row in tables["gaps"])
 
-    compared = here("compare", "tiny", "maml", "scratch", "--json")[1]
-    assert {row["split"] for row in json.loads(compared)} == {"old", "new", "digits"}
+    compared = json.loads(here("compare", "tiny", "maml", "scratch", "--json")[1])
+    assert {row["split"] for row in compared["scores"]} == {"new", "digits"}
+    assert {row["gap"] for row in compared["gaps"]} == {"task gap", "domain gap"}
     text = here("compare", "tiny", "maml", "scratch")[1]
     assert "cannot tell" in text or "better" in text
 

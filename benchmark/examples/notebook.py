@@ -10,7 +10,7 @@ def study(name, **options):
     print(report.findings)
     average = report.gaps.query("gap == 'domain gap' and split == 'average' and statistic == 'mean'")
     print(average[["algorithm", "value", "low", "high"]])
-    print(report.compare("maml", "scratch")[["split", "difference", "low", "high", "p"]])
+    print(report.compare("maml", "scratch").scores[["split", "difference", "low", "high", "p"]])
 
     figure = report.figure("scores")
     figure.axes[0].set_title(f"{suite.title}, 50 iterations")
