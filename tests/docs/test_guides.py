@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import typer
+from guides import EXAMPLES, GENERATED, GUIDES, PAGES, ROOT, blocks, commands, ids, prose, text
 
 from metagap import cli, executors, registry
 from metagap.engine.machines import devices
@@ -20,72 +21,6 @@ from metagap.files import SUITES
 from metagap.machine import Machine
 from metagap.reproduce import paper_table
 from metagap.suite import Suite, expand, load_suite, with_algorithms
-
-ROOT = Path(__file__).parents[2]
-GUIDES = ROOT / "benchmark" / "docs"
-EXAMPLES = ROOT / "benchmark" / "examples"
-GENERATED = {"suite-keys.md", "options.md"}
-PAGES = sorted(
-    [*ROOT.glob("*.md"), *GUIDES.glob("*.md"), ROOT / "reports" / "README.md", ROOT / "results" / "README.md"]
-)
-SAVED_AS = {
-    "mine.py": "algorithm.py",
-    "net.py": "model.py",
-    "stripes.py": "data_set.py",
-    "adamw.py": "outer_optimizer.py",
-    "top.py": "metric.py",
-    "counts.py": "task_kind.py",
-    "here.py": "executor.py",
-    "mine/mine.py": "algorithm.py",
-}
-"""What a reader calls the files of the examples."""
-
-
-def text(page: Path) -> str:
-    return page.read_text(encoding="utf-8")
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", text(page), re.DOTALL | re.MULTILINE)
-    return [re.sub(rf"^{indent}", "", block, flags=re.MULTILINE) for indent, block in found]
-
-
-def prose(page: Path) -> str:
-    """Without the fenced blocks."""
-    return re.sub(r"^ *```.*?^ *```", "", text(page), flags=re.DOTALL | re.MULTILINE)
-
-
-def ids(page: Path) -> str:
-    return str(page.relative_to(ROOT))
-
-
-def commands() -> list[tuple[str, str]]:
-    """(page, command) of every line of every block of shell commands, and of every `metagap ...` within a sentence."""
-    found = []
-    for page in PAGES:
-        if page.name in GENERATED:
-            continue
-        lines = [line for block in blocks(page, "bash") for line in block.splitlines()]
-        lines += re.findall(r"`((?:uv run )?metagap [^`]+)`", prose(page))
-        parts = [part for line in lines for part in line.partition(" #")[0].split(" && ") if part.strip()]
-        found += [(ids(page), " ".join(part.split())) for part in parts]
-    return list(dict.fromkeys(found))
-
-
-@pytest.fixture
-def readers_folder(tmp_path, monkeypatch):
-    """An empty folder with the files that the guides have their reader write."""
-    for name, block in zip(("my-suite", "my-other"), blocks(GUIDES / "suites.md", "toml"), strict=True):
-        (tmp_path / f"{name}.toml").write_text(block, encoding="utf-8")
-    published = blocks(GUIDES / "add-published-table.md", "toml")
-    for name, block in zip(("my-sinusoid", "doe-table3"), published, strict=True):
-        (tmp_path / f"{name}.toml").write_text(block, encoding="utf-8")
-    (tmp_path / "theirs.py").write_text(blocks(GUIDES / "learn2learn.md", "python")[0], encoding="utf-8")
-    for name, example in SAVED_AS.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text(EXAMPLES / example), encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def test_the_readme_is_short():

@@ -1,0 +1,160 @@
+"""Every `metagap` command in a block of the README and the guides is run, in this process, and small.
+
+| command | how it is made small |
+|---|---|
+| all | suites have one seed, one outer step, tiny networks, a few episodes and few alphabets; reports have no figures |
+| run, reproduce | `--engine` is named, so that nothing is timed; cells are run in this process |
+| report, compare, results | of a run of the two that are compared, or of `maml` and `scratch` |
+| reproduce --from | nothing: it only reads the records of the reference |
+| check | without the engine paths that are traced |
+| data get, verify, leaks | of data that are here; skipped with the name of the file where they are not |
+| speed | the smallest workload, one repetition, nothing compiled; slow, as it is a process of its own |
+
+Not run: what is in `NOT_RUN`, with the reason.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from guides import PAGES, ROOT, blocks
+
+from layouts import by_class, write_folder
+from metagap.checking import paths
+from metagap.files import Files
+
+NOT_RUN = {
+    "pip install": "installs",
+    "pytest": "runs these tests",
+    "ruff": "is run by .ci/run",
+    "python benchmark/docs/generate.py": "writes into the repository; test_guides compares what it makes",
+    "metagap --install-completion": "writes into the settings of the user's shell; test_cli asks for completions",
+}
+SLOW = ("metagap speed", "metagap run quickstart --algorithm all", "metagap data verify")
+EAGER = ["--engine", "loop plain eager"]
+MORE = {
+    "run": EAGER,
+    "reproduce": EAGER,
+    "speed": ["--repeats", "1", "--no-compile", "--device", "cpu", "-a", "fomaml"],
+}
+"""Options that are added."""
+SAYS = {
+    "run": r"reports/.*index\.html|DIR/.*index\.html",
+    "report": r"index\.html|\"scores\"",
+    "compare": r"better|cannot tell|same",
+    "reproduce": r"published|cells, \d+ done",
+    "show": r"\w+",
+    "list": r"maml",
+    "check": r"examinations, none failed",
+    "new": r"Next: change mine\.py",
+    "data": r"omniglot|mnist",
+    "results": r"quickstart",
+    "speed": r"sinusoid",
+}
+"""What is printed, at least."""
+FILES = {
+    "omniglot": "omniglot-py/images_background.zip",
+    "mnist": "MNIST/raw/t10k-images-idx3-ubyte.gz",
+    "kmnist": "KMNIST/raw/t10k-images-idx3-ubyte.gz",
+    "emnist": "EMNIST/raw",
+}
+"""A file of each data set that commands need."""
+
+
+def lines() -> list[Any]:
+    """Every line of the blocks of shell commands, without `uv run` and remarks."""
+    found = [line.partition(" #")[0] for page in PAGES for block in blocks(page, "bash") for line in block.splitlines()]
+    parts = [" ".join(part.removeprefix("uv run ").split()) for line in found for part in line.split(" && ")]
+    return [
+        pytest.param(line, marks=[pytest.mark.slow] if line.startswith(SLOW) else [])
+        for line in dict.fromkeys(parts)
+        if line and not line.startswith(tuple(NOT_RUN))
+    ]
+
+
+SMALLEST = {
+    "iterations": 1, "meta_batch": 1, "validations": 1, "validation_episodes": 1, "episodes": 2, "steps": 1,
+    "curve_steps": 1, "diagnostic_episodes": 1, "alphabets": 5, "inner_steps": 1, "filters": 4,
+}  # fmt: skip
+
+
+def small(table: dict[str, Any]) -> dict[str, Any]:
+    """A suite with the smallest budget."""
+
+    def reduced(value: Any, key: str = "") -> Any:
+        if isinstance(value, dict):
+            return {inner: reduced(below, inner) for inner, below in value.items()}
+        if key == "splits":
+            return [reduced(below) for below in value]
+        return min(value, SMALLEST[key]) if key in SMALLEST and isinstance(value, int) else value
+
+    return table if "columns" in table else reduced(table) | {"seeds": [0]}
+
+
+@pytest.fixture
+def small_suites(monkeypatch):
+    read = Files.read
+    monkeypatch.setattr(Files, "read", lambda self, path: small(read(self, path)))
+
+
+@pytest.fixture
+def small_check(monkeypatch):
+    untraced = {kind: [plan for plan in plans if "traced" not in plan] for kind, plans in paths.PLANS.items()}
+    monkeypatch.setattr(paths, "PLANS", untraced)
+
+
+def needed(words: list[str]) -> set[str]:
+    """The data sets without which a command cannot do what it is for."""
+    if words[0] == "data":
+        return FILES.keys() & set(words)
+    trains = words[0] in ("run", "report", "compare", "reproduce") and "--dry-run" not in words
+    return {"omniglot"} if trains and re.match(r"omniglot|maml-table1", words[1]) else set()
+
+
+@pytest.mark.parametrize("line", lines())
+def test_a_command_of_the_guides_runs(
+    line, here, in_process, small_suites, small_check, readers_folder, real_data, monkeypatch
+):
+    words = shlex.split(line)[1:]
+    for name in sorted(needed(words)):
+        real_data(FILES[name])
+    if words[:1] == ["data"] and not words[2:]:
+        real_data(FILES["mnist"])
+    write_folder(readers_folder, by_class([f"c{i}" for i in range(40)], 14, "my-images/{name}/{i}.png"))
+    if words[0] == "run" and not needed(words):
+        monkeypatch.setenv("METAGAP_DATA", str(readers_folder))
+    Path("DIR").mkdir()
+    if words[:2] == ["new", "algorithm"]:
+        Path("empty").mkdir()
+        monkeypatch.chdir("empty")
+    if words[0] in ("report", "compare", "results"):
+        pair = words[2:4] if words[0] == "compare" else ["maml", "scratch"]
+        chosen = [f"--algorithm={'./mine.py:Mine' if name == 'mine' else name}" for name in pair]
+        assert here("run", "quickstart" if words[0] == "results" else words[1], *chosen, *EAGER)[0] == 0
+    if "--from" in words:
+        monkeypatch.undo()
+        words = [str(ROOT / word) if word.startswith("results/") else word for word in words]
+    else:
+        words += MORE.get(words[0], [])
+    if words[0] == "speed":
+        words.insert(1, "sinusoid-1")
+    if "--iterations" in words:
+        words += ["--iterations", "1"]
+    code, text, errors = here(*words)
+    assert code == 0, errors
+    assert re.search(SAYS.get(words[0], "."), " ".join(text.split())), text
+    if "--json" in words and words[0] != "speed":
+        assert json.loads(text)
+
+
+def test_what_is_not_run_is_in_the_guides():
+    every = [
+        line.removeprefix("uv run ") for page in PAGES for block in blocks(page, "bash") for line in block.splitlines()
+    ]
+    for start in NOT_RUN:
+        assert any(line.strip().removeprefix("uv run ").startswith(start) for line in every), start
