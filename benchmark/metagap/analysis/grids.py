@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -112,6 +113,22 @@ class Grids:
     def steps(self, algorithm: str, split: str) -> list[int]:
         """The recorded inner steps of condition "standard"."""
         return sorted(self._steps.get((algorithm, split, STANDARD), []))
+
+    def classes(self, algorithm: str | None, split: str) -> np.ndarray | None:
+        """Which classes of the split each episode of the standard condition holds: (episodes, ways), by index.
+
+        algorithm: whose grid at its headline step the rows belong to; None: those that all grids of this split share.
+        None where some seed has no record of them, or their records differ.
+        """
+        grids = {name: self.get(name, split) for name in (self.algorithms if algorithm is None else [algorithm])}
+        there = {name: grid for name, grid in grids.items() if grid is not None}
+        if not there:
+            return None
+        found = [self.results.classes.get((name, seed, split)) for name, grid in there.items() for seed in grid.index]
+        first = found[0]
+        if first is None or any(one is None or not np.array_equal(one, first) for one in found):
+            return None
+        return first[reduce(np.intersect1d, [grid.columns for grid in there.values()])]
 
     def get(
         self,

@@ -8,6 +8,7 @@
     curve.parquet          the training curve
     evaluation/*.parquet   a row per test episode and inner step, one file per split
     evaluation/*.npz       a sample episode of the split, where it may be shown
+    evaluation/*-classes.npz  which classes each test episode of the split holds, where there are classes
     evaluation/*.json      the receipt of a split: of which weights it is the score, and the sha256 of its files
     failed.json            only while the cell has failed: when and why, with traceback.txt next to it
     done-<variant>.json    the marker, written last: the resolved suite, which evaluation files belong to it, and the
@@ -34,11 +35,12 @@ from metagap.results.files import (
 )
 from metagap.results.frames import records
 from metagap.results.listing import differences, listing
-from metagap.results.markers import FORMAT, read_config, read_file, read_marker, write_marker
+from metagap.results.markers import CLASSES, FORMAT, read_config, read_file, read_marker, write_marker
 from metagap.results.own import read_own, report_folder, write_own
 from metagap.results.reading import MEND, Results, assemble, damage_of, read, survey
 
 __all__ = [
+    "CLASSES",
     "FORMAT",
     "MEND",
     "DamagedError",

@@ -21,6 +21,8 @@ from metagap.results.files import (
 
 FORMAT = 3
 """Of the markers that are written."""
+CLASSES = "-classes.npz"
+"""How the file of a split ends that says which classes its test episodes hold."""
 READABLE = (1, 2, FORMAT)
 """Formats that reports show. Those of format 2 do not say which revisions of the code trained the cell, and those of
 format 1 have no digests either, so that damage may go unseen; a run counts both as not done."""

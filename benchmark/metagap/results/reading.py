@@ -19,7 +19,7 @@ from metagap.metrics import Metric
 from metagap.results.episodes import Columns, Gathering, Recorded
 from metagap.results.failures import failures, minute
 from metagap.results.files import DamagedError
-from metagap.results.markers import FORMAT, read_config, read_episodes, read_file, read_marker
+from metagap.results.markers import CLASSES, FORMAT, read_config, read_episodes, read_file, read_marker
 from metagap.results.own import read_own
 from metagap.suite import Suite
 
@@ -50,7 +50,8 @@ class Results:
     one row per recorded training iteration. samples: one sample episode per split. notes: sentences that a reader of
     the numbers should know. episodes: one row per test episode and inner step. variant: what the configuration is known
     by, empty where cells of several are put together. metrics: what is recorded, the headline first; it is that of the
-    columns query_score and support_score, and the others have columns of their own.
+    columns query_score and support_score, and the others have columns of their own. classes: (algorithm, seed, split)
+    -> which classes of the split each of its test episodes holds, (episodes, ways) by index, where that is recorded.
     """
 
     suite: Suite
@@ -62,6 +63,7 @@ class Results:
     variant: str = ""
     metrics: tuple[Metric, ...] = ()
     """By default the one of old records: that of the kind of task."""
+    classes: dict[tuple[str, int, str], np.ndarray] = field(default_factory=dict)
     recorded: Recorded = field(init=False, repr=False, compare=False)
     """The test episodes, by column and as a data frame."""
 
@@ -300,6 +302,7 @@ def assemble(
         curves=_concat(curves),
         samples=samples,
         notes=notes,
+        classes=_shared({(*key, split): held for key, one in records.items() for split, held in one.classes.items()}),
         variant=variant,
         metrics=metrics,
     )
@@ -330,6 +333,7 @@ class _Record(NamedTuple):
     curve: pd.DataFrame
     files: list[str]
     samples: dict[str, dict[str, np.ndarray]]
+    classes: dict[str, np.ndarray]
 
 
 def _record(folder: Path, marker: dict[str, Any], take: Callable[[pd.DataFrame], None], damage: list[str]) -> _Record:
@@ -341,7 +345,7 @@ def _record(folder: Path, marker: dict[str, Any], take: Callable[[pd.DataFrame],
     environment = read_file(folder, marker, "environment.json")
     curve = read_file(folder, marker, "curve.parquet")
     further = [metric.name for metric in _metrics(marker)[1:]]
-    files, samples = [], {}
+    files, samples, classes = [], {}, {}
     for split, stem in marker["files"].items():
         name = f"evaluation/{stem}.parquet"
         try:
@@ -358,9 +362,29 @@ def _record(folder: Path, marker: dict[str, Any], take: Callable[[pd.DataFrame],
                 samples[split] = read_file(folder, marker, sample)
             except DamagedError as error:
                 damage.append(f"{error}. The sample of split '{split}' is left out; {MEND}.")
+        if _has_classes(folder, marker, stem):
+            try:
+                classes[split] = read_file(folder, marker, f"evaluation/{stem}{CLASSES}")["classes"]
+            except DamagedError as error:
+                damage.append(f"{error}. The classes of split '{split}' are left out; {MEND}.")
     if not files:
         raise DamagedError(f"no evaluation of '{folder}' can be read")
-    return _Record(folder, marker, environment, curve, files, samples)
+    return _Record(folder, marker, environment, curve, files, samples, classes)
+
+
+def _has_classes(folder: Path, marker: Mapping[str, Any], stem: str) -> bool:
+    """Whether the classes of a split's episodes belong to a cell and are here.
+
+    The markers of earlier versions know none, also where a later run of another variant has put them there.
+    """
+    name = f"evaluation/{stem}{CLASSES}"
+    return name in marker.get("sha256", {}) and (folder / name).is_file()
+
+
+def _shared(classes: dict[tuple[str, int, str], np.ndarray]) -> dict[tuple[str, int, str], np.ndarray]:
+    """The same with equal arrays once in memory: cells meet the same episodes."""
+    once: dict[tuple[str, bytes], np.ndarray] = {}
+    return {key: once.setdefault((key[2], held.tobytes()), held) for key, held in classes.items()}
 
 
 def _frame(records: Mapping[tuple[str, int], _Record]) -> pd.DataFrame:
@@ -375,11 +399,14 @@ def _frame(records: Mapping[tuple[str, int], _Record]) -> pd.DataFrame:
 
 
 def damage_of(folder: Path, marker: dict[str, Any], samples: bool = False) -> str:
-    """What is wrong with the files of a finished cell, and with its samples; empty where nothing is."""
+    """What is wrong with the files of a finished cell, and with its samples and classes; empty where nothing is."""
     stems = [f"evaluation/{stem}" for stem in marker["files"].values()]
     names = ["environment.json", "curve.parquet", *(f"{stem}.parquet" for stem in stems)]
     if samples:
         names += [f"{stem}.npz" for stem in stems if (folder / f"{stem}.npz").is_file()]
+        names += [
+            f"evaluation/{stem}{CLASSES}" for stem in marker["files"].values() if _has_classes(folder, marker, stem)
+        ]
     try:
         read_config(folder, marker)
         for name in names:

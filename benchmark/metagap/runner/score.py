@@ -52,10 +52,13 @@ def score_splits(context: TrainingContext, meta: Params, folder: Path, report: R
         notes += [note for note in said if note not in notes]
         stem = _stem(context, split, episodes[split.name])
         known = intact(folder, stem, weights)
-        sample, scores = f"{stem}.npz", f"{stem}.parquet"
-        if len(known) < 2:
+        sample, scores, holding = f"{stem}.npz", f"{stem}.parquet", stem + results.CLASSES
+        classes = sampler.classes(drawn)
+        if not {sample, scores, *([] if classes is None else [holding])} <= set(known):
             if sample not in known:
                 known[sample] = results.write_arrays(folder / sample, sampler.sample(drawn))
+            if classes is not None and holding not in known:
+                known[holding] = results.write_arrays(folder / holding, {"classes": classes.astype(np.int32)})
             if scores not in known:
                 scored = _score_split(evaluators, meta, split, sampler, drawn, report)
                 known[scores] = results.write_frame(folder / scores, scored)

@@ -89,6 +89,16 @@ class Sampler(Generic[D]):
         """The data of `count` tasks, drawn and looked up."""
         return self.episode(self.draw(count))
 
+    def classes(self, drawn: Drawn[D]) -> np.ndarray | None:
+        """Which classes of the source's part each of these tasks holds: (T, ways), by index.
+
+        None where there are no classes, or what was drawn does not tell them.
+        """
+        classes = getattr(drawn.draw, "classes", None)
+        if not isinstance(classes, Tensor) or classes.shape != (len(drawn), self.spec.ways):
+            return None
+        return classes.cpu().numpy() if self.tasks.class_count else None
+
     def sample(self, drawn: Drawn[D]) -> dict[str, np.ndarray]:
         """The first of these tasks as plain arrays to show to people, class by class."""
         return self.tasks.sample(drawn.draw, self.spec)
