@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from metagap import conditions
+from metagap.analysis.classes import over_classes
 from metagap.analysis.grids import STANDARD, Grids
 from metagap.analysis.intervals import (
     DISJOINT,
@@ -57,7 +58,8 @@ def score_table(results: Results | Grids, level: float = LEVEL, metric: Metric |
       mean of per-run intervals would ignore that averaging runs averages noise.
     - disjoint_score, disjoint_low, disjoint_high: from the condition "open" of the same split, whose tasks share no
       image: new images of these classes (NaN where it was not recorded).
-    - classes_low/high: new classes, for these very runs (NaN where the classes of the episodes were not recorded).
+    - classes_low/high: new classes and new episodes, for these very runs: of the mean, in the condition "standard" (NaN
+      where the classes of the episodes were not recorded).
     - diverged: share of diverged (seed, episode) pairs; finite_mean: mean score over the pairs that did not diverge.
     """
     grids = Grids.of(results, metric)
@@ -77,6 +79,8 @@ def score_table(results: Results | Grids, level: float = LEVEL, metric: Metric |
             tasks = disjoint(algorithm, split, statistic)
             seeds = over_seeds(values, statistic, level, bounds)
             episodes = over_episodes(values, statistic, level, bounds=bounds)
+            classes = grids.classes(algorithm, split) if statistic == "mean" and condition == STANDARD else None
+            new_classes = None if classes is None else over_classes(values, classes, level, bounds)
             rows.append(
                 _where(grids, algorithm, split, condition, grids.headline[algorithm], statistic)
                 | _core(_headline(grids, values, statistic, level), values)
@@ -88,8 +92,8 @@ def score_table(results: Results | Grids, level: float = LEVEL, metric: Metric |
                     "disjoint_score": tasks.center,
                     "disjoint_low": tasks.low,
                     "disjoint_high": tasks.high,
-                    "classes_low": np.nan,
-                    "classes_high": np.nan,
+                    "classes_low": np.nan if new_classes is None else new_classes.low,
+                    "classes_high": np.nan if new_classes is None else new_classes.high,
                     "diverged": flags.mean(),
                     "finite_mean": values[~flags].mean() if not flags.all() else np.nan,
                 }
