@@ -9,7 +9,18 @@ from metagap import registry
 from metagap.report import texts
 from metagap.report.figures import adaptation, gaps, samples, scores, slopes, training
 from metagap.report.panels import Section, Shown
-from metagap.report.tables import comparisons, divergence, intervals, leaders, metrics, provenance, published, settings
+from metagap.report.tables import (
+    comparisons,
+    divergence,
+    intervals,
+    leaders,
+    metrics,
+    outliers,
+    provenance,
+    published,
+    settings,
+    variance,
+)
 from metagap.report.tables import gaps as gap_tables
 from metagap.report.tables import scores as score_tables
 
@@ -28,6 +39,7 @@ SECTIONS = (
 CONTENTS: tuple[Shown, ...] = (
     texts.FINDINGS,
     leaders.LEADERS,
+    outliers.OUTLIERS,
     texts.NOTES,
     scores.SCORES,
     score_tables.SCORES,
@@ -52,6 +64,7 @@ CONTENTS: tuple[Shown, ...] = (
     texts.INTERVALS,
     intervals.INTERVALS,
     intervals.GAP_INTERVALS,
+    variance.VARIANCE,
     texts.BUDGET,
     settings.SETTINGS,
     provenance.PROVENANCE,

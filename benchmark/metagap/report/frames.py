@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from metagap import kinds as task_kinds
-from metagap.analysis import comparisons, leaders, published_values, scores
+from metagap.analysis import comparisons, leaders, outliers, published_values, scores, variance
 from metagap.analysis.gaps import GapKind, gap_kinds, gap_table
 from metagap.analysis.gaps.kind import Place
 from metagap.analysis.grids import AVERAGE, STANDARD, Grids
@@ -50,6 +50,8 @@ class Frames:
     pairs: pd.DataFrame
     gap_pairs: pd.DataFrame
     leaders: pd.DataFrame
+    outliers: pd.DataFrame
+    variance: pd.DataFrame
     published: pd.DataFrame
     further: dict[str, dict[Scored, pd.DataFrame]] = field(default_factory=dict)
     """The tables of scores in the metrics after the headline one, by name."""
@@ -74,6 +76,8 @@ class Frames:
             pairs=compared.scores,
             gap_pairs=compared.gaps,
             leaders=leaders.leader_table(grids, compared.scores),
+            outliers=outliers.outlier_table(grids),
+            variance=variance.variance_table(grids),
             published=published_values.published_table(grids),
         )
 
