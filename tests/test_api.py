@@ -44,6 +44,7 @@ def test_numbers_are_tidy_frames(report):
     pd.testing.assert_series_equal(gap.value, difference, check_names=False)
     assert {"a", "b", "split", "verdict"} <= set(report.comparisons)
     assert set(report.compare("maml", "scratch").scores.split) == {"new", "square"}
+    assert list(report.power("maml", "scratch", 0.5).pairs.seeds) == [2]
     assert not report.curves.empty
 
 

@@ -50,6 +50,21 @@ def test_run_report_and_compare(here, in_process, tmp_path, tiny):
     assert "cannot tell" in text or "better" in text
 
 
+def test_power(here, in_process, tiny_suite):
+    tiny_suite("images")
+    assert here("run", "tiny.toml", "--seed", "0", "--seed", "1", "--seed", "2")[0] == 0
+    code, text, errors = here("power", "tiny", "maml", "scratch", "--difference", "3", "--json")
+    assert code == 0, errors
+    found = json.loads(text)
+    assert [(row["a"], row["b"], row["split"], row["asked"]) for row in found["pairs"]] == [
+        ("maml", "scratch", "digits", 0.03)
+    ]
+    assert {row["seeds"] for row in found["grid"]} >= {3, 5, 10}
+    assert found["advice"][0].startswith("A difference of 3.0 percentage points between maml and scratch is found with")
+    text = here("power", "tiny")[1]
+    assert "maml − scratch" in text and "detectable" in text
+
+
 def test_a_report_of_what_was_run(here, tmp_path, tiny_suite):
     cell = expand(load_suite(str(tiny_suite())))[1]
     run_cell(cell, tmp_path / "results", Machine("cpu", engine="loop plain eager"))
@@ -94,6 +109,7 @@ def test_only_some_cells_and_a_plugin(here, in_process, tmp_path, tiny_suite):
         (["run", "tiny.toml", "--set", "source.alphabets=100000000"], "glyphs: drawing 2,000,000,000 images takes"),
         (["compare", "tiny", "maml", "maml"], "A and B are both 'maml'"),
         (["report", "tiny"], "no finished results of suite 'tiny'"),
+        (["power", "tiny", "a", "b"], "no finished results of suite 'tiny'"),
         (["compare", "tiny", "a", "b"], "no finished results of suite 'tiny'"),
         (["show", "mamml"], "nothing is called 'mamml'; did you mean 'maml'?"),
         (["list", "suits"], "list 'suits'; did you mean 'suites'?"),

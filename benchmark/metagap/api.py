@@ -21,6 +21,7 @@ import pandas as pd
 
 from metagap import listing
 from metagap.analysis import comparisons
+from metagap.analysis import power as powers
 from metagap.analysis.across_suites import AcrossSuites, read_across
 from metagap.analysis.comparisons import Comparisons
 from metagap.errors import UserError
@@ -116,6 +117,22 @@ class Report:
         Raises UserError for an algorithm or a split that there is not.
         """
         return comparisons.compare(self.records, a, b, split)
+
+    def power(
+        self,
+        a: str | None = None,
+        b: str | None = None,
+        difference: float | None = None,
+        power: float = powers.POWER,
+        on: str | None = None,
+    ) -> powers.Power:
+        """How many seeds and episodes it takes to find a difference of a and b, or of every pair.
+
+        difference: in printed units, 2 percentage points by default; the frames of the answer are in scores. power: the
+        probability with which it is to be found. on: a split or "average". Raises UserError for an algorithm or a split
+        that there is not, for numbers out of range and for fewer than two seeds.
+        """
+        return powers.power(self.records, a, b, difference, power, on)
 
     @property
     def findings(self) -> str:

@@ -117,7 +117,7 @@ def check_pair(given: dict[str, Any]) -> None:
     check_suite(given)
     if not placeholder(given["suite"]):
         labels = list(SUITES.read(SUITES.path(given["suite"]))["algorithms"])
-        assert {given["a"], given["b"]} <= {*labels, "mine"}
+        assert {given["a"], given["b"]} <= {*labels, "mine", None}
 
 
 def check_table(given: dict[str, Any]) -> None:
@@ -149,6 +149,7 @@ CHECKS = {
     "run": check_suite,
     "report": check_suite,
     "compare": check_pair,
+    "power": check_pair,
     "reproduce": check_table,
     "show": check_name,
     "get": check_sources,

@@ -159,7 +159,7 @@ def _family(
         {"a": a, "b": b, "split": split, "role": grids.role(split)} | _row(grids, terms, statistic, level)
         for a, b in pairs
         for split in splits
-        if (terms := _paired(grids, a, b, split))
+        if (terms := paired(grids, a, b, split))
         for statistic in grids.statistics
     ]
     gaps = [
@@ -182,7 +182,7 @@ def _family(
     return Comparisons(*frames)
 
 
-def _paired(grids: Grids, a: str, b: str, split: str) -> list[Term]:
+def paired(grids: Grids, a: str, b: str, split: str) -> list[Term]:
     """The difference of a and b on a split as one term, their average difference over the domains as several; or []."""
     domains = grids.domains if split == AVERAGE else [split]
     return weighted_difference(partial(grids.get, a), partial(grids.get, b), dict.fromkeys(domains, 1 / len(domains)))

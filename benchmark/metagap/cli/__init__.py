@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from metagap.cli import data, faults, new, report, reproduce, results, run, show, speed
+from metagap.cli import data, faults, new, power, report, reproduce, results, run, show, speed
 
 app = typer.Typer(
     name="metagap",
@@ -17,7 +17,16 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (run.run, report.report, reproduce.reproduce, report.compare, speed.speed, new.new, new.check):
+for command in (
+    run.run,
+    report.report,
+    reproduce.reproduce,
+    report.compare,
+    power.power,
+    speed.speed,
+    new.new,
+    new.check,
+):
     app.command()(command)
 app.command(name="compare-suites")(report.compare_suites)
 app.command(name="list")(show.list_)
