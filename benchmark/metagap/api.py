@@ -193,7 +193,10 @@ class Report:
         """Findings, leaders, scores and notes: what a notebook shows of it."""
         parts = [f"<h3>{html.escape(self.suite.title)}</h3>"]
         for paragraph in verdict(self.frames):
-            words = [f"<b>{html.escape(text)}</b>" if bold else html.escape(text) for text, bold in paragraph]
+            words = [
+                f"<b>{html.escape(phrase.text)}</b>" if phrase.strong else html.escape(phrase.text)
+                for phrase in paragraph
+            ]
             parts.append(f"<p>{''.join(words)}</p>")
         for name in SHOWN:
             if (table := self._tables[name].make(self.frames)) is not None:

@@ -98,8 +98,42 @@ def test_page_shows_every_section_and_escapes_names(written):
     assert f"Synthetic {kind} &lt;b&gt;suite&lt;/b&gt;" in text
     assert "&lt;not shown&gt;" in text and "CPU &lt;2 cores&gt;" in text
     assert "<b>suite" not in text and "<letters>" not in text and "<not shown>" not in text
-    assert "95% interval over 3 seeds" in text
+    assert "95% interval over new training runs and new episodes (3 seeds)" in text
     assert ("Mean, median and diverged episodes" in text) == (kind == "regression")
+
+
+def test_findings_link_to_the_rows_that_they_are_from(written):
+    """And only to what is there: every number to its row of a table."""
+    _, out = written
+    text = (out / "index.html").read_text(encoding="utf-8")
+    verdict = re.search(r'<div class="verdict">.*?</div>', text, flags=re.DOTALL)[0]
+    links = re.findall(r'<a href="#([^"]+)">(.*?)</a>', verdict)
+    assert {"row-leaders:mine", "row-comparisons:mine:scratch"} <= {address for address, _ in links}
+    for address, words in links:
+        assert text.count(f' id="{address}"') == 1, address
+        if address.startswith("row-") and words.startswith("<strong>"):
+            row = re.search(rf'<tr id="{re.escape(address)}".*?</tr>', text, flags=re.DOTALL)[0]
+            number = re.sub(r"<.*?>", "", words).split("%")[0].split("\u00a0")[0].split(" ")[0]
+            assert number in row, (address, words)
+
+
+def test_a_finding_whose_table_is_not_on_the_page_links_nowhere(written):
+    kind, _ = written
+    frames = Frames.of(make_results(kind, algorithms=("mine", "scratch"), episodes=6, small=True))
+    text = page.render(*page.make(frames, [shown for shown in CONTENTS if isinstance(shown, Text)]))
+    assert "domain gap" in text and 'href="#row-' not in text and 'href="#table-' not in text
+
+
+def test_below_every_table_of_numbers_unfolds_how_they_were_computed(written):
+    _, out = written
+    text = (out / "index.html").read_text(encoding="utf-8")
+    tables = re.findall(r'<figure class="table.*?</figure>', text, flags=re.DOTALL)
+    names = {re.search(r'id="table-([\w-]+)"', table)[1]: "How this was computed" in table for table in tables}
+    assert {name for name, said in names.items() if not said} == {"settings", "provenance"}
+    assert '<a href="#intervals">The intervals</a>' in text
+    for name in ("comparisons", "gap-comparisons"):
+        written_as = (out / "tables" / f"{name}.md").read_text(encoding="utf-8")
+        assert "degrees of freedom" in written_as and "family of hypotheses" in written_as
 
 
 def test_page_says_in_what_the_suite_differs_from_the_published_protocol(written):
@@ -175,8 +209,8 @@ def test_one_seed_is_said(tmp_path, no_pictures):
     text = write_report(
         make_results(seeds=(0,), algorithms=("maml", "scratch"), episodes=20, small=True), tmp_path / "suite", FEW
     ).read_text("utf-8")
-    assert "One seed was run" in text and "seeds not sampled" in text
-    assert "interval over the episodes of one seed" in text
+    assert "One seed was run" in text and "nothing is claimed about which algorithm is better" in text
+    assert "95% interval over new episodes of the one run" in text
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])

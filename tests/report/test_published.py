@@ -10,11 +10,11 @@ from metagap.report.published import columns, kinds, margin, source, stacked, ve
 
 def row(**changes):
     base = {
-        "published": 0.487, "published_interval": 0.0184, "kind": "95% CI over episodes", "exact": False,
+        "published": 0.487, "published_interval": 0.0184, "kind": "95% CI over episodes",
         "source": "Somebody (2017), Table 1", "mark": "V", "ours": 0.4912, "ours_interval": 0.0113,
         "ours_kind": "95% CI over 600 episodes", "median": 0.5, "iqm": 0.49, "diverged": 0.0,
         "difference": 0.0042, "low": -0.0175, "high": 0.0259, "verdict": "undecided",
-        "remark": "7 seeds would be enough",
+        "remark": "5 to 40 seeds would be enough",
     }  # fmt: skip
     return base | changes
 
@@ -45,11 +45,11 @@ def test_not_run_is_left_open():
 
 
 def test_words():
-    assert verdict(row()) == "undecided: 7 seeds would be enough"
+    assert verdict(row()) == "undecided: 5 to 40 seeds would be enough"
     assert verdict(row(verdict="agrees", remark="")) == "agrees"
     assert kinds(row()) == ("95% CI over episodes", "95% CI over 600 episodes")
-    assert kinds(row(kind=None, exact=True))[0] == "not stated, taken as exact"
-    assert kinds(row(kind=None, exact=True, published_interval=math.nan))[0] == "none, taken as exact"
+    assert kinds(row(kind=None))[0] == "not stated"
+    assert kinds(row(kind=None, published_interval=math.nan))[0] == "none"
     assert source(row()) == "Somebody (2017), Table 1, read at the source"
 
 

@@ -18,15 +18,17 @@ from metagap.analysis.comparisons import compare
 from metagap.metrics.classification import ACCURACY, ECE
 from metagap.metrics.regression import MSE
 from metagap.report import terminal, verdict
+from metagap.report.figures.gap_comparisons import GAP_COMPARISONS
 from metagap.report.figures.saving import to_svg
 from metagap.report.figures.scores import SCORES
 from metagap.report.frames import Frames
+from metagap.report.panels import said
 from metagap.report.table import Table
 from metagap.report.tables.comparisons import all_comparisons, comparisons
-from metagap.report.tables.intervals import intervals
+from metagap.report.tables.intervals import gap_intervals, intervals
 from metagap.report.tables.metrics import METRICS
 from metagap.report.tables.scores import scores
-from metagap.report.theme import PALETTE, styles, themed
+from metagap.report.theme import MUTED, PALETTE, styles, themed
 from metagap.suite import Suite
 from metagap.text import number, share, uncertain
 
@@ -50,13 +52,14 @@ def untex(text):
         (r"$\pm$", "±"), (r"$\infty$", "∞"), ("$-$", "−"), ("--", "–"), (r"\textless{}", "<"), (r"\textgreater{}", ">"),
     ):  # fmt: skip
         text = text.replace(tex, character)
-    text = re.sub(r"\\textbf\{(.*)\}", r"\1", text)
+    text = re.sub(r"\\text(?:bf|it)\{(.*)\}", r"\1", text)
     text = re.sub(r"^\{([\[*])\}", r"\1", text)
     return re.sub(r"\\([&%$#_{}])", r"\1", text)
 
 
 def unmd(text):
-    return html.unescape(re.sub(r"\\(.)", r"\1", text.removeprefix("**").removesuffix("**")))
+    text = re.sub(r"^(\*\*?)(.*)\1$", r"\2", text)
+    return html.unescape(re.sub(r"\\(.)", r"\1", text))
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])
@@ -87,22 +90,83 @@ def test_what_the_caption_says_is_bold_is_bold_in_every_format(frames, kind):
     promised = [table for table in all_tables(frames[kind]).values() if "Bold:" in table.caption]
     assert len(promised) >= 2 and any(table.best for table in promised)
     for table in promised:
-        page = [cell["text"] for row in table.records() for cell in row["cells"] if cell["best"]]
+        page = [cell["text"] for row in table.records() for cell in row["cells"] if cell["style"] == "best"]
         assert len(page) == len(table.best)
         body = table.latex().split(r"\midrule")[1]
         assert [untex(cell) for cell in re.findall(r"\\textbf\{([^{}]*)\}", body)] == page
         assert [unmd(cell) for cell in re.findall(r"\*\*(.+?)\*\*", table.markdown())] == page
 
 
-def test_equal_scores_are_both_the_best_and_a_score_alone_is_none(frames):
+def test_the_best_of_a_split_has_all_beside_it_that_are_not_significantly_worse(frames):
     one = frames["classification"]
-    table = one.scores.copy()
-    table.loc[table["algorithm"].isin(["maml", "reptile"]) & (table["split"] == "Omniglot test"), "score"] = 0.99
-    tied = replace(one, scores=table)
-    assert tied.best("Omniglot test") == ["maml", "reptile"]
-    assert replace(one, scores=table[table["algorithm"] == "maml"]).best("Omniglot test") == []
-    cells = {column for row, column in scores(tied).best if row == 2}
-    assert "Omniglot test" in cells
+    verdicts = {("maml", "fomaml"): "cannot tell", ("maml", "reptile"): "maml better"}
+    pairs = one.pairs.copy()
+    here = pairs["split"] == "Omniglot test"
+    pairs.loc[here, "verdict"] = [
+        verdicts.get((a, b), "maml better" if a == "maml" else "cannot tell")
+        for a, b in zip(pairs.loc[here, "a"], pairs.loc[here, "b"], strict=True)
+    ]
+    grouped = replace(one, pairs=pairs)
+    assert grouped.best("Omniglot test") == ["maml", "fomaml"]
+    table = scores(grouped)
+    assert {row for row, column in table.best if column == "Omniglot test"} == {0, 1}
+    assert not {row for row, column in table.highest if column == "Omniglot test"}
+    training = [column for _, column in table.highest]
+    assert "Omniglot train" in training and "Omniglot train" not in [column for _, column in table.best]
+    assert "all that are not significantly worse" in table.caption and "Italics: the highest" in table.caption
+    assert len(re.findall(r"\| \*[^*]+\* ", table.markdown())) == len(table.highest) == 3
+    assert table.latex().count("textit") == 3
+
+
+def test_from_two_seeds_only_the_highest_is_marked(frames):
+    two = Frames.of(make_results(algorithms=("maml", "reptile", "mine"), seeds=(0, 1), episodes=8, small=True))
+    table = scores(two)
+    assert table.best == frozenset() and {column for _, column in table.highest} == set(two.splits)
+    assert "Bold" not in table.caption and "on which nothing is claimed" in table.caption
+    tied = two.scores.copy()
+    tied.loc[tied["algorithm"].isin(["maml", "reptile"]) & (tied["split"] == "Omniglot test"), "score"] = 0.99
+    assert replace(two, scores=tied).highest("Omniglot test") == ["maml", "reptile"]
+    assert replace(two, scores=tied[tied["algorithm"] == "maml"]).highest("Omniglot test") == []
+
+
+def gap_figure(frames, **changes):
+    return GAP_COMPARISONS.figure(replace(frames, gap_pairs=frames.gap_pairs.assign(**changes)))
+
+
+def test_significant_differences_of_gaps_are_in_colour(frames):
+    one = frames["classification"]
+    grey, coloured = (
+        {
+            line.get_color()
+            for axis in gap_figure(one, verdict=word).axes
+            for line in axis.lines
+            if line.get_marker() != "None"
+        }
+        for word in ("cannot tell", "reptile smaller")
+    )
+    assert grey == {MUTED} and coloured == {styles(one.suite)["reptile"].color}
+    assert "None is significant" in said(
+        GAP_COMPARISONS.caption, replace(one, gap_pairs=one.gap_pairs.assign(verdict=""))
+    )
+    rows = [len(axis.get_yticks()) for axis in gap_figure(one).axes]
+    assert rows == [10, 10]
+
+
+def test_many_differences_of_gaps_are_a_matrix():
+    names = tuple(f"variant-{number}" for number in range(9))
+    many = Frames.of(make_results(algorithms=names, episodes=8, small=True))
+    clear = many.gap_pairs.assign(verdict="variant-0 smaller")
+    for narrow in (False, True):
+        figure = GAP_COMPARISONS.figure(replace(many, gap_pairs=clear), narrow=narrow)
+        assert [len(axis.patches) for axis in figure.axes] == [72, 72]
+        marks = [
+            len(axis.lines) if narrow else sum(text.get_weight() == "bold" for text in axis.texts)
+            for axis in figure.axes
+        ]
+        assert marks == [72, 72]
+    top = figure.axes[1].get_yticklabels()[0].get_text().split(" ")[0]
+    gaps = many.headline_leaders().set_index("algorithm")["gap"]
+    assert top == gaps.idxmin()
 
 
 HOSTILE = "a_b & c%d #1 $x$ {y} ~^ <i> |p| \\n [0.1] *star* `code` 50 ± 3 −2 --out"
@@ -153,10 +217,10 @@ def test_scores_are_printed_in_the_units_of_the_field(frames):
         text = table.frame.set_index("algorithm").loc["maml", one.plain_splits()[0]]
         printed = float(text.split(" ")[0])
         assert printed == pytest.approx(row["score"] * scale, abs=0.051 if scale == 100 else 0.0051)
-        assert float(text.split("± ")[1]) == pytest.approx(
-            scale * (row["high"] - row["low"]) / 2 * np.sign(scale), rel=0.3
-        )
-        assert "95% interval over 3 seeds" in table.caption
+        ends = [float(end) for end in re.findall(r"[\d.]+", text)]
+        half = (ends[2] - ends[1]) / 2 if "[" in text else ends[1]
+        assert half == pytest.approx(scale * (row["high"] - row["low"]) / 2 * np.sign(scale), rel=0.3)
+        assert "95% interval over new training runs and new episodes (3 seeds)" in table.caption
     assert "lower is better" in table.caption and "MSE" in table.caption
 
 
@@ -170,17 +234,42 @@ def test_divergence_is_a_table_of_its_own(frames):
     assert "divergence" not in all_tables(frames["classification"])
 
 
-def test_all_four_intervals_stand_side_by_side(frames):
-    frame = intervals(frames["classification"]).frame
-    assert list(frame.columns[3:]) == ["seeds", "episodes", "hierarchical bootstrap", "open"]
+def test_all_intervals_stand_side_by_side_with_their_seeds(frames):
+    one = frames["classification"]
+    frame = intervals(one).frame
+    assert list(frame.columns[2:]) == ["seeds run", "score", "crossed", "seeds", "episodes", "disjoint tasks"]
     assert len(frame) == 40 and (frame["seeds"].str.contains("±") | frame["seeds"].str.contains(r"\[")).all()
+    assert set(frame["seeds run"]) == {"3"}
+    frame = gap_intervals(one).frame
+    assert {"seeds run", "crossed", "seeds", "episodes", "domains"} <= set(frame.columns)
+    assert set(frame.loc[frame["split"] != "average", "domains"]) == {"–"}
+
+
+def test_captions_count_the_seeds_of_their_own_rows():
+    results = make_results(algorithms=("maml", "reptile", "mine"), seeds=(0, 1, 2), episodes=8, small=True)
+    kept = [
+        table[
+            ~((table["algorithm"] == "mine") & (table["seed"] > 0))
+            & ((table["algorithm"] != "reptile") | (table["seed"] < 2))
+        ]
+        for table in (results.episodes, results.cells)
+    ]
+    frames = Frames.of(replace(results, episodes=kept[0], cells=kept[1]))
+    made = all_tables(frames)
+    assert "(2 to 3 seeds; where there is one run, over new episodes)" in made["scores"].caption
+    assert made["intervals"].frame.groupby("algorithm")["seeds run"].agg(set).to_dict() == {
+        "maml": {"3"}, "reptile": {"2"}, "mine": {"1"},
+    }  # fmt: skip
+    text = verdict.plain(verdict.verdict(frames))
+    assert "Nothing is claimed about maml" not in text
+    assert "Nothing is claimed about reptile and mine, which have fewer than 3 seeds." in text
 
 
 def test_comparisons_are_bold_exactly_where_the_data_can_tell(frames):
     one = frames["classification"]
     table = comparisons(one)
     pairs = one.headline_pairs()
-    told = pairs[pairs["role"].isin(["in-distribution", "cross-domain"])]["verdict"].str.contains("better")
+    told = pairs["verdict"].str.endswith(" better")
     assert "average" in table.frame.columns and table.groups["average"] == "cross-domain"
     assert 0 < told.sum() < len(told)
     assert len(table.best) == told.sum()
@@ -242,9 +331,11 @@ def test_a_huge_value_never_stretches_a_figure(frames, kind):
 
 def test_verdict_names_the_best_and_what_cannot_be_told(frames):
     text = verdict.plain(verdict.verdict(frames["classification"]))
-    assert "maml has the highest accuracy" in text and "95% interval over 3 seeds" in text
-    assert "domain gap" in text and "percentage points" in text
-    assert "significantly better than" in text
+    assert "maml has the highest accuracy" in text
+    assert "its 95% interval over new training runs and new episodes (3 seeds)" in text
+    assert "has the smallest domain gap" in text and "percentage points on average over these 3 domains" in text
+    assert "over domains like them)" in text and "Cannot be told apart: " in text
+    assert "significantly better than" in text and "compare" not in text
     text = verdict.plain(verdict.verdict(frames["regression"]))
     assert "lowest MSE" in text and "diverged" in text
 
@@ -257,7 +348,9 @@ def test_verdict_counts_many_algorithms_and_says_what_few_seeds_cannot_tell():
     untold = replace(frames, pairs=pairs.assign(verdict="cannot tell"))
     text = verdict.plain(verdict.verdict(untold))
     assert "It is not significantly better than any of the 7 others" in text
-    assert f"Corrected for {count} pairs, a difference has to reach p < 0.002" in text
+    family = 4 * count  # two splits, two gaps
+    assert f"Corrected for {family} comparisons, a difference has to reach p < {0.05 / family:.1g}" in text
+    assert "more seeds would" in text and "fewer algorithms" not in text
     best = frames.headline_scores().query("role == 'in-distribution'").set_index("algorithm")["score"].idxmax()
     with_scratch = (pairs["a"] == "scratch") | (pairs["b"] == "scratch")
     told = pairs.assign(verdict=np.where(with_scratch, "cannot tell", f"{best} better"))
@@ -271,17 +364,29 @@ def test_the_terminal_compares_in_the_words_of_the_page(results, frames, kind):
     one = frames[kind]
     page = all_comparisons(one)
     assert one.correction in page.caption and one.correction in comparisons(one).caption
+    assert "(scores and gaps)" in one.correction
     for a, b in (("maml", "fomaml"), ("fomaml", "maml"), ("pretrain", "maml")):
         console = Console(width=140, file=io.StringIO(), color_system=None)
         found = compare(results[kind], a, b)
         terminal.print_comparison(found, a, b, results[kind], console)
         text = console.file.getvalue()
-        assert one.correction in " ".join(text.split())
+        words = " ".join(text.split())
+        assert (
+            "after Holm's correction over all" in words and "of this pair, chosen before its results were seen" in words
+        )
         rows = page.frame[page.frame[["first", "second"]].apply(set, axis=1) == {a, b}]
-        assert len(rows) >= 4
-        for row in rows.to_dict("records"):
-            line = next(line for line in text.splitlines() if line.strip().startswith(row["split"] + "  "))
-            assert line.rstrip().endswith(row["verdict"]) and row["p (Holm)"] in line
+        assert len(rows) >= 3
+        own = found.scores[found.scores["statistic"] == one.metric.statistic]
+        assert (
+            set(own["split"]) == set(one.headline_pairs()["split"])
+            and (own["family"] < one.pairs["family"].max()).all()
+        )
+        for row in own.to_dict("records"):
+            shown = one.gap_row(row["split"])
+            line = next(line for line in text.splitlines() if line.strip().startswith(f"{shown}  "))
+            chance = uncertain(row["improvement"], row["improvement_low"], row["improvement_high"])
+            assert line.rstrip().endswith(row["verdict"]) and chance in line, line
+        assert "Whose gap is smaller" in text
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])
@@ -293,7 +398,7 @@ def test_terminal_fits_a_hundred_columns(results, frames, kind):
     text = console.file.getvalue()
     assert max(map(len, text.splitlines())) <= 100
     assert "…" not in text
-    for word in ("pretrain", "domain gap", "95% interval over seeds", "published"):
+    for word in ("pretrain", "domain gap", "95% interval over new training runs and new episodes", "published"):
         assert word in " ".join(text.split())
     first = {"classification": "EMNIST <letters>", "regression": "square wave"}[kind]
     assert first in text
@@ -312,7 +417,7 @@ def test_further_metrics_have_a_table_of_their_own():
         terminal.print_table(table, console)
         lines = console.file.getvalue().splitlines()
         assert max(map(len, lines)) <= width
-        assert [line.count("10.0 ± 0.0") for line in lines if "± " in line] == [3, 3]
+        assert [line.count("10.0 [") for line in lines if "10.0" in line] == [3, 3]
 
 
 def test_published_values_are_printed_with_their_mark():

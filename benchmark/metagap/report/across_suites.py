@@ -17,7 +17,7 @@ from metagap.report import terminal, theme
 from metagap.report.figures import across_suites as figures
 from metagap.report.figures.saving import to_png, to_svg
 from metagap.report.page import Block, Content, Drawn, render_page, write_page
-from metagap.report.panels import Prose, Shown
+from metagap.report.panels import Phrase, Prose, Shown
 from metagap.report.table import Table
 from metagap.text import number, probability, uncertain
 
@@ -184,7 +184,7 @@ def blocks(found: AcrossSuites) -> list[Block]:
     """The page from top to bottom."""
     notes = tuple(found.notes)
     made: list[tuple[str, str, Content | None]] = [
-        ("verdict", "findings", Prose(paragraphs=[[(said(found), False)]], style="verdict")),
+        ("verdict", "findings", Prose(paragraphs=[[Phrase(said(found))]], style="verdict")),
         ("ranks", "findings", ranks(found)),
         ("notes", "findings", Prose(items=found.notes, style="notes")),
         ("critical-difference", "ranks", _drawn(found, "critical-difference")),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from metagap import registry
 from metagap.report import texts
-from metagap.report.figures import adaptation, gaps, samples, scores, slopes, training
+from metagap.report.figures import adaptation, gap_comparisons, gaps, samples, scores, slopes, training
 from metagap.report.panels import Section, Shown
 from metagap.report.tables import (
     comparisons,
@@ -58,6 +58,7 @@ CONTENTS: tuple[Shown, ...] = (
     adaptation.ADAPTATION,
     training.TRAINING,
     comparisons.COMPARISONS,
+    gap_comparisons.GAP_COMPARISONS,
     comparisons.GAP_COMPARISONS,
     comparisons.COMPARISONS_ALL,
     samples.SAMPLES,

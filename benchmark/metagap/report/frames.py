@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Literal
@@ -115,6 +115,11 @@ class Frames:
     def seeds(self) -> int:
         """The number of seeds of the algorithm that has most."""
         return int(self.cells.groupby("algorithm")["seed"].nunique().max()) if len(self.cells) else 0
+
+    @property
+    def seed_words(self) -> str:
+        """The number of seeds of the algorithms."""
+        return seed_words(self.cells.groupby("algorithm")["seed"].nunique())
 
     @property
     def interval(self) -> str:
@@ -269,11 +274,27 @@ class Frames:
         """What the p-values and verdicts of the comparisons are corrected for."""
         return correction(pd.concat([self.headline_pairs(), self.headline_gap_pairs()]))
 
-    def best(self, split: str, statistic: str | None = None) -> list[str]:
+    def highest(self, split: str, statistic: str | None = None) -> list[str]:
         """The algorithms with the best finite score of a split (several if equal); none if there is only one score."""
         table = self.headline_scores(statistic)
         table = table[(table["split"] == split) & np.isfinite(table["score"])]
         return list(table.loc[table["score"] == table["score"].max(), "algorithm"]) if len(table) > 1 else []
+
+    def best(self, split: str, statistic: str | None = None) -> list[str]:
+        """The best algorithm of a split and all that are not significantly worse, by the correction of the page.
+
+        None of those that have too few seeds for a claim, and none at all on a split on which nothing is claimed.
+        """
+        pairs = self.pairs[(self.pairs["split"] == split) & (self.pairs["seeds"] >= CLAIMS_FROM)]
+        pairs = pairs[pairs["statistic"] == (statistic or self.metric.statistic)]
+        scores = self.headline_scores(statistic).query("split == @split").set_index("algorithm")["score"]
+        tested = scores[np.isfinite(scores) & scores.index.isin([*pairs["a"], *pairs["b"]])]
+        if tested.empty:
+            return []
+        winner = tested.idxmax()
+        of_winner = pairs[(pairs["a"] == winner) | (pairs["b"] == winner)]
+        worse = of_winner[of_winner["verdict"] == f"{winner} better"]
+        return [name for name in tested.index if name == winner or name not in {*worse["a"], *worse["b"]}]
 
     @property
     def statistics(self) -> list[str]:
@@ -303,15 +324,17 @@ def _scored(grids: Grids) -> dict[Scored, pd.DataFrame]:
 
 def interval_words(rows: pd.DataFrame) -> str:
     """The headline interval in words: what is new in it, and over how many seeds, from the columns of the rows."""
-    words = []
-    for kind in dict.fromkeys(rows["interval"]):
-        if kind == CROSSED:
-            seeds = sorted(set(rows.loc[rows["interval"] == kind, "seeds"]))
-            count = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-            words.append(f"interval over new training runs and new episodes ({count} seeds)")
-        else:
-            words.append("interval over new episodes of the one run")
-    return " or ".join(dict.fromkeys(words)) or "interval"
+    is_crossed = rows["interval"] == CROSSED
+    if not is_crossed.any():
+        return "interval over new episodes of the one run"
+    alone = "" if is_crossed.all() else "; where there is one run, over new episodes"
+    return f"interval over new training runs and new episodes ({seed_words(rows.loc[is_crossed, 'seeds'])}{alone})"
+
+
+def seed_words(counts: Iterable[int]) -> str:
+    """How many seeds: one number, or the least and the most."""
+    least, most = min(counts, default=0), max(counts, default=0)
+    return f"{least} to {most} seeds" if least < most else f"{most} seed{'s' * (most != 1)}"
 
 
 def correction(pairs: pd.DataFrame, scope: str = "this page") -> str:

@@ -27,6 +27,8 @@ from metagap.report.texts import facts
 
 SIGNATURE = b"metagap</title>"
 """What every page of ours has in it."""
+DATA = ("scores", "runs", "steps", "gaps", "pairs", "gap_pairs", "published", "cells")
+"""The numbers that are written beside it, a file for each table of the frames."""
 PAPER = 80
 """Tables of more ems are printed across the paper: on its 184 mm their letters would be smaller than 6.5 points."""
 
@@ -75,7 +77,7 @@ def write_report(frames: Frames, out: Path, contents: Sequence[Shown] | None = N
         contents: what is on the page; by default all that metagap and plugins have.
     """
     frames, blocks = make(frames, contents)
-    data = {name: frames.data(name) for name in ("scores", "runs", "steps", "gaps", "pairs", "published", "cells")}
+    data = {name: frames.data(name) for name in DATA}
     return write_page(render(frames, blocks), blocks, data, out)
 
 
@@ -107,8 +109,9 @@ def make(frames: Frames, contents: Sequence[Shown] | None = None) -> tuple[Frame
     blocks = []
     for place, shown in enumerate(contents):
         content = made[place] if place in made else _made(shown, frames)  # words come last, for they have the notes
-        if isinstance(content, Table):
-            content = replace(content, notes=notes)
+        if isinstance(content, Table) and isinstance(shown, TableKind):
+            computed = attempt(f"The text of '{shown.name}'", partial(said, shown.computed, frames))
+            content = replace(content, notes=notes, computed=content.computed or computed)
         if content is not None:
             blocks.append(_block(shown, content, frames))
     return frames, blocks
@@ -213,8 +216,20 @@ def render_page(
         facts=about,
         paper=PAPER,
         sections=sections,
+        anchors=_anchors(blocks),
         colours={name: theme.css_colour(style) for name, style in styles.items()},
         version=__version__,
+    )
+
+
+def _anchors(blocks: Sequence[Block]) -> set[str]:
+    """What on the page can be linked to: sections, tables and their rows."""
+    tables = tables_of(blocks).values()
+    rows = {row["id"] for table in tables for row in table.records() if row["id"]}
+    return (
+        {block.shown.section for block in blocks if block.shown.section}
+        | {f"table-{table.name}" for table in tables}
+        | rows
     )
 
 

@@ -6,7 +6,7 @@ Whatever cannot be made is a sentence in its place, so that a report does not fa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -83,10 +83,13 @@ class TableKind(Shown):
     Attributes:
         make: frames -> the table, or None where the results have nothing to show.
         terminal: the same for a terminal, where it is printed there too.
+        computed: how its numbers were computed: the statistic, what the intervals resample, their formula in words,
+            what is corrected for. It unfolds below the table; empty where there is nothing to say.
     """
 
     make: Callable[[Frames], Table | None]
     terminal: Callable[[Frames], Table | None] | None = None
+    computed: Says = ""
 
 
 class Picture(NamedTuple):
@@ -106,15 +109,19 @@ class Gallery(Shown):
     pictures: Callable[[Frames], list[Picture]]
 
 
-Phrase = tuple[str, bool]
-"""Text, and whether it is set in bold."""
+class Phrase(NamedTuple):
+    """Text, whether it is set in bold, and the id on the page that it links to, if any (see `table.row_id`)."""
+
+    text: str
+    strong: bool = False
+    target: str = ""
 
 
 @dataclass(frozen=True)
 class Prose:
     """Paragraphs, terms with their meaning, and items of a list; all of it plain text. style: a class of the page."""
 
-    paragraphs: list[list[Phrase]] = field(default_factory=list)
+    paragraphs: Sequence[Sequence[Phrase]] = ()
     terms: list[tuple[str, str]] = field(default_factory=list)
     items: list[str] = field(default_factory=list)
     style: str = ""

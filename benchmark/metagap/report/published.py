@@ -15,12 +15,15 @@ from metagap.text import MISSING, number, share, uncertain
 MARKS = {"V": "read at the source", "S": "quoted by another paper", "R": "recalled, to be checked"}
 UNREAD = ("S", "R")
 """Marks that follow the value wherever it is printed."""
+ASSUMED = (
+    "“If their runs vary as ours”: nothing is published on how the value varies from run to run; the verdict takes the "
+    "standard deviation of our seeds for theirs too."
+)
 EXPLAINED = (
     "Agrees: the difference is shown to be smaller than the margin (two one-sided tests at 5%). Differs: it is not "
     "shown to be, and its 95% interval excludes zero. Undecided: neither; where a number “would be enough”, that many "
-    "find equal values to agree with a probability of 80% (a range, for a few seeds hardly show their variance). “If "
-    "their runs vary as ours”: nothing is published on how the value varies from run to run; the verdict takes the "
-    "standard deviation of our seeds for theirs too. Cannot tell: we have fewer than three seeds."
+    "find equal values to agree with a probability of 80%; it is a range, for a few seeds hardly show their variance. "
+    f"{ASSUMED} Cannot tell: we have fewer than three seeds, or diverged episodes ruin the mean."
 )
 
 

@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -16,6 +17,7 @@ from metagap.text import number
 WORD = 18  # characters of a word that may be broken beyond
 HEAD = 11  # characters of a line in the headings on paper
 WRAP = 16  # characters of a line in the headings of a LaTeX table
+SHORT = 300  # characters of an explanation that a LaTeX caption can take
 LATEX = str.maketrans(
     {
         **{character: "\\" + character for character in "&%$#_{}"},
@@ -40,8 +42,11 @@ class Table:
         groups: column -> heading above it, for the columns that have one.
         labels: how many leading columns are row labels.
         best: (row position, column) of the cells set in bold.
+        highest: of those set in italics.
         plain: columns of prose, aligned to the left.
         title: a few words, where a caption alone would not do.
+        computed: how the numbers were computed; the page has it folded, Markdown below the caption, and LaTeX in it
+            where it is short.
         notes: what a reader of the numbers should know; the page says it once for all tables.
     """
 
@@ -51,9 +56,11 @@ class Table:
     groups: dict[str, str] = field(default_factory=dict)
     labels: int = 1
     best: frozenset[tuple[int, str]] = frozenset()
+    highest: frozenset[tuple[int, str]] = frozenset()
     plain: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     title: str = ""
+    computed: str = ""
 
     def __post_init__(self) -> None:
         frame = self.frame.rename(columns=str).map(_as_text)
@@ -108,18 +115,20 @@ class Table:
             f"{_md(group)}:<br>{_md(c)}" if group else _md(c)
             for group, c in zip(groups, self.frame.columns, strict=True)
         ]
-        rows = [heads, align, *self._set(_md, "**{}**").itertuples(index=False)]
+        rows = [heads, align, *self._set(_md, "**{}**", "*{}*").itertuples(index=False)]
         lines = ["| " + " | ".join(row) + " |" for row in rows]
-        return "\n\n".join(["\n".join(lines), *map(_md, (self.caption, *self.notes))]) + "\n"
+        below = [self.caption, *filter(None, [self.computed]), *self.notes]
+        return "\n\n".join(["\n".join(lines), *map(_md, below)]) + "\n"
 
     def latex(self) -> str:
         """A booktabs table, notes at the end of the caption, never wider than a line; needs booktabs and graphicx."""
-        frame = self._set(_tex, r"\textbf{{{}}}")
+        frame = self._set(_tex, r"\textbf{{{}}}", r"\textit{{{}}}")
         align = "".join("l" if self.is_left(c) else "r" for c in frame.columns)
         heads = [_stacked(c, "l" if self.is_left(c) else "r") for c in frame.columns]
         groups = [_tex(self.groups.get(c, "")) for c in frame.columns]
         frame.columns = pd.MultiIndex.from_arrays([groups, heads]) if self.groups else heads
-        caption = _tex(" ".join([self.caption, *self.notes]))
+        computed = [self.computed] if 0 < len(self.computed) <= SHORT else []
+        caption = _tex(" ".join([self.caption, *computed, *self.notes]))
         text = frame.to_latex(
             index=False, escape=False, column_format=align, multicolumn_format="c", caption=caption,
             label=f"tab:{self.name}", position="htbp",
@@ -130,13 +139,12 @@ class Table:
         )
         return text.replace(r"\end{tabular}", "\\end{tabular}}")
 
-    def _set(self, escape: Callable[[str], str], bold: str) -> pd.DataFrame:
-        """The frame as escaped text, the best cells in bold."""
+    def _set(self, escape: Callable[[str], str], bold: str, italic: str) -> pd.DataFrame:
+        """The frame as escaped text, the best cells in bold, the highest in italics."""
+
+        forms = {"best": bold, "highest": italic, "": "{}"}
         columns = {
-            column: [
-                bold.format(escape(text)) if (row, column) in self.best else escape(text)
-                for row, text in enumerate(self.frame[column])
-            ]
+            column: [forms[self.style(row, column)].format(escape(text)) for row, text in enumerate(self.frame[column])]
             for column in self.frame.columns
         }
         return pd.DataFrame(columns, columns=self.frame.columns, dtype=str)
@@ -149,12 +157,19 @@ class Table:
             | dict(zip(self.frame[first], self.frame[column], strict=True))
             for column in columns
         ]
-        best = frozenset((columns.index(column), self.frame[first][row]) for row, column in self.best)
-        return replace(self, frame=pd.DataFrame(rows), groups={}, labels=2, best=best)
+        best, highest = (
+            frozenset((columns.index(column), self.frame[first][row]) for row, column in cells)
+            for cells in (self.best, self.highest)
+        )
+        return replace(self, frame=pd.DataFrame(rows), groups={}, labels=2, best=best, highest=highest)
 
     def records(self) -> list[dict]:
-        """The rows for the page: cells with their role, and whether the row opens a new block of first labels."""
+        """The rows for the page: cells with their role, and whether the row opens a new block of first labels.
+
+        The first of the rows with the same labels has an `id`, to which findings can link.
+        """
         rows, before = [], None
+        known: set[str] = set()
         for position, values in enumerate(self.frame.itertuples(index=False)):
             first = values[0] if self.labels > 1 else None
             cells = [
@@ -163,17 +178,30 @@ class Table:
                     "label": number < self.labels,
                     "again": number == 0 and first is not None and first == before,
                     "left": self.is_left(column),
-                    "best": (position, column) in self.best,
+                    "style": self.style(position, column),
                 }
                 for number, (column, text) in enumerate(zip(self.frame.columns, values, strict=True))
             ]
-            rows.append({"cells": cells, "opens": first is not None and first != before})
+            id = row_id(self.name, *values[: self.labels])
+            rows.append(
+                {"id": "" if id in known else id, "cells": cells, "opens": first is not None and first != before}
+            )
+            known.add(id)
             before = first
         return rows
+
+    def style(self, row: int, column: str) -> str:
+        """The class of a cell on the page."""
+        return "best" if (row, column) in self.best else "highest" if (row, column) in self.highest else ""
 
     def is_left(self, column: str) -> bool:
         """Whether a column holds words."""
         return column in self.plain or list(self.frame.columns).index(column) < self.labels
+
+
+def row_id(table: str, *labels: str) -> str:
+    """The id on the page of the row of a table that has these labels."""
+    return ":".join([f"row-{table}", *(quote(label, safe="") for label in labels)])
 
 
 def _as_text(cell: Any) -> str:

@@ -108,7 +108,7 @@ def _print_grid(table: Table, columns: list[str], label: int, console: Console) 
         *above, name = (row[part] for part in table.frame.columns[: table.labels])
         if above and above != before:
             grid.add_row(f"[dim]{escape(', '.join(above))}[/]")
-        cells = [_cell(row[column], column, (place, column) in table.best) for column in columns]
+        cells = [_cell(row[column], column, table.style(place, column)) for column in columns]
         grid.add_row(Padding(escape(name), (0, 0, 0, 2 if above else 0)), *cells)
         before = above
     console.print(grid)
@@ -126,13 +126,14 @@ def _print_rows(table: Table, console: Console) -> None:
             values = [f"{name} {' '.join(row[name].split())}" for name in columns if name not in table.plain]
             text = Text(f"{row[names[table.labels - 1]]}: {', '.join(values)}")
             for name in filter(table.plain.__contains__, columns):
-                text.append("  ").append_text(_cell(row[name], name, False))
+                text.append("  ").append_text(_cell(row[name], name))
             console.print(Padding(text, (0, 0, 0, 2)))
     console.print()
 
 
-def _cell(text: str, column: str, best: bool) -> Text:
-    return Text.from_markup(coloured(text)) if column == "verdict" else Text(text, style="bold" if best else "")
+def _cell(text: str, column: str, style: str = "") -> Text:
+    looks = {"best": "bold", "highest": "italic", "": ""}
+    return Text.from_markup(coloured(text)) if column == "verdict" else Text(text, style=looks[style])
 
 
 def as_json(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -60,12 +60,14 @@ def intervals(_: Frames) -> Prose:
 def facts(frames: Frames) -> list[tuple[str, str]]:
     """The suite in a few words; the first five are at the top of the page."""
     suite = frames.suite
-    seeds = f"{frames.seeds} seed" + ("s" if frames.seeds != 1 else "")
     facts = [
         ("Task", f"{suite.shape()} {suite.kind}"),
         ("Model", suite.model["name"]),
         ("Training data", suite.source["name"]),
-        ("Training", f"{suite.training.iterations:,} iterations of {suite.training.meta_batch} tasks, {seeds}"),
+        (
+            "Training",
+            f"{suite.training.iterations:,} iterations of {suite.training.meta_batch} tasks, {frames.seed_words}",
+        ),
         ("Test", f"{suite.evaluation.episodes:,} episodes per split, the same for all"),
     ]
     if frames.kind.has_ways:

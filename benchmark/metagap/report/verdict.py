@@ -1,119 +1,216 @@
-"""The paragraph at the top of the page: who is best, what new domains cost, and what is significant."""
+"""The paragraphs at the top of the page: who generalizes best, whose gap is smallest, and what cannot be told.
+
+Claims rest on the corrected comparisons of the page alone. Each number links to the row that it stands in.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
+from metagap.analysis.comparisons import CANNOT_TELL, TOO_SMALL
 from metagap.analysis.gaps import DOMAIN_GAP
 from metagap.analysis.grids import AVERAGE
-from metagap.report.frames import Frames
+from metagap.analysis.intervals import CLAIMS_FROM
+from metagap.report.frames import Frames, interval_words
 from metagap.report.panels import Phrase
+from metagap.report.table import row_id
 
-NAMED = 5
-"""The most algorithms that a sentence names; beyond that it counts them."""
+NAMED = 3
+"""The most algorithms, pairs or splits that a sentence names; beyond that it counts them."""
+
+Paragraph = list[Phrase]
 
 
-def verdict(frames: Frames) -> list[list[Phrase]]:
+def verdict(frames: Frames) -> list[Paragraph]:
     """Paragraphs of phrases, each made from the numbers; empty where the suite has no test split."""
-    paragraphs = [_in_distribution(frames), _cross_domain(frames), _caveats(frames)]
+    paragraphs = [
+        [*_cross_domain(frames), *_single_domains(frames)],
+        _in_distribution(frames),
+        _smallest_gap(frames),
+        _cannot_tell(frames),
+        [*_intervals(frames), *_caveats(frames)],
+    ]
     return [paragraph for paragraph in paragraphs if paragraph]
 
 
-def plain(paragraphs: list[list[Phrase]]) -> str:
+def plain(paragraphs: list[Paragraph]) -> str:
     """The same as text."""
-    return "\n".join("".join(text for text, _ in paragraph) for paragraph in paragraphs)
+    return "\n".join("".join(phrase.text for phrase in paragraph).strip() for paragraph in paragraphs)
 
 
-def _in_distribution(frames: Frames) -> list[Phrase]:
-    split = next(iter(frames.role("in-distribution")), "")
-    best = _best(frames, split) if split else None
+# Who generalizes best.
+
+
+def _cross_domain(frames: Frames) -> Paragraph:
+    domains = frames.role("cross-domain")
+    if not domains:
+        return []
+    where = "In new domains" if len(domains) == 1 else f"On average over {len(domains)} new domains"
+    return _best(frames, "away", where, AVERAGE if len(domains) > 1 else domains[0])
+
+
+def _in_distribution(frames: Frames) -> Paragraph:
+    home = frames.role("in-distribution")[:1]
+    return _best(frames, "home", "On new tasks of the training domain", home[0]) if home else []
+
+
+def _best(frames: Frames, side: str, where: str, split: str) -> Paragraph:
+    """The best of a side of the leader table, and which algorithms it is significantly better than."""
+    best = _leader(frames, side)
     if best is None:
         return []
+    name = best["algorithm"]
+    pairs = frames.headline_pairs()
+    found = _against(pairs[pairs["split"] == split], name, "better")
+    value = Phrase(_text(frames, best, side), True, row_id("leaders", name))
+    opening = [Phrase(f"{where}, "), Phrase(name, True)]
+    if len(frames.algorithms) < 2:
+        return [*opening, Phrase(f" has this {_label(frames)}: "), value, Phrase(".")]
+    if found is not None and found.is_alone:
+        label, more = _label(frames), "higher" if frames.metric.higher_is_better else "lower"
+        than = found.clear[0] if len(found.clear) == 1 else "every other algorithm"
+        told = Phrase(f"is significantly {more} than that of {than}", target=_target("comparisons", found))
+        return [*opening, Phrase(f" generalizes best: its {label} of "), value, Phrase(" "), told, Phrase(".")]
+    said = _said(_sentence(found, "better"), _target("comparisons", found))
+    return [*opening, Phrase(f" has the {_most(frames)} {_label(frames)}: "), value, Phrase("."), *said]
+
+
+def _single_domains(frames: Frames) -> Paragraph:
+    """The best on each of several domains."""
+    domains, table = frames.role("cross-domain"), frames.headline_scores()
+    table = table[np.isfinite(table["score"])]
+    winners = {
+        str(split): part.iloc[int(part["score"].argmax())]["algorithm"]
+        for split, part in table[table["split"].isin(domains)].groupby("split", sort=False)
+    }
+    overall = _leader(frames, "away")
+    if len(winners) < 2 or overall is None or len(frames.algorithms) < 2:
+        return []
+    others = {split: name for split, name in winners.items() if name != overall["algorithm"]}
+    of = "both" if len(winners) == 2 else f"all {len(winners)}"
+    if not others:
+        return _said(f"It is the {_most(frames)} on {of} of them.", "table-scores")
+    if len(others) > NAMED:
+        return _said(f"On {len(others)} of them another one is the {_most(frames)}.", "table-scores")
+    parts = _listed([f"{name} on {frames.split_label(split)}" for split, name in others.items()])
+    return _said(f"The {_most(frames)} of a single domain is that of {parts}.", "table-scores")
+
+
+# Whose gap is smallest.
+
+
+def _smallest_gap(frames: Frames) -> Paragraph:
+    """The smallest domain gap, and that of the algorithm that is best in new domains."""
+    table, best = frames.headline_leaders(), _leader(frames, "away")
+    table = table[np.isfinite(table["gap"])]
+    if table.empty or best is None:
+        return []
+    if len(table) == 1:
+        return [Phrase(f"The {DOMAIN_GAP.name} of {table.iloc[0]['algorithm']} is "), *_gap(frames, table.iloc[0])]
+    smallest = table.iloc[int(table["gap"].argmin())]
+    pairs = frames.headline_gap_pairs()
+    found = _against(pairs[pairs["gap"] == DOMAIN_GAP.name], smallest["algorithm"], "smaller")
+    phrases = [
+        Phrase(smallest["algorithm"], True),
+        Phrase(f" has the smallest {DOMAIN_GAP.name}: "),
+        *_gap(frames, smallest),
+        *_said(_sentence(found, "smaller"), _target("gap-comparisons", found)),
+    ]
+    if best["algorithm"] != smallest["algorithm"] and math.isfinite(best["gap"]):
+        score, name = _text(frames, smallest, "away"), best["algorithm"]
+        phrases += [
+            Phrase(" A small gap alone is no merit: in new domains its "),
+            Phrase(f"{frames.metric.label} is {score}", target=row_id("leaders", smallest["algorithm"])),
+            Phrase(f". The gap of {name}, the best there, is "),
+            *_gap(frames, best),
+        ]
+    return phrases
+
+
+def _gap(frames: Frames, leader: pd.Series) -> Paragraph:
+    """The gap of a row of the leader table, over these domains and over domains like them, to the end of a sentence."""
+    domains, name = frames.role("cross-domain"), leader["algorithm"]
+    value = Phrase(_text(frames, leader, "gap"), True, row_id("leaders", name))
+    unit = frames.metric.gap_unit if frames.metric.unit else f"in {frames.metric.gap_unit}"
+    if len(domains) == 1:
+        return [value, Phrase(f" {unit}, to {frames.split_label(domains[0])} alone.")]
+    gaps = frames.headline_gaps()
+    row = gaps[(gaps["gap"] == DOMAIN_GAP.name) & (gaps["split"] == AVERAGE) & (gaps["algorithm"] == name)].iloc[0]
+    wide = frames.metric.gap(row["value"], row["domains_low"], row["domains_high"]).removeprefix("+")
+    link = row_id("gap-intervals", DOMAIN_GAP.name, AVERAGE, name)
     return [
-        (f"On new tasks of the training domain ({frames.split_label(split)}), ", False),
-        (best["algorithm"], True),
-        (f" has the {_extreme(frames)}: ", False),
-        (_score(frames, best), True),
-        (f" ({frames.interval}). ", False),
-        (_better_than(frames, split, best["algorithm"]), False),
+        value,
+        Phrase(f" {unit} on average over these {len(domains)} domains ("),
+        Phrase(f"{wide} over domains like them", target=link),
+        Phrase(")."),
     ]
 
 
-def _cross_domain(frames: Frames) -> list[Phrase]:
-    domains = frames.role("cross-domain")
-    winners = {split: best for split in domains if (best := _best(frames, split)) is not None}
-    if not winners:
-        return []
-    names = list(dict.fromkeys(best["algorithm"] for best in winners.values()))
-    phrases: list[Phrase] = [("In new domains, ", False)]
-    if len(names) == 1:
-        where = "both" if len(winners) == 2 else f"all {len(winners)}"
-        scope = f"on {where} of the cross-domain splits" if len(winners) > 1 else "on the one cross-domain split"
-        phrases += [(names[0], True), (f" has the {_extreme(frames)} {scope}: ", False)]
-        phrases.append((_listed([f"{frames.split_label(s)} {_score(frames, b)}" for s, b in winners.items()]), False))
-    else:
-        parts = [f"{b['algorithm']} on {frames.split_label(s)} ({_score(frames, b)})" for s, b in winners.items()]
-        phrases.append((f"the {_extreme(frames)} is that of {_listed(parts)}", False))
-    clear = [s for s, b in winners.items() if _split_pairs(frames, s, b["algorithm"])[1] == []]
-    if len(frames.algorithms) > 1:
-        count = "none" if not clear else "each" if len(clear) == len(winners) else f"{len(clear)}"
-        of = f"On {count} of the {len(winners)}" if len(winners) > 1 else ("There" if clear else "Not even there")
-        is_best = "the best is" if clear else "is the best"
-        phrases.append((f". {of} {is_best} significantly better than every other algorithm. ", False))
-    else:
-        phrases.append((". ", False))
-    return phrases + _domain_gap(frames, names)
+# What cannot be told.
 
 
-def _domain_gap(frames: Frames, names: list[str]) -> list[Phrase]:
-    """The domain gap of the algorithm that is best in distribution, from where the gap is measured."""
-    gaps = frames.headline_gaps().set_index(["gap", "split", "algorithm"])
-    gaps = gaps[gaps.index.get_level_values("gap") == DOMAIN_GAP.name]
-    phrases: list[Phrase] = []
-    home = [_best(frames, split) for split in frames.role("in-distribution")[:1]]
-    for name in [row["algorithm"] for row in home if row is not None] or names[:1]:
-        rows = gaps[gaps.index.get_level_values("algorithm") == name]
-        average = [key for key in rows.index if key[1] == AVERAGE] or list(rows.index)
-        if not average:
-            return []
-        row = rows.loc[average[0]]
-        value = frames.metric.gap(row["value"], row["low"], row["high"]).removeprefix("+")
-        unit = frames.metric.gap_unit if frames.metric.unit else f"in {frames.metric.gap_unit}"
-        mean = ", averaged over the domains," if len(frames.role("cross-domain")) > 1 else ""
-        phrases += [(f"The {DOMAIN_GAP.name} of {name}{mean} is ", False), (f"{value} {unit}", True)]
-        phrases.append((". ", False))
-    return [*phrases, (_whose_gap_is_smaller(frames), False)]
+def _cannot_tell(frames: Frames) -> Paragraph:
+    """The pairs that were tested and do not differ significantly."""
+    domains, home = frames.role("cross-domain"), frames.role("in-distribution")[:1]
+    away = AVERAGE if len(domains) > 1 else next(iter(domains), "")
+    scores, gaps = frames.headline_pairs(), frames.headline_gap_pairs()
+    asked = (
+        ("in new domains", scores[scores["split"] == away], "table-comparisons"),
+        ("on new tasks of the training domain", scores[scores["split"].isin(home)], "table-comparisons"),
+        (f"by their {DOMAIN_GAP.name}", gaps[gaps["gap"] == DOMAIN_GAP.name], "table-gap-comparisons"),
+    )
+    phrases: Paragraph = []
+    for where, rows, target in asked:
+        rows = rows[rows["seeds"] >= CLAIMS_FROM]
+        pairs = [
+            f"{a} and {b}" for a, b, said in rows[["a", "b", "verdict"]].itertuples(index=False) if said == CANNOT_TELL
+        ]
+        if pairs:
+            few = pairs[0] if len(pairs) == 1 else f"{len(pairs)} of {len(rows)} pairs"
+            what = "any two algorithms" if 1 < len(pairs) == len(rows) else few
+            phrases += [Phrase("; " if phrases else ""), Phrase(f"{what} {where}", target=target)]
+    return [Phrase("Cannot be told apart: "), *phrases, Phrase(f".{_few_seeds(frames)}")] if phrases else []
 
 
-def _whose_gap_is_smaller(frames: Frames) -> str:
-    """The domain gaps of the pairs that differ significantly."""
-    rows = frames.headline_gap_pairs()
-    rows = rows[rows["gap"] == DOMAIN_GAP.name]
-    if rows.empty or not rows["family"].max():
+def _few_seeds(frames: Frames) -> str:
+    """That many hypotheses corrected for are out of reach of a few seeds, where they were."""
+    pairs = frames.headline_pairs()
+    count = int(pairs["family"].max()) if len(pairs) else 0
+    if count < 20 or pairs["verdict"].str.contains("better").any():
         return ""
-    claimed = rows[rows["verdict"].str.endswith(" smaller")]
-    if claimed.empty:
-        return f"No two {DOMAIN_GAP.name}s differ significantly."
-    parts = []
-    for row in claimed.sort_values("p_holm", kind="stable").to_dict("records"):
-        sign = 1 if row["difference"] < 0 else -1  # what the first loses less
-        winner, other = (row["a"], row["b"]) if sign > 0 else (row["b"], row["a"])
-        ends = sorted((-sign * row["low"], -sign * row["high"]))
-        value = frames.metric.gap(-sign * row["difference"], *ends).removeprefix("+")
-        parts.append(f"{winner} loses {value} fewer {frames.metric.gap_unit} than {other} (p = {row['p_holm']:.2g})")
-    more = f" and {len(parts) - NAMED} more pairs" if len(parts) > NAMED else ""
-    return f"To new domains, {_listed(parts[:NAMED])}{more}."
+    return (
+        f" Corrected for {count} comparisons, a difference has to reach p < {0.05 / count:.1g} to be significant, "
+        f"which {frames.seed_words} can hardly give: more seeds would."
+    )
 
 
-def _caveats(frames: Frames) -> list[Phrase]:
+def _intervals(frames: Frames) -> Paragraph:
+    """What the numbers above mean."""
+    rows = frames.headline_scores()
+    rows = rows[rows["role"].isin(("in-distribution", "cross-domain"))]
+    return [Phrase(f"With each number stands its 95% {interval_words(rows)}.")] if len(rows) else []
+
+
+def _caveats(frames: Frames) -> Paragraph:
     sentences = []
-    if frames.seeds == 1:
-        sentences.append("One seed was run: the intervals are about new episodes, not about new training runs.")
-    elif frames.seeds == 2:
-        sentences.append("Two seeds were run: the intervals are very wide, and claims need at least three.")
-    sentences += _few_seeds(frames)
+    seeds = frames.headline_scores().groupby("algorithm", sort=False)["seeds"].max()
+    few = seeds[seeds < CLAIMS_FROM]
+    if (seeds == 1).all():
+        nothing = ", and nothing is claimed about which algorithm is better" if len(seeds) > 1 else ""
+        sentences.append(
+            f"One seed was run: the intervals are about new episodes, not about new training runs{nothing}."
+        )
+    elif len(few) == len(seeds):
+        sentences.append(f"At most two seeds were run: the intervals are very wide, and claims need {CLAIMS_FROM}.")
+    elif len(few):
+        names = _listed(list(few.index)) if len(few) <= NAMED else f"{len(few)} algorithms"
+        verb = "has" if len(few) == 1 else "have"
+        sentences.append(f"Nothing is claimed about {names}, which {verb} fewer than {CLAIMS_FROM} seeds.")
     rows = frames.headline_scores()
     rows = rows[rows["diverged"] > 0]
     if len(rows):
@@ -122,62 +219,99 @@ def _caveats(frames: Frames) -> list[Phrase]:
             f"Some adaptations diverged, at most {100 * worst['diverged']:.1f}% of the episodes "
             f"({worst['algorithm']} on {frames.split_label(worst['split'])}); none is left out."
         )
-    return [(" ".join(sentences), False)] if sentences else []
+    return [Phrase(f" {sentence}") for sentence in sentences]
 
 
-def _few_seeds(frames: Frames) -> list[str]:
-    """That many pairs corrected for are out of reach of a few seeds, where they were."""
-    pairs = frames.headline_pairs()
-    count = int(pairs["family"].max()) if len(pairs) else 0
-    if count < 20 or pairs["verdict"].str.contains("better").any():
-        return []
-    return [
-        f"Corrected for {count} comparisons, a difference has to reach p < {0.05 / count:.1g} to be significant, which "
-        f"{frames.seeds} seeds can hardly give: take more seeds or fewer algorithms."
-    ]
+# What the sentences are made of.
 
 
-def _best(frames: Frames, split: str) -> pd.Series | None:
-    table = frames.headline_scores()
-    table = table[(table["split"] == split) & table["score"].map(math.isfinite)]
-    return None if table.empty else table.iloc[int(table["score"].argmax())]
+def _said(sentence: str, target: str) -> Paragraph:
+    """A further sentence that links to where it is from; nothing where there is none."""
+    return [Phrase(" "), Phrase(sentence, target=target)] if sentence else []
 
 
-def _score(frames: Frames, row: pd.Series) -> str:
-    text = frames.metric.score(row["score"], row["low"], row["high"])
-    return f"{text}{'%' if frames.metric.unit == '%' and '[' not in text else ''}"
+class Against(NamedTuple):
+    """What is significant about an algorithm: the others that it is better than, not better than, better by too little.
+
+    pairs: that were tested, as they stand in the tables.
+    """
+
+    clear: list[str]
+    others: list[str]
+    small: list[str]
+    pairs: list[tuple[str, ...]]
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is better than all others."""
+        return bool(self.clear) and not self.others and not self.small
 
 
-def _extreme(frames: Frames) -> str:
-    most = "highest" if frames.metric.better == "higher" else "lowest"
-    return f"{most} {frames.metric.label}{f' ({frames.statistic_name})' if frames.is_robust else ''}"
+def _against(pairs: pd.DataFrame, name: str, word: str) -> Against | None:
+    """What the corrected comparisons say of an algorithm; None where nothing about it was tested."""
+    found = Against([], [], [], [])
+    tested = pairs[((pairs["a"] == name) | (pairs["b"] == name)) & (pairs["seeds"] >= CLAIMS_FROM)]
+    for row in tested.to_dict("records"):
+        other = row["b"] if row["a"] == name else row["a"]
+        kind = {f"{name} {word}": found.clear, TOO_SMALL: found.small}.get(row["verdict"], found.others)
+        kind.append(other)
+        found.pairs.append((row["a"], row["b"]))
+    return None if tested.empty else found
 
 
-def _split_pairs(frames: Frames, split: str, best: str) -> tuple[list[str], list[str]]:
-    """The algorithms that `best` is significantly better than on a split, and those that it is not."""
-    better: list[str] = []
-    others: list[str] = []
-    pairs = frames.headline_pairs()
-    for _, row in pairs[(pairs["split"] == split) & ((pairs["a"] == best) | (pairs["b"] == best))].iterrows():
-        other = row["b"] if row["a"] == best else row["a"]
-        (better if row["verdict"] == f"{best} better" else others).append(other)
-    return better, others
+def _target(table: str, found: Against | None) -> str:
+    """The row of the only pair, or the whole table."""
+    only = found is not None and len(found.pairs) == 1 and table == "comparisons"
+    return row_id(table, *found.pairs[0]) if found is not None and only else f"table-{table}"
 
 
-def _better_than(frames: Frames, split: str, best: str) -> str:
-    better, others = _split_pairs(frames, split, best)
-    if not better and not others:
+def _sentence(found: Against | None, word: str) -> str:
+    """Which others it is significantly better (or smaller) than."""
+    if found is None:
         return ""
-    if not others:
-        return "It is significantly better than every other algorithm."
-    if not better:
-        names = f"any of the {len(others)} others" if len(others) > NAMED else _listed(others, "or")
-        return f"It is not significantly better than {names}."
-    first, second = (
-        f"{len(names)} others" if len(names) > NAMED else _listed(names, word)
-        for names, word in ((better, "and"), (others, "or"))
-    )
-    return f"It is significantly better than {first}, but not than {second}."
+    of = "that of " if word == "smaller" else ""
+    said = []
+    if found.clear and not found.others:
+        all_others = "every other algorithm" if not found.small and len(found.clear) > 1 else _some(found.clear, "and")
+        said.append(f"It is significantly {word} than {of}{all_others}.")
+    elif found.clear:
+        than, not_than = _some(found.clear, "and"), _some(found.others, "or")
+        said.append(f"It is significantly {word} than {of}{than}, but not than {of}{not_than}.")
+    elif found.others:
+        others = f"any of the {len(found.others)} others" if len(found.others) > NAMED else _listed(found.others, "or")
+        said.append(f"It is not significantly {word} than {of}{others}.")
+    if found.small:
+        said.append(f"Than {_some(found.small, 'and')} it is {word} by too little to be meaningful.")
+    return " ".join(said)
+
+
+def _some(names: list[str], word: str) -> str:
+    return f"{len(names)} others" if len(names) > NAMED else _listed(names, word)
+
+
+def _leader(frames: Frames, side: str) -> pd.Series | None:
+    """The row of the leader table with the best score of a side ("home" or "away")."""
+    table = frames.headline_leaders()
+    table = table[np.isfinite(table[side])]
+    return None if table.empty else table.iloc[int(table[side].argmax())]
+
+
+def _text(frames: Frames, row: Mapping[str, Any] | pd.Series, side: str) -> str:
+    """A number of the leader table with its interval."""
+    values = [row[side + end] for end in ("", "_low", "_high")]
+    if side == "gap":
+        return frames.metric.gap(*values)
+    text = frames.metric.score(*values)
+    number, _, ends = text.partition(" [")
+    return text if frames.metric.unit != "%" else f"{number}% [{ends}" if ends else f"{text}%"
+
+
+def _most(frames: Frames) -> str:
+    return "highest" if frames.metric.better == "higher" else "lowest"
+
+
+def _label(frames: Frames) -> str:
+    return f"{frames.metric.label}{f' ({frames.statistic_name})' if frames.is_robust else ''}"
 
 
 def _listed(parts: list[str], word: str = "and") -> str:

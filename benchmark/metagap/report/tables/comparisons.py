@@ -9,6 +9,7 @@ import pandas as pd
 
 from metagap.analysis.comparisons import Comparisons
 from metagap.metrics import Metric
+from metagap.report.computed import FAMILY, IMPROVEMENT, P_VALUE, PAIRED, interval_computed, joined
 from metagap.report.frames import Frames, correction, interval_words
 from metagap.report.panels import TableKind
 from metagap.report.table import Table
@@ -138,8 +139,49 @@ def _folded(frames: Frames) -> str:
     return f"All {len(table.frame)} pairs of algorithms" if table is not None and len(table.frame) > LONG else ""
 
 
-COMPARISONS = TableKind(name="comparisons", section="comparisons", make=comparisons, folded=_folded)
-GAP_COMPARISONS = TableKind(name="gap-comparisons", section="comparisons", make=gap_comparisons)
+def _folded_gaps(frames: Frames) -> str:
+    """So are many differences of gaps."""
+    count = len(frames.headline_gap_pairs())
+    return f"All {count} differences of gaps" if count > LONG else ""
+
+
+def computed(frames: Frames) -> str:
+    """How the differences of scores come about."""
+    rows = frames.headline_pairs()
+    return joined(PAIRED, interval_computed(rows, "the difference"), P_VALUE, frames.correction, FAMILY)
+
+
+def computed_in_full(frames: Frames) -> str:
+    """The same, with all columns."""
+    return joined(computed(frames), IMPROVEMENT)
+
+
+def computed_of_gaps(frames: Frames) -> str:
+    """How the differences of gaps come about."""
+    rows = frames.headline_gap_pairs()
+    return joined(
+        "The gap of the first minus the gap of the second, which is the interaction of algorithm and split: it is not "
+        "what two differences of scores show.",
+        PAIRED,
+        interval_computed(rows, "the difference"),
+        P_VALUE,
+        frames.correction,
+        FAMILY,
+    )
+
+
+COMPARISONS = TableKind(name="comparisons", section="comparisons", make=comparisons, folded=_folded, computed=computed)
+GAP_COMPARISONS = TableKind(
+    name="gap-comparisons",
+    section="comparisons",
+    make=gap_comparisons,
+    folded=_folded_gaps,
+    computed=computed_of_gaps,
+)
 COMPARISONS_ALL = TableKind(
-    name="comparisons-all", section="comparisons", make=all_comparisons, folded="Every comparison in full"
+    name="comparisons-all",
+    section="comparisons",
+    make=all_comparisons,
+    folded="Every comparison in full",
+    computed=computed_in_full,
 )

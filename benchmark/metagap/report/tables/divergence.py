@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from metagap.analysis.grids import STANDARD
+from metagap.report.computed import bounds_words, interval_computed, joined
 from metagap.report.frames import STATISTICS, Frames, values_by
 from metagap.report.panels import TableKind
 from metagap.report.table import Table
@@ -55,7 +56,22 @@ def shares(frames: Frames) -> Table | None:
     )
 
 
+def computed(frames: Frames) -> str:
+    """How the numbers come about."""
+    return joined(
+        "Each statistic is taken over the episodes of each run, then averaged over the runs.",
+        interval_computed(frames.headline_scores()),
+        "What new episodes do to a median and an interquartile mean is seen by resampling the episodes, jointly for "
+        "all runs.",
+        bounds_words(frames),
+    )
+
+
 DIVERGENCE = TableKind(
-    name="divergence", section="scores", make=divergence, heading="Mean, median and diverged episodes"
+    name="divergence",
+    section="scores",
+    make=divergence,
+    heading="Mean, median and diverged episodes",
+    computed=computed,
 )
 SHARES = TableKind(name="diverged", section="", make=lambda _: None, terminal=shares)

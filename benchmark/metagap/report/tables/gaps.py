@@ -8,7 +8,8 @@ import pandas as pd
 
 from metagap.analysis.gaps import what_positive_means
 from metagap.analysis.gaps.kind import Place
-from metagap.report.frames import WITHIN, Frames, interval_words, values_by
+from metagap.report.computed import interval_computed, joined
+from metagap.report.frames import STATISTICS, WITHIN, Frames, interval_words, values_by
 from metagap.report.panels import TableKind
 from metagap.report.table import Table
 from metagap.text import MISSING
@@ -45,5 +46,37 @@ def _others(frames: Frames, table: pd.DataFrame) -> str:
     return ", but for the loss and the error ratio" if {"loss", "ratio"} & {*units.values()} else ""
 
 
-GAPS = TableKind(name="gaps", section="gaps", make=gaps, terminal=partial(gaps, place="terminal"))
-GAPS_WITHIN = TableKind(name="gaps-within", section="gaps", make=partial(gaps, within=True), folded=WITHIN)
+def computed(frames: Frames, within: bool = False) -> str:
+    """How the numbers come about."""
+    rows = frames.headline_gaps(within)
+    if rows.empty:
+        return ""
+    two = (
+        "the same episodes, so that their difference is paired"
+        if within
+        else "two sets of episodes, apart from each other"
+    )
+    average = (
+        "The average speaks about these very domains; its interval over domains like them is among the intervals of "
+        "the gaps."
+    )
+    return joined(
+        f"Value: the difference of the two sides' {STATISTICS[frames.metric.statistic]}s, run by run, then the mean "
+        f"over the runs. The sides are {two}.",
+        interval_computed(rows, "the gap"),
+        average if (rows["domains"] > 1).any() else "",
+        "The interval of an error ratio is taken on the logarithm (delta method)."
+        if (rows["unit"] == "ratio").any()
+        else "",
+        "" if within else "Whose gap is smaller is tested under Comparisons; whether a gap is zero is not.",
+    )
+
+
+GAPS = TableKind(name="gaps", section="gaps", make=gaps, terminal=partial(gaps, place="terminal"), computed=computed)
+GAPS_WITHIN = TableKind(
+    name="gaps-within",
+    section="gaps",
+    make=partial(gaps, within=True),
+    folded=WITHIN,
+    computed=partial(computed, within=True),
+)

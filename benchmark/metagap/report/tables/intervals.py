@@ -7,11 +7,21 @@ import math
 import pandas as pd
 
 from metagap.analysis.intervals import CROSSED, DISJOINT, DOMAINS
+from metagap.report.computed import DOMAINS as DOMAINS_COMPUTED
+from metagap.report.computed import bounds_words, interval_computed, joined, statistic_words
 from metagap.report.frames import Frames
 from metagap.report.panels import TableKind
 from metagap.report.table import Table
 from metagap.text import MISSING
 
+OVER = (
+    "Over seeds: t over the S values of the runs, with S − 1 degrees of freedom. Over episodes: t over the M "
+    "episodes, each averaged over the runs, with M − 1."
+)
+IMAGES = (
+    "Over disjoint tasks: t over episodes that share no image. Over classes: what each test class does to the episodes "
+    "that hold it is a random effect with multiple membership, whose variance is added to that of the episodes."
+)
 OTHERS = ("seeds", "episodes", "classes")
 """The intervals of the same score that stand next to the headline, each named by what it resamples."""
 
@@ -52,6 +62,7 @@ def gap_intervals(frames: Frames) -> Table | None:
             for name, (low, high) in ends.items()
         }
         about = {"gap": row["gap"], "split": frames.gap_row(row["split"]), "algorithm": row["algorithm"]}
+        about["seeds run"] = str(row["seeds"])
         rows.append(about | {"value": text(row["value"], math.nan, math.nan)} | cells)
     frame = pd.DataFrame(rows)
     empty = [name for name in names if (frame[name] == MISSING).all()]
@@ -74,7 +85,29 @@ def _only(text: str) -> str:
     return "± " + text.split(" ± ")[1] if " ± " in text else text[text.find("[") :] if "[" in text else text
 
 
-INTERVALS = TableKind(name="intervals", section="intervals", make=intervals, folded="All intervals of the scores")
+def computed(frames: Frames) -> str:
+    """How the intervals of the scores come about."""
+    rows = frames.headline_scores()
+    return joined(statistic_words(frames), interval_computed(rows), OVER, IMAGES, bounds_words(frames))
+
+
+def computed_of_gaps(frames: Frames) -> str:
+    """How those of the gaps come about."""
+    rows = frames.headline_gaps()
+    return joined(interval_computed(rows, "the gap"), OVER, DOMAINS_COMPUTED if (rows["domains"] > 1).any() else "")
+
+
+INTERVALS = TableKind(
+    name="intervals",
+    section="intervals",
+    make=intervals,
+    folded="All intervals of the scores",
+    computed=computed,
+)
 GAP_INTERVALS = TableKind(
-    name="gap-intervals", section="intervals", make=gap_intervals, folded="All intervals of the gaps"
+    name="gap-intervals",
+    section="intervals",
+    make=gap_intervals,
+    folded="All intervals of the gaps",
+    computed=computed_of_gaps,
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from metagap.analysis.gaps import DOMAIN_GAP
-from metagap.report.frames import Frames
+from metagap.report.computed import bounds_words, interval_computed, joined, statistic_words
+from metagap.report.frames import Frames, interval_words
 from metagap.report.panels import TableKind
 from metagap.report.table import Table
 from metagap.text import MISSING
@@ -32,16 +33,14 @@ def leaders(frames: Frames) -> Table | None:
     ]
     key = away if domains else "in-distribution"
     statistic = f", {frames.statistic_name} over the episodes," if frames.is_robust else ","
-    caption = f"{metric.heading}{statistic} with the {frames.interval}"
+    caption = f"{metric.heading}{statistic} with the 95% {interval_words(_rows(frames))}"
     caption += f"; {DOMAIN_GAP.name} in {metric.gap_unit}. " if home and domains else ". "
     caption += f"In-distribution: {frames.split_label(home[0])}. " if home else ""
     caption += f"Cross-domain: {_listed([frames.split_label(name) for name in domains])}. " if domains else ""
     if len(rows) > 1:
         caption += f"Sorted by {key}. "
     if table["group"].any():
-        caption += "Rank group: algorithms that share a letter are not significantly different there "
-        caption += "(a compact letter display of the paired comparisons: two share a letter where neither is better). "
-        caption += frames.correction
+        caption += "Rank group: algorithms that share a letter are not significantly different there. "
     return Table("leaders", caption.strip(), pd.DataFrame(rows), plain=frozenset({"rank group"}))
 
 
@@ -49,4 +48,28 @@ def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"the mean over {', '.join(names[:-1])} and {names[-1]}"
 
 
-LEADERS = TableKind(name="leaders", section="findings", make=leaders)
+def _rows(frames: Frames) -> pd.DataFrame:
+    """The scores that the table is made of."""
+    scores = frames.headline_scores()
+    return scores[scores["split"].isin([*frames.role("in-distribution")[:1], *frames.role("cross-domain")])]
+
+
+def computed(frames: Frames) -> str:
+    """How the numbers come about."""
+    several = len(frames.role("cross-domain")) > 1
+    return joined(
+        statistic_words(frames),
+        "The cross-domain mean and its gap are contrasts of all splits involved, computed run by run."
+        if several
+        else "",
+        interval_computed(_rows(frames)),
+        "A mean and a gap have the part of the episodes once for each split involved." if several else "",
+        bounds_words(frames),
+        "The rank groups are a compact letter display of the paired comparisons (Piepho 2004): two share a letter "
+        f"where neither is significantly better. {frames.correction}"
+        if len(frames.headline_pairs())
+        else "",
+    )
+
+
+LEADERS = TableKind(name="leaders", section="findings", make=leaders, computed=computed)

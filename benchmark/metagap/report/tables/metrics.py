@@ -6,7 +6,8 @@ import pandas as pd
 
 from metagap.analysis.grids import STANDARD
 from metagap.metrics import Metric
-from metagap.report.frames import STATISTICS, Frames, values_by
+from metagap.report.computed import interval_computed, joined
+from metagap.report.frames import STATISTICS, Frames, interval_words, values_by
 from metagap.report.panels import TableKind
 from metagap.report.table import Table
 from metagap.text import MISSING
@@ -28,7 +29,8 @@ def metrics(frames: Frames) -> Table | None:
     return Table(
         title="Further metrics",
         name="metrics",
-        caption=f"At the headline inner step, with the {frames.interval}. {means[0].upper()}{means[1:]}.",
+        caption=f"At the headline inner step, with the 95% {interval_words(_scores(frames))}. "
+        f"{means[0].upper()}{means[1:]}.",
         frame=pd.DataFrame(rows, columns=["metric", "algorithm", *labels.values()]),
         groups={labels[name]: role for name, role in groups.items()},
         labels=2,
@@ -49,4 +51,20 @@ def _rows(frames: Frames, metric: Metric, labels: dict[str, str]) -> dict[str, d
     }
 
 
-METRICS = TableKind(name="metrics", section="scores", heading="Further metrics", make=metrics, terminal=metrics)
+def _scores(frames: Frames) -> pd.DataFrame:
+    """The rows of all further metrics."""
+    tables = [frames.in_metric("scores", metric) for metric in frames.metrics[1:]]
+    rows = pd.concat(tables, ignore_index=True)
+    return rows[rows["condition"] == STANDARD]
+
+
+def computed(frames: Frames) -> str:
+    """How the numbers come about."""
+    return (
+        joined(interval_computed(_scores(frames)), "Metrics after the first are not tested.") if frames.further else ""
+    )
+
+
+METRICS = TableKind(
+    name="metrics", section="scores", heading="Further metrics", make=metrics, terminal=metrics, computed=computed
+)

@@ -41,6 +41,17 @@ def outliers(frames: Frames) -> Table | None:
     )
 
 
+COMPUTED = (
+    "The distance of a run from the mean of the other n seeds is divided by √(1 + 1/n) times the largest of: the "
+    "standard deviation of the others, the median of those of the other algorithms on this split, and the standard "
+    "error of the run over its episodes. The limit is simulated with normal runs of equal spread, for this number of "
+    "seeds and of algorithms. The intervals are the crossed ones of the scores, with and without the run."
+)
 OUTLIERS = TableKind(
-    name="outliers", section="findings", heading="Outlying training runs", make=outliers, terminal=outliers
+    name="outliers",
+    section="findings",
+    heading="Outlying training runs",
+    make=outliers,
+    terminal=outliers,
+    computed=COMPUTED,
 )

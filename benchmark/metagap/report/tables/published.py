@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from metagap.analysis.published_values import PROVISIONAL
 from metagap.report import published as wording
 from metagap.report.frames import Frames
 from metagap.report.panels import TableKind
@@ -48,7 +49,10 @@ def brief(frames: Frames) -> Table | None:
         for row in _by_split(frames.published)
     ]
     marks = [f"[{mark}] {wording.MARKS[mark]}" for mark in wording.UNREAD if mark in set(frames.published["mark"])]
-    return _table(frames, rows, frozenset({"verdict"}), "".join(f" {mark}." for mark in marks))
+    said = [f"{mark}." for mark in marks]
+    if frames.published["remark"].astype(str).str.contains(PROVISIONAL).any():
+        said.append(wording.ASSUMED)
+    return _table(frames, rows, frozenset({"verdict"}), "".join(f" {one}" for one in said))
 
 
 def _table(frames: Frames, rows: list[dict[str, str]], plain: frozenset[str], explained: str) -> Table | None:
@@ -69,4 +73,15 @@ def _steps(row: Mapping[Any, Any]) -> str:
     return MISSING if pd.isna(row["step"]) else str(int(row["step"]))
 
 
-PUBLISHED = TableKind(name="published", section="published", make=published, terminal=brief)
+def computed(_: Frames) -> str:
+    """How the verdicts come about."""
+    return (
+        "Ours is the mean over the episodes and the runs; its ± is of the kind that was published. The difference "
+        "varies with new training runs and new episodes of ours (variance of the S runs / S, and the covariance of "
+        "two runs on the same M episodes / M) and with what is known of theirs. Agreement is tested by two one-sided "
+        "tests against the margin (Schuirmann 1987) at 5%, each value by itself: nothing is corrected for. How many "
+        "seeds would be enough is computed from the variance of ours, whose 90% interval makes it a range."
+    )
+
+
+PUBLISHED = TableKind(name="published", section="published", make=published, terminal=brief, computed=computed)

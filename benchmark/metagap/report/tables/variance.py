@@ -51,6 +51,18 @@ def _cell(frames: Frames, one: dict) -> str:
     return f"{sd} ({share(one['share'])})" if one["share"] == one["share"] else sd
 
 
+COMPUTED = (
+    "Analysis of variance of two crossed factors (Searle, Casella and McCulloch 1992). Episodes: the covariance of two "
+    "runs over the episodes. Rest: what is left of the variance of the episodes of a run. Seeds: the variance between "
+    "the runs, less what the rest explains of it. Classes: a random effect of the episodes that hold them, taken out "
+    "of the episodes. Queries: the binomial variance of a share of right answers, p (1 − p) / (Q − 1), taken out of "
+    "the rest. A share is that of the variance of the mean score, for as many seeds and episodes as there were. "
+    "Nothing is tested."
+)
 VARIANCE = TableKind(
-    name="variance", section="intervals", make=variance, folded="Where the uncertainty of the scores comes from"
+    name="variance",
+    section="intervals",
+    make=variance,
+    folded="Where the uncertainty of the scores comes from",
+    computed=COMPUTED,
 )
