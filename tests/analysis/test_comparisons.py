@@ -1,4 +1,4 @@
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pandas as pd
@@ -210,6 +210,22 @@ def test_whose_gap_is_smaller_by_hand(four, only):
     assert row["gap_b"] == pytest.approx(only(gaps, algorithm="c", gap="domain gap", split="average")["value"])
     assert only(found, a="c", b="d", gap="domain gap")["verdict"] == "d smaller"
     assert only(found, a="a", b="b", gap="domain gap")["verdict"] == "cannot tell"
+
+
+def test_a_domain_gap_to_a_single_domain_has_its_name(bench, rng):
+    made = bench(steps=dict.fromkeys("ab", 5)).split("home", "in-distribution").split("away", "cross-domain")
+    for name, split in product("ab", ("home", "away")):
+        made.add(split, rng.random((3, 30)), algorithm=name)
+    found = all_pairs(made.results()).gaps
+    assert found[["gap", "split"]].to_numpy().tolist() == [["domain gap", "away"]]
+
+
+def test_a_pair_that_lacks_a_domain_has_no_average_gap(bench, rng):
+    made = bench(steps=dict.fromkeys("ab", 5)).split("home", "in-distribution")
+    made.split("away", "cross-domain").split("far", "cross-domain")
+    for name, split in (("a", "home"), ("b", "home"), ("a", "away"), ("b", "away"), ("a", "far")):
+        made.add(split, rng.random((3, 30)), algorithm=name)
+    assert all_pairs(made.results()).gaps.empty
 
 
 def test_pairs_of_too_few_seeds_are_no_part_of_the_family(bench, rng):

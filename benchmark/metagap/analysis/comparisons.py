@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.special import nctdtrinc, ndtr
 
 from metagap.analysis.gaps import DOMAIN_GAP, TASK_GAP, weighted_difference
-from metagap.analysis.gaps.between import each_domain, to_new_tasks
+from metagap.analysis.gaps.between import to_all_domains, to_new_tasks
 from metagap.analysis.grids import AVERAGE, Grids
 from metagap.analysis.intervals import (
     CLAIMS_FROM,
@@ -193,7 +193,7 @@ def gap_differences(grids: Grids, a: str, b: str) -> Iterator[tuple[str, str, li
     read, minus = partial(grids.get, a), partial(grids.get, b)
     for split, terms, _ in to_new_tasks(grids, read, minus):
         yield TASK_GAP.name, split, terms
-    for split, terms, _ in list(each_domain(grids, "in-distribution", read, minus))[-1:]:  # the average comes last
+    for split, terms, _ in to_all_domains(grids, "in-distribution", read, minus):
         yield DOMAIN_GAP.name, split, terms
 
 

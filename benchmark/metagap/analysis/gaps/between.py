@@ -49,10 +49,17 @@ def _total(grids: Grids, algorithm: str) -> Iterator[Contrast]:
 
 
 def each_domain(grids: Grids, home: str, read: Read, minus: Read | None = None) -> Iterator[Contrast]:
-    """From the home split to every domain, and to the mean over them. minus: see `between`."""
+    """From the home split to every domain, and to the mean over several. minus: see `between`."""
     for split in grids.domains:
         yield from between(read, grids.home(home), [split], minus=minus)
-    yield from between(read, grids.home(home), grids.domains, AVERAGE, minus)
+    if len(grids.domains) > 1:
+        yield from to_all_domains(grids, home, read, minus)
+
+
+def to_all_domains(grids: Grids, home: str, read: Read, minus: Read | None = None) -> list[Contrast]:
+    """From the home split to the mean over the domains, or to the only one. minus: see `between`."""
+    label = AVERAGE if len(grids.domains) > 1 else ""
+    return between(read, grids.home(home), grids.domains, label, minus)
 
 
 TASK_GAP = GapKind("task gap", "between splits", "cost", "meta-train − in-distribution", _task)
