@@ -82,6 +82,16 @@ def test_a_suite_is_shown_with_seeds_and_with_what_is_only_default():
     assert algorithms["reptile"]["settings"]["training.lr"] == 1.0
 
 
+def test_the_reference_of_a_suite_is_shown(tiny_suite):
+    def shown(**changes):
+        rows = describe(str(tiny_suite(**changes)))["tables"]["Settings"]
+        return [(row["value"], row[""]) for row in rows if row["key"] == "reference"]
+
+    assert shown() == [("scratch", "default")]
+    assert shown(reference="maml") == [("maml", "")]
+    assert shown(algorithms={"scratch": None}) == []
+
+
 def test_a_table_is_shown_with_its_values():
     shown = describe("maml-table1")
     assert shown["kind"] == "table" and shown["citation"].startswith("Finn")

@@ -194,6 +194,7 @@ def test_bad_input_is_refused_with_its_place(write, old, new, message):
         ("[algorithms.slow]", "[algorithms.split]", r"labelled 'split', which is a heading of the tables"),
         ("[algorithms.slow]", "[algorithms.MAML]", r"'maml' and 'MAML' differ in capitals only"),
         ('title = "Small"', 'title = " "', r"key 'title' = ' '"),
+        ('"Small"', '"Small"\nreference = "mamml"', r"key 'reference' = 'mamml': no algorithm .* allowed: maml, slow"),
         ('name = "new"', 'name = "new"\nways = 1', r"split 'new' has ways = 1; allowed: 2 to 3"),
         ('name = "conv4"', "name = 4", r"model: key 'name' = 4 is no text; allowed: conv4"),
         ("steps = 1", 'steps = 1\ndiagnostics = ["open", "open"]', r"'open' is listed twice"),
@@ -418,6 +419,7 @@ def test_the_hash_changes_with_what_training_depends_on_and_nothing_else(write):
     assert retuned[0] != base[0]
     assert retuned[1] == base[1]
     assert first("title=x") == base
+    assert first("reference=slow") == base
     cells = expand(with_seeds(load_suite(write()), [0, 5]))
     assert cells[0].hash == base[0]
     assert cells[2].hash != base[0]

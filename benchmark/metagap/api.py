@@ -328,8 +328,8 @@ def run(
             raise error_of(failed)
     hashes = {cell.hash for cell in cells}
     if written is not None and not variation(cells[0], written):
-        write_own(store / chosen.name, cells[0].variant, hashes)
-    found = read_results(store, chosen.name, cells[0].variant, hashes)
+        write_own(store / chosen.name, cells[0].variant, hashes, chosen.reference)
+    found = read_results(store, chosen.name, cells[0].variant, hashes, chosen.reference)
     found.notes[:0] = earlier
     return Report(found)
 

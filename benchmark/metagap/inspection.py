@@ -109,6 +109,8 @@ def _settings(section: str, suite: Suite, table: Mapping[str, Any]) -> list[dict
     if section == "training":
         rows.append(_setting("training_classes", suite.training_classes, "training_classes" in table))
         rows.append(_setting("seeds", suite.seeds, "seeds" in table))
+    if section == "evaluation" and suite.reference_label:
+        rows.append(_setting("reference", suite.reference_label, "reference" in table))
     return rows
 
 

@@ -1,5 +1,7 @@
 """Every gap against numbers worked out by hand (or by scipy) from made-up scores."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -243,6 +245,24 @@ def test_without_a_reference_no_gap_is_adjusted(domains):
     made, _ = domains
     gaps = set(gap_table(made.only("maml").results())["gap"])
     assert "domain gap" in gaps and not any("adjusted" in gap for gap in gaps)
+
+
+@pytest.mark.parametrize(("named", "has_gaps"), [("maml", {"scratch"}), ("gone", set())])
+def test_the_suite_names_the_reference(domains, named, has_gaps):
+    made, _ = domains
+    results = made.results()
+    results = replace(results, suite=results.suite.model_copy(update={"reference": named}))
+    table = gap_table(results)
+    assert set(table.loc[table["gap"] == "difficulty-adjusted domain gap", "algorithm"]) == has_gaps
+
+
+def test_a_single_domain_has_no_average(domains):
+    made, _ = domains
+    results = made.results()
+    episodes = results.episodes[results.episodes["split"] != "digits"]
+    table = gap_table(replace(results, episodes=episodes))
+    for gap in ("domain gap", "total gap", "difficulty-adjusted domain gap", "domain error ratio"):
+        assert set(table.loc[table["gap"] == gap, "split"]) == {"kana"}, gap
 
 
 def test_the_error_ratio_divides_what_is_lost(domains, only):

@@ -19,15 +19,18 @@ from metagap.metrics.classification import ACCURACY, ECE
 from metagap.metrics.regression import MSE
 from metagap.report import terminal, verdict
 from metagap.report.figures.gap_comparisons import GAP_COMPARISONS
+from metagap.report.figures.gaps import GAPS
 from metagap.report.figures.saving import to_svg
 from metagap.report.figures.scores import SCORES
 from metagap.report.frames import Frames
 from metagap.report.panels import said
 from metagap.report.table import Table
 from metagap.report.tables.comparisons import all_comparisons, comparisons
+from metagap.report.tables.gaps import gaps
 from metagap.report.tables.intervals import gap_intervals, intervals
 from metagap.report.tables.metrics import METRICS
 from metagap.report.tables.scores import scores
+from metagap.report.texts import FORMULAS
 from metagap.report.theme import MUTED, PALETTE, styles, themed
 from metagap.suite import Suite
 from metagap.text import number, share, uncertain
@@ -243,6 +246,17 @@ def test_all_intervals_stand_side_by_side_with_their_seeds(frames):
     frame = gap_intervals(one).frame
     assert {"seeds run", "crossed", "seeds", "episodes", "domains"} <= set(frame.columns)
     assert set(frame.loc[frame["split"] != "average", "domains"]) == {"–"}
+
+
+def test_whatever_shows_adjusted_gaps_names_their_reference(frames):
+    one = frames["classification"]
+    said = "Difficulty-adjusted: minus the gap of the reference, scratch."
+    for caption in (gaps(one).caption, gap_intervals(one).caption, GAPS.caption(one)):
+        assert said in caption
+    assert FORMULAS.write(one).terms[-1] == ("the reference", "scratch")
+    assert "reference" not in gaps(one, within=True).caption
+    without = frames["regression"]  # no control
+    assert "reference" not in gaps(without).caption + str(FORMULAS.write(without).terms[-1])
 
 
 def test_captions_count_the_seeds_of_their_own_rows():

@@ -58,6 +58,18 @@ def test_reports_of_variations_leave_that_of_the_suite_alone(metagap):
     assert shown("report", "tiny", "--variant", variant) == short
 
 
+def test_another_reference_needs_no_new_run(metagap):
+    def reference(*arguments: str) -> str:
+        code, _, (found, page) = metagap(*arguments)
+        assert (code, page) == (0, "reports/tiny")
+        return found.suite.reference_label
+
+    assert reference("run", "tiny.toml") == "scratch"
+    assert reference("run", "tiny.toml", "--set", "reference=maml") == "maml"
+    assert reference("report", "tiny") == "maml"
+    assert reference("run", "tiny.toml") == reference("report", "tiny") == "scratch"
+
+
 CHANGE = "algorithms.maml.inner_lr=0.5"
 
 
@@ -126,9 +138,9 @@ def test_what_is_the_suites_own_outlives_damage_and_edits(store):
     folder = store[0] / "tiny"
     results.write_own(folder, "a", {"1"})
     results.write_own(folder, "a", {"2"})
-    assert results.read_own(folder) == ("a", {"1", "2"})
-    results.write_own(folder, "b", {"3"})
-    assert results.read_own(folder) == ("b", {"3"})
+    assert results.read_own(folder) == ("a", {"1", "2"}, "")
+    results.write_own(folder, "b", {"3"}, "maml")
+    assert results.read_own(folder) == ("b", {"3"}, "maml")
     (folder / "own.json").write_text("{")
     assert results.read_own(folder) is None
     assert results.read(store[0], "tiny").variant

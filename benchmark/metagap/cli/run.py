@@ -63,8 +63,8 @@ def run(
         failed = run_cells(pending, store, machine, console, executor, options.verbose)
     with output.failing(failed):
         if not changed:
-            write_own(store / chosen.name, cells[0].variant, hashes)
-        found = read(store, chosen.name, cells[0].variant, hashes)
+            write_own(store / chosen.name, cells[0].variant, hashes, chosen.reference)
+        found = read(store, chosen.name, cells[0].variant, hashes, chosen.reference)
         if changed:
             changes = differences(written.model_dump(), chosen.model_dump()) or ["other settings of algorithms"]
             found.notes.insert(0, f"This is not the suite as its file has it: {'; '.join(changes)}.")

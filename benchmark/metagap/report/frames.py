@@ -12,7 +12,7 @@ import pandas as pd
 
 from metagap import kinds as task_kinds
 from metagap.analysis import comparisons, leaders, outliers, published_values, scores, variance
-from metagap.analysis.gaps import GapKind, gap_kinds, gap_table
+from metagap.analysis.gaps import ADJUSTED, GapKind, gap_kinds, gap_table
 from metagap.analysis.gaps.kind import Place
 from metagap.analysis.grids import AVERAGE, STANDARD, Grids
 from metagap.analysis.intervals import CLAIMS_FROM, CROSSED
@@ -255,6 +255,15 @@ class Frames:
     def headline_gap_pairs(self) -> pd.DataFrame:
         """One row per pair of algorithms and gap in the headline statistic."""
         return self.gap_pairs[self.gap_pairs["statistic"] == self.metric.statistic]
+
+    def reference(self, gaps: pd.DataFrame) -> str:
+        """The algorithm whose gap is subtracted in the difficulty-adjusted ones of these rows; empty without any."""
+        return self.suite.reference_label if gaps["gap"].isin([kind.name for kind in ADJUSTED]).any() else ""
+
+    def reference_words(self, gaps: pd.DataFrame) -> str:
+        """What a caption of these gaps says of it, with a space before it."""
+        name = self.reference(gaps)
+        return f" Difficulty-adjusted: minus the gap of the reference, {name}." if name else ""
 
     def gap_text(self, gap: str) -> Callable[..., str]:
         """How a gap of this kind is written: with its interval, in its unit."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from metagap import __version__
 from metagap.report.frames import Frames
 from metagap.report.panels import Prose, Text
@@ -48,8 +50,10 @@ def deviations(frames: Frames) -> Prose:
 
 def formulas(frames: Frames) -> Prose | None:
     """How every gap of the two tables is computed."""
-    shown = {gap for within in (False, True) for gap in frames.headline_gaps(within)["gap"]}
-    return Prose(terms=[(kind.name, kind.formula) for kind in frames.gap_kinds.values() if kind.name in shown])
+    rows = pd.concat([frames.headline_gaps(within) for within in (False, True)])
+    terms = [(kind.name, kind.formula) for kind in frames.gap_kinds.values() if kind.name in set(rows["gap"])]
+    reference = frames.reference(rows)
+    return Prose(terms=[*terms, ("the reference", reference)] if reference else terms)
 
 
 def intervals(_: Frames) -> Prose:

@@ -10,26 +10,31 @@ from metagap.results.files import DamagedError, read_signed, write_signed
 
 
 class Own(NamedTuple):
-    """The variant of the suite as its file says, and the hashes of its cells."""
+    """The variant of the suite as its file says, the hashes of its cells, and the key `reference` of the suite.
+
+    The reference is no part of the variant: another one is taken with the same results.
+    """
 
     variant: str
     hashes: frozenset[str]
+    reference: str | None = None
+    """None: not recorded, by an earlier version."""
 
 
-def write_own(folder: Path, variant: str, hashes: Collection[str]) -> None:
+def write_own(folder: Path, variant: str, hashes: Collection[str], reference: str = "") -> None:
     """Record, in a suite's folder of the store, what the suite's file said when it was last run."""
     known = read_own(folder)
     if known is not None and known.variant == variant:
         hashes = {*known.hashes, *hashes}
-    if known != Own(variant, frozenset(hashes)):
-        write_signed(folder / "own.json", {"variant": variant, "hashes": sorted(hashes)})
+    if known != Own(variant, frozenset(hashes), reference):
+        write_signed(folder / "own.json", {"variant": variant, "hashes": sorted(hashes), "reference": reference})
 
 
 def read_own(folder: Path) -> Own | None:
     """What was recorded; None where nothing was, or it is damaged."""
     try:
         known = read_signed(folder / "own.json")
-        return Own(known["variant"], frozenset(known["hashes"]))
+        return Own(known["variant"], frozenset(known["hashes"]), known.get("reference"))
     except (DamagedError, KeyError):
         return None
 

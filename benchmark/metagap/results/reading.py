@@ -154,13 +154,20 @@ def survey(folder: Path) -> Survey:
     return seen
 
 
-def read(results: Path, suite: str, variant: str | None = None, hashes: Collection[str] = ()) -> Results:
+def read(
+    results: Path,
+    suite: str,
+    variant: str | None = None,
+    hashes: Collection[str] = (),
+    reference: str | None = None,
+) -> Results:
     """The finished cells of `suite` below the folder `results`.
 
     Results of different variants (another budget, another network, other splits) are never mixed: without `variant`,
     that of the suite as its file says is read, or the one that was finished last where this is not known, and the notes
-    say that there are others. hashes: of the cells that are meant where one was run with several settings. Damaged
-    cells are left out, and the notes name the file. Raises UserError where there is nothing to read.
+    say that there are others. hashes: of the cells that are meant where one was run with several settings. reference:
+    the suite's, where it is not that of its last run. Damaged cells are left out, and the notes name the file. Raises
+    UserError where there is nothing to read.
     """
     seen, own = survey(results / suite), read_own(results / suite)
     variants = list(dict.fromkeys(one.marker["variant"] for one in reversed(seen.found)))
@@ -185,7 +192,9 @@ def read(results: Path, suite: str, variant: str | None = None, hashes: Collecti
         if one.variant == chosen and (done is None or done.finished < one.when):
             notes.append(f"{one.label} seed {one.seed} failed on {minute(one.when)}: {one}.")
     cells = {key: (one.path.parent, one.marker) for key, one in latest.items()}
-    return assemble(cells, list(dict.fromkeys(notes)), variant=chosen)
+    if reference is None and own and own.variant == chosen:
+        reference = own.reference
+    return assemble(cells, list(dict.fromkeys(notes)), chosen, reference)
 
 
 def _of_same_settings(
@@ -240,9 +249,14 @@ def _remarks(seen: Survey) -> Iterator[str]:
 
 
 def assemble(
-    cells: Mapping[tuple[str, int], tuple[Path, dict[str, Any]]], notes: list[str], variant: str = ""
+    cells: Mapping[tuple[str, int], tuple[Path, dict[str, Any]]],
+    notes: list[str],
+    variant: str = "",
+    reference: str | None = None,
 ) -> Results:
     """The results of chosen cells: (label, seed) -> the folder and what its marker says, with the files to be read.
+
+    reference: of the suite; by default what it was when the last cell was run.
 
     A damaged cell is left out, and of one whose evaluation of a split is damaged, that split; the notes name the file.
     Raises UserError where nothing is left.
@@ -286,6 +300,7 @@ def assemble(
                 f"The test episodes of '{split}' differ between cells (other data, or another version of metagap): "
                 "differences on it are not paired. Removing the older cells and running again mends that."
             )
+    suite |= {} if reference is None else {"reference": reference}
     suite |= {"algorithms": algorithms, "seeds": sorted({seed for _, seed in records})}
     counts = {label: sum(1 for name, _ in records if name == label) for label in algorithms}
     if len(set(counts.values())) > 1:

@@ -6,6 +6,7 @@ suite's own task count, except for shifts. Where several splits have a role, the
 in-distribution split are the headline ones that gaps are taken from.
 """
 
+from metagap.analysis.gaps.adjusted import ADJUSTED
 from metagap.analysis.gaps.between import DOMAIN_GAP, TASK_GAP
 from metagap.analysis.gaps.builtin import GAPS, gap_kinds
 from metagap.analysis.gaps.kind import (
@@ -20,6 +21,7 @@ from metagap.analysis.gaps.kind import (
 from metagap.analysis.gaps.table import COLUMNS, gap_table
 
 __all__ = [
+    "ADJUSTED",
     "COLUMNS",
     "DOMAIN_GAP",
     "GAPS",

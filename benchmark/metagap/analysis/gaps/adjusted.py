@@ -14,10 +14,9 @@ from metagap.analysis.grids import Grids
 
 
 def reference_of(grids: Grids) -> str | None:
-    """The algorithm that the suite names as `reference`; by default its control `scratch`, from a random start."""
-    named = getattr(grids.suite, "reference", "")
-    controls = [label for label in grids.algorithms if grids.suite.algorithms[label].algorithm == "scratch"]
-    return named if named in grids.algorithms else next(iter(controls), None)
+    """The suite's reference; None where there is none, or it has no results: another one would not be the same gap."""
+    label = grids.suite.reference_label
+    return label if label in grids.algorithms else None
 
 
 def _task(grids: Grids, algorithm: str) -> Iterable[Contrast]:
@@ -45,3 +44,4 @@ ADJUSTED_DOMAIN_GAP = GapKind(
     "domain gap − domain gap of the reference, paired",
     _domain,
 )
+ADJUSTED = (ADJUSTED_TASK_GAP, ADJUSTED_DOMAIN_GAP)

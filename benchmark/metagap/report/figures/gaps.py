@@ -64,10 +64,11 @@ def _threshold(values: np.ndarray) -> float:
 
 def between_splits(frames: Frames) -> str:
     """The caption of the gaps between two splits."""
+    rows = frames.headline_gaps(place="figure")
     statistic = f" {frames.statistic_name.capitalize()} over the episodes." if frames.is_robust else ""
     return (
         "What is lost between two kinds of tasks. Whiskers: 95% "
-        f"{interval_words(frames.headline_gaps())}.{statistic}{frames.edge}"
+        f"{interval_words(rows)}.{statistic}{frames.reference_words(rows)}{frames.edge}"
     )
 
 

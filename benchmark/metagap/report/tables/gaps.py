@@ -33,7 +33,8 @@ def gaps(frames: Frames, within: bool = False, place: Place = "table") -> Table 
     return Table(
         name="gaps-within" if within else "gaps",
         caption=f"In {frames.metric.gap_unit}{_others(frames, table)}. {sign} 95% {interval_words(table)}"
-        + (f". {frames.statistic_name.capitalize()} over the episodes." if frames.is_robust else "."),
+        + (f". {frames.statistic_name.capitalize()} over the episodes." if frames.is_robust else ".")
+        + frames.reference_words(table),
         frame=pd.DataFrame(rows, columns=["gap", "split", *frames.algorithms]),
         labels=2,
         title="Gaps within a split" if within else "Gaps",

@@ -69,7 +69,7 @@ def gap_intervals(frames: Frames) -> Table | None:
     return Table(
         name="gap-intervals",
         caption="The 95% intervals of the same gap, each named by what it resamples. “domains” speaks about domains "
-        "like these, the others about these very domains.",
+        f"like these, the others about these very domains.{frames.reference_words(table)}",
         frame=frame.drop(columns=empty),
         labels=3,
     )

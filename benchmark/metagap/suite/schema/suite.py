@@ -42,6 +42,11 @@ class Suite(Section):
     training: Training
     evaluation: Evaluation
     algorithms: dict[Name, Entry] = Field(min_length=1)
+    reference: str = Field(
+        default="",
+        description="label of the algorithm whose gaps are subtracted in difficulty-adjusted gaps; default: the "
+        "control `scratch`, if there is one",
+    )
     seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)] = [0]
     splits: list[Split] = Field(min_length=1)
     published: list[Published] = []
@@ -102,6 +107,10 @@ class Suite(Section):
         recorded, usual = () if of_metrics else self.metrics, self.kind.metric.name
         if recorded and usual not in {one.name for one in recorded} and any(not one.metric for one in self.published):
             yield f"evaluation.metrics lacks '{usual}', which the published values are"
+        if self.reference and self.reference not in self.algorithms:
+            yield f"key 'reference' = '{self.reference}': no algorithm has this label; allowed: " + ", ".join(
+                self.algorithms
+            )
         for label, entry in self.algorithms.items():
             if "metrics" in entry.evaluation:
                 yield f"algorithms.{label}.evaluation: unknown key 'metrics': all algorithms have those of [evaluation]"
@@ -142,6 +151,12 @@ class Suite(Section):
     def shared(self) -> dict[str, Any]:
         """What all algorithms have in common."""
         return self.model_dump(include=set(SHARED))
+
+    @property
+    def reference_label(self) -> str:
+        """The algorithm whose gaps difficulty-adjusted gaps subtract; empty: there is none."""
+        controls = (label for label, entry in self.algorithms.items() if entry.algorithm == "scratch")
+        return self.reference or next(controls, "")
 
     @property
     def validation(self) -> Split | None:
