@@ -30,7 +30,7 @@ TRAINING = [
     "kinds",
     "metrics",
 ]
-ANALYSIS = ["cli", "reproduce", "report", "analysis", "results", "suite", "optimizers", "kinds", "metrics"]
+ANALYSIS = ["cli", "selftest", "reproduce", "report", "analysis", "results", "suite", "optimizers", "kinds", "metrics"]
 ANYWHERE = {
     "conditions",
     "digests",

@@ -5,6 +5,8 @@
 | all | suites have one seed, one outer step, tiny networks, a few episodes and few alphabets; reports have no figures |
 | run, reproduce | `--engine` is named, so that nothing is timed; cells are run in this process |
 | report, compare, results | of a run of the two that are compared, or of `maml` and `scratch` |
+| power | the same, of two seeds |
+| compare-suites | of `quickstart` and `sinusoid` with three algorithms, whatever suites are named |
 | reproduce --from | nothing: it only reads the records of the reference |
 | check | without the engine paths that are traced |
 | data get, verify, leaks | of data that are here; skipped with the name of the file where they are not |
@@ -33,6 +35,7 @@ NOT_RUN = {
     "pytest": "runs these tests",
     "ruff": "is run by .ci/run",
     "python benchmark/docs/generate.py": "writes into the repository; test_guides compares what it makes",
+    "metagap selftest": "takes minutes; tests/selftest has a short form",
     "metagap --install-completion": "writes into the settings of the user's shell; test_cli asks for completions",
 }
 SLOW = ("metagap speed", "metagap run quickstart --algorithm all", "metagap data verify")
@@ -52,6 +55,8 @@ SAYS = {
     "list": r"maml",
     "check": r"examinations, none failed",
     "new": r"Next: change mine\.py",
+    "power": r"\d",
+    "compare-suites": r"rank",
     "data": r"omniglot|mnist",
     "results": r"quickstart",
     "speed": r"sinusoid",
@@ -136,6 +141,20 @@ def test_a_command_of_the_guides_runs(
         pair = words[2:4] if words[0] == "compare" else ["maml", "scratch"]
         chosen = [f"--algorithm={'./mine.py:Mine' if name == 'mine' else name}" for name in pair]
         assert here("run", "quickstart" if words[0] == "results" else words[1], *chosen, *EAGER)[0] == 0
+    if words[0] == "power":
+        pair = words[2:4] if words[2:3] not in ([], ["--power"]) else ["maml", "reptile"]
+        assert here("run", words[1], *[f"--algorithm={name}" for name in pair], "--seed=0", "--seed=1", *EAGER)[0] == 0
+    if words[0] == "compare-suites":
+        for suite in ("quickstart", "sinusoid"):
+            assert (
+                here("run", suite, *[f"--algorithm={name}" for name in ("maml", "reptile", "scratch")], *EAGER)[0] == 0
+            )
+        words = [
+            words[0],
+            "quickstart",
+            "sinusoid",
+            *[word for word in words[1:] if not re.match("omni|cifar|quick", word)],
+        ]
     if "--from" in words:
         monkeypatch.undo()
         words = [str(ROOT / word) if word.startswith("results/") else word for word in words]

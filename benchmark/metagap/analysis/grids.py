@@ -47,6 +47,8 @@ class Grids:
         self.algorithms = _in_suite_order(suite.algorithms, self._recorded.algorithms)
         self.headline: dict[str, int] = {name: suite.headline_step(name) for name in self.algorithms}
         self.splits = self._splits()
+        home = self.splits[self.splits["home"]]
+        self._home = {str(role): list(part.index) for role, part in home.groupby("role", observed=True)}
         self._scores = self._scored()
         self._steps: dict[tuple[str, str, str], list[int]] = {}
         for key in self._recorded.grids if self._scores else ():
@@ -85,7 +87,7 @@ class Grids:
 
     def home(self, role: str) -> list[str]:
         """The splits of a role with the ways and shots of the suite's own task."""
-        return list(self.splits.index[self.splits["home"] & (self.splits["role"] == role)])
+        return self._home.get(role, [])
 
     @property
     def plain(self) -> list[str]:

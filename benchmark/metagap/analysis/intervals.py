@@ -401,6 +401,8 @@ def summarise(values: ArrayLike, statistic: str) -> Array:
     m = values.shape[-1]
     cut = _cut(m, statistic)
     with np.errstate(invalid="ignore"):
+        if not cut and statistic == "mean":
+            return values.mean(axis=-1)
         kept = np.sort(values, axis=-1)[..., cut : m - cut].mean(axis=-1)
     return np.where(np.isnan(values).any(axis=-1), np.nan, kept)  # nan sorts last and would be cut like a high score
 

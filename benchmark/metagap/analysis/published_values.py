@@ -119,7 +119,7 @@ def _ours(grids: Grids | None, entry: dict, margin: Margin) -> dict:
         return blank | {"ours_kind": None, "margin": size, "seeds": 0, "n_episodes": 0} | _verdict(NOT_RUN, "")
     values = grid.to_numpy() * grids.metric.sign  # as it was published
     diverged = flags.to_numpy().mean()
-    center, components = _sampled(values)
+    center, components = sampled(values)
     spread, theirs = Spread.of(entry["kind"]), _variance(entry["kind"], entry["published_interval"])
     known = bool(theirs) and spread is not None and spread.is_over_runs
     alike = not known and len(values) > 1
@@ -163,7 +163,7 @@ def _verdict(verdict: str, remark: str) -> dict:
     return {"verdict": verdict, "remark": remark}
 
 
-def _sampled(values: np.ndarray) -> tuple[float, list[Component]]:
+def sampled(values: np.ndarray) -> tuple[float, list[Component]]:
     """Our mean, and what its variance comes from, the seeds first where there are several; `values` is (S, M)."""
     n_seeds, n_episodes = values.shape
     estimate = headline_estimate([Term(values)])

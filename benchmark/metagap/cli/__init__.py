@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from metagap.cli import data, faults, new, power, report, reproduce, results, run, show, speed
+from metagap.cli import data, faults, new, power, report, reproduce, results, run, selftest, show, speed
 
 app = typer.Typer(
     name="metagap",
@@ -33,6 +33,7 @@ app.command(name="list")(show.list_)
 app.command()(show.show)
 app.add_typer(results.app, name="results")
 app.add_typer(data.app, name="data")
+app.add_typer(selftest.app, name="selftest")
 
 
 @app.callback(invoke_without_command=True)

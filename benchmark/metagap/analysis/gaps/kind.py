@@ -117,7 +117,7 @@ def weighted(read: Read, weights: Mapping[str, float]) -> list[Term]:
         return []
     seeds = _shared(found)
     return [
-        Term(np.asarray(grid.loc[seeds], dtype=float), weight=weight)
+        Term(np.asarray(_cut(grid, seeds), dtype=float), weight=weight)
         for grid, weight in zip(found, weights.values(), strict=True)
     ]
 
@@ -129,7 +129,7 @@ def weighted_difference(read: Read, minus: Read, weights: Mapping[str, float]) -
     if not found or len(found) < len(pairs):
         return []
     seeds = _shared([grid for sides in found for grid in sides])
-    paired = [pair(left.loc[seeds], right.loc[seeds]) for left, right in found]
+    paired = [pair(_cut(left, seeds), _cut(right, seeds)) for left, right in found]
     terms = [
         Term(*values, weight=weight)
         for values, weight in zip(paired, weights.values(), strict=True)
@@ -144,3 +144,8 @@ def _shared(grids: Sequence[pd.DataFrame]) -> pd.Index:
     for grid in grids[1:]:
         seeds = seeds.intersection(grid.index)
     return seeds
+
+
+def _cut(grid: pd.DataFrame, seeds: pd.Index) -> pd.DataFrame:
+    """The rows of these seeds, without a copy where they are all."""
+    return grid if grid.index.equals(seeds) else grid.loc[seeds]

@@ -1,0 +1,55 @@
+"""`metagap selftest`: whether metagap's own claims hold, tried on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metagap.cli import output
+from metagap.cli.options import Json
+from metagap.errors import CellError
+from metagap.machine import count_cores
+from metagap.progress import bars
+
+app = typer.Typer(help="Try metagap's own claims.", no_args_is_help=True)
+
+
+@app.callback()
+def _selftest() -> None:
+    """Try metagap's own claims."""
+
+
+@app.command()
+def statistics(
+    repeats: Annotated[
+        int,
+        typer.Option(min=10, max=10**6, metavar="N", help="Simulated results of each kind; of pages, a fifth."),
+    ] = 2000,
+    jobs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Processes; default: one for each core.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table as Markdown, too.")] = None,
+    json: Json = False,
+) -> None:
+    """Simulate every interval and test that a page shows from a known truth, and print how often they are wrong."""
+    from metagap.files import check_writable
+    from metagap.report.terminal import print_table
+    from metagap.selftest import statistics as trial
+    from metagap.writing import write_whole
+
+    if out is not None:
+        check_writable(out.parent, "--out")
+    console, todo = output.console(stderr=json), trial.parts(repeats)
+    with bars(console) as progress:
+        task = progress.add_task("simulated", total=len(todo))
+        rows = trial.run(todo, jobs or count_cores(), lambda: progress.advance(task))
+    made = trial.table(rows)
+    if out is not None:
+        write_whole(out, made.markdown().encode())
+    if json:
+        output.print_json(list(trial.as_records(rows)))
+    else:
+        print_table(made, console)
+    if broken := [row for row in rows if not row.holds]:
+        names = "; ".join(f"{row.what}, {row.law}, {row.seeds} seeds: {100 * row.share:.1f}%" for row in broken)
+        raise CellError(f"{len(broken)} of {len(rows)} claims do not hold: {names}")
