@@ -15,6 +15,7 @@ def row(**changes):
         "ours_kind": "95% CI over 600 episodes", "median": 0.5, "iqm": 0.49, "diverged": 0.0,
         "difference": 0.0042, "low": -0.0175, "high": 0.0259, "verdict": "undecided",
         "remark": "5 to 40 seeds would be enough",
+        "assumed_sd": float("nan"),
     }  # fmt: skip
     return base | changes
 
@@ -47,6 +48,8 @@ def test_not_run_is_left_open():
 def test_words():
     assert verdict(row()) == "undecided: 5 to 40 seeds would be enough"
     assert verdict(row(verdict="agrees", remark="")) == "agrees"
+    assert verdict(row(verdict="agrees", remark="", assumed_sd=0.01)) == "agrees, if their runs vary as ours"
+    assert verdict(row(assumed_sd=0.01)).endswith(", if their runs vary as ours: 5 to 40 seeds would be enough")
     assert kinds(row()) == ("95% CI over episodes", "95% CI over 600 episodes")
     assert kinds(row(kind=None))[0] == "not stated"
     assert kinds(row(kind=None, published_interval=math.nan))[0] == "none"

@@ -147,7 +147,8 @@ def holm(p: np.ndarray) -> np.ndarray:
     order = np.argsort(p)  # NaN last
     steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
     corrected = np.empty(len(p))
-    corrected[order] = np.minimum(steps, 1)
+    with np.errstate(invalid="ignore"):
+        corrected[order] = np.minimum(steps, 1)
     return corrected
 
 

@@ -46,8 +46,6 @@ COLUMNS = [
 ]  # fmt: skip
 RECALLED = "R"
 """The mark of a published value that nobody has looked up."""
-PROVISIONAL = "if their runs vary as ours"
-"""The remark on a verdict on a value whose run variance was not published."""
 DEFAULT = Spread("95% CI", None, EPISODES)
 """What ours is shown with where the published kind is not known, or is one that ours cannot have: the convention."""
 
@@ -76,7 +74,7 @@ def against_published(published: Iterable[Mapping[str, Any]], grids: Grids | Non
     - difference: ours - published, with its 95% interval; both may vary with new seeds and new episodes, as if they
       were run again.
     - assumed_sd: the standard deviation of a training run that the test assumes of the published value, because the
-      paper gives none over runs: that of our seeds. The verdict is provisional then. NaN where it is known.
+      paper gives none over runs: that of our seeds. The verdict is provisional then. NaN where nothing is assumed.
     - p: of "the true difference is `margin` or more"; verdict and remark: see `metagap.analysis.equivalence`. A mean
       that diverged episodes leave undecided has the verdict "cannot tell": their number is no sample size to plan with.
       So it is below three seeds, for our run variance is unknown.
@@ -125,7 +123,8 @@ def _ours(grids: Grids | None, entry: dict, margin: Margin) -> dict:
     alike = not known and len(values) > 1
     found = compare(center, components, entry["published"], theirs, size, alike, grids.metric.bounds)
     verdict, remark, p = found.verdict, found.remark, found.p
-    assumed = np.nan if known or len(values) < 2 else summarise(values, "mean").std(ddof=1)
+    with np.errstate(invalid="ignore"):
+        assumed = np.nan if known or len(values) < 2 else summarise(values, "mean").std(ddof=1)
     if np.isnan(entry["published"]):
         verdict, remark = NOT_PUBLISHED, ""
     elif entry["mark"] == RECALLED:
@@ -137,8 +136,8 @@ def _ours(grids: Grids | None, entry: dict, margin: Margin) -> dict:
         verdict, remark = CANNOT_TELL, "diverged episodes decide the mean"
     elif verdict == UNDECIDED:
         remark = needed(components, theirs, size, alike)
-    if not known and verdict in (AGREES, DIFFERS, UNDECIDED):
-        remark = "; ".join(part for part in (remark, PROVISIONAL) if part)
+    if verdict not in (AGREES, DIFFERS, UNDECIDED):
+        assumed = np.nan
     half, kind = _same_kind(values, Spread.of(entry["kind"]))
     return {
         "step": grids.headline[algorithm] if step is None else step,

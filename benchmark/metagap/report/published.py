@@ -19,6 +19,8 @@ ASSUMED = (
     "“If their runs vary as ours”: nothing is published on how the value varies from run to run; the verdict takes the "
     "standard deviation of our seeds for theirs too."
 )
+PROVISIONAL = "if their runs vary as ours"
+"""Follows a verdict on a value whose run variance was not published."""
 EXPLAINED = (
     "Agrees: the difference is shown to be smaller than the margin (two one-sided tests at 5%). Differs: it is not "
     "shown to be, and its 95% interval excludes zero. Undecided: neither; where a number “would be enough”, that many "
@@ -62,8 +64,9 @@ def stacked(row: Mapping[Any, Any], metric: Metric) -> dict[str, str]:
 
 
 def verdict(row: Mapping[Any, Any]) -> str:
-    """The verdict and a remark on it."""
-    return f"{row['verdict']}: {row['remark']}" if row["remark"] else str(row["verdict"])
+    """The verdict, what it assumes, and a remark on it."""
+    words = f"{row['verdict']}{f', {PROVISIONAL}' if pd.notna(row['assumed_sd']) else ''}"
+    return f"{words}: {row['remark']}" if row["remark"] else words
 
 
 def kinds(row: Mapping[Any, Any]) -> tuple[str, str]:

@@ -70,8 +70,8 @@ class Reproduction:
         reduced = f" Ours is {self.reduced}." if self.reduced else ""
         return (
             f"{self.metric.heading}, mean over the episodes.{reduced} The difference is ours − published, with its "
-            "95% interval; ours varies with seeds and episodes, or with episodes alone where there is one seed, and a "
-            "paper's interval over episodes leaves out how its own training runs vary. The margin is "
+            "95% interval over new training runs and new episodes of both (episodes alone where ours has one seed). "
+            "The margin is "
             f"{wording.margin(self.margin, self.metric)}. {wording.EXPLAINED}"
         )
 

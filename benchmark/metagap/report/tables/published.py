@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from metagap.analysis.published_values import PROVISIONAL
 from metagap.report import published as wording
 from metagap.report.frames import Frames
 from metagap.report.panels import TableKind
@@ -50,7 +49,7 @@ def brief(frames: Frames) -> Table | None:
     ]
     marks = [f"[{mark}] {wording.MARKS[mark]}" for mark in wording.UNREAD if mark in set(frames.published["mark"])]
     said = [f"{mark}." for mark in marks]
-    if frames.published["remark"].astype(str).str.contains(PROVISIONAL).any():
+    if frames.published["assumed_sd"].notna().any():
         said.append(wording.ASSUMED)
     return _table(frames, rows, frozenset({"verdict"}), "".join(f" {one}" for one in said))
 
