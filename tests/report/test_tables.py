@@ -259,6 +259,14 @@ def test_whatever_shows_adjusted_gaps_names_their_reference(frames):
     assert "reference" not in gaps(without).caption + str(FORMULAS.write(without).terms[-1])
 
 
+def test_a_reference_without_results_is_told():
+    results = make_results(algorithms=("maml", "scratch"), episodes=8, small=True)
+    results = replace(results, suite=results.suite.model_copy(update={"reference": "pretrain"}))
+    frames = Frames.of(results)
+    assert "The reference, pretrain, has no results here: there are no difficulty-adjusted gaps." in frames.notes
+    assert not frames.gaps["gap"].str.contains("adjusted").any()
+
+
 def test_captions_count_the_seeds_of_their_own_rows():
     results = make_results(algorithms=("maml", "reptile", "mine"), seeds=(0, 1, 2), episodes=8, small=True)
     kept = [

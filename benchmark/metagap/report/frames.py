@@ -62,6 +62,8 @@ class Frames:
         grids = Grids(results)
         compared = comparisons.all_pairs(grids)
         kinds, faults = gap_kinds()
+        if (named := results.suite.reference) and named not in grids.algorithms:
+            faults.append(f"The reference, {named}, has no results here: there are no difficulty-adjusted gaps.")
         return cls(
             suite=results.suite,
             metrics=results.metrics,
