@@ -252,7 +252,7 @@ class ZeroByNature(MAML):
 
     def inner_step(self, fast, support, step):
         network = {name: value for name, value in fast.items() if name not in ("left", "right")}
-        gradient = grad(self.support_loss)(network, support)
+        gradient = self.support_gradient(network, support)
         return {**fast, **{name: value - self.inner_lr * gradient[name] for name, value in network.items()}}
 
 

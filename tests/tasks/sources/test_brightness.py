@@ -30,9 +30,15 @@ def npy(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def of_one_class(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Files in a folder with a table that says so: images in a single folder have no class by themselves."""
+    table = "\n".join(["file,label", *(f"{name},a" for name in files)])
+    return {f"a/{name}": content for name, content in files.items()} | {"a/labels.csv": table.encode()}
+
+
 def pixels(data, files: dict[str, bytes], channels: int = 1, **options) -> np.ndarray:
-    """The images (n, 8, 8) or (n, 8, 8, 3) of files in the order of their names, without a class: one class."""
-    write_folder(data / "mine", {f"a/{name}": content for name, content in files.items()})
+    """The images (n, 8, 8) or (n, 8, 8, 3) of files in the order of their names, all of one class."""
+    write_folder(data / "mine", of_one_class(files))
     found = UserImages(path="mine", image_size=8, channels=channels, **options).store().images.numpy()
     return found[:, 0] if channels == 1 else found.transpose(0, 2, 3, 1)
 
@@ -193,7 +199,7 @@ def test_of_several_frames_the_first_counts(data, kind):
     found = pixels(data, {"x.png": content, "y.png": saved(RAMP)})
     assert np.abs(found[0].astype(int) - RAMP).max() <= 1
     assert remark() == "path:mine: one file holds several frames, of which the first counts"
-    pixels(data, {"z.png": content})
+    pixels(data, {"x.png": content, "y.png": saved(RAMP), "z.png": content})
     assert remark() == "path:mine: 2 files hold several frames, of which the first counts"
 
 
@@ -221,7 +227,7 @@ def test_every_kind_of_file(data, suffix):
     content = saved(
         Image.fromarray(image).convert("RGB"), kind, **({"quality": 95} if kind in ("JPEG", "AVIF") else {})
     )
-    write_zip(data / "set.zip", {f"a/x.{suffix}": content})
+    write_zip(data / "set.zip", of_one_class({f"x.{suffix}": content}))
     found = UserImages(path="set.zip", image_size=64).store().images.numpy()[0, 0]
     assert np.abs(found.astype(int) - image).max() <= 8
 

@@ -77,7 +77,7 @@ def test_what_is_not_read_is_said(data):
     others = {"a/1.heic": b"", "a/2.HEIC": b"", "c/raw.dng": b"", "README": b"", "a/notes.txt": b""}
     write_folder(data / "mine", by_class(["a", "b"]) | others)
     assert UserImages(path="mine").remark() == "path:mine: 3 files are of no kind that is read (2 .heic, 1 .dng)"
-    write_folder(data / "lone", by_class(["a"]) | {"b/0.svg": b"", "licence.pdf": b""})
+    write_folder(data / "lone", by_class(["a", "c"]) | {"b/0.svg": b"", "licence.pdf": b""})
     assert UserImages(path="lone").remark() == "path:lone: one file is of no kind that is read (1 .svg)"
     write_folder(data / "none", others)
     with pytest.raises(
@@ -149,7 +149,8 @@ def test_a_pipe_is_no_image(data):
 
 
 def test_inverted_is_the_other_way_round(data):
-    write_folder(data / "mine", {"a/0.png": encoded(np.arange(64, dtype=np.uint8).reshape(8, 8))})
+    ramp = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    write_folder(data / "mine", {"a/0.png": encoded(ramp), "b/0.png": encoded(ramp[::-1])})
     one, other = (UserImages(path="mine", image_size=8, invert=invert).store().images for invert in (False, True))
     assert torch.equal(other, 255 - one)
 
