@@ -109,6 +109,8 @@ source = { name = "sinusoid", waveform = "square" }
 """
 
 CPU = Machine("cpu")
+EAGER = Machine("cpu", engine="loop plain eager")
+"""Where nothing depends on how the engine computes: it times and traces nothing then."""
 
 
 @pytest.fixture
@@ -128,7 +130,7 @@ def weights(cell: Cell, store: Path) -> dict[str, torch.Tensor]:
 def test_records_of_a_cell(cells, tmp_path):
     every = cells(IMAGES)
     for cell in every.values():
-        run_cell(cell, tmp_path, CPU)
+        run_cell(cell, tmp_path, EAGER)
         assert is_done(cell, tmp_path)
     found = results.read(tmp_path, "tiny")
     assert list(found.cells.algorithm) == ["maml", "reptile", "pretrain", "scratch"]
@@ -179,7 +181,7 @@ def test_the_place_of_a_query_says_nothing_in_training_validation_and_test(cells
     before, _, after = IMAGES.partition("[algorithms.maml]")
     table = f'[algorithms.placed]\nalgorithm = "{tmp_path}/plugin.py:KnowsTheOrder"\nblocks = {blocks}\n'
     cell = cells(before + table + after[after.index("[[splits]]") :])["placed"]
-    run_cell(cell, tmp_path, dataclasses.replace(CPU, engine="loop plain eager"))
+    run_cell(cell, tmp_path, EAGER)
     found = results.read(tmp_path, "tiny")
     scores = found.episodes.groupby(["split", "condition"]).query_score.mean()
     assert len(scores) == 12
@@ -226,14 +228,14 @@ def test_algorithms_keep_the_order_of_the_fullest_run(cells, tmp_path):
     every = cells(IMAGES, "training.iterations=1", "training.validations=1")
     alone = with_seeds(with_algorithms(every["maml"].suite, ["scratch"]), [1])
     for cell in (every["scratch"], every["reptile"], every["maml"], *expand(alone)):
-        run_cell(cell, tmp_path, CPU)
+        run_cell(cell, tmp_path, EAGER)
     assert list(results.read(tmp_path, "tiny").suite.algorithms) == ["maml", "reptile", "scratch"]
 
 
 def test_every_algorithm_meets_the_same_episodes(cells, tmp_path):
     for cell in cells(WAVES).values():
-        run_cell(cell, tmp_path, CPU)
-        run_cell(dataclasses.replace(cell, seed=5), tmp_path, CPU)
+        run_cell(cell, tmp_path, EAGER)
+        run_cell(dataclasses.replace(cell, seed=5), tmp_path, EAGER)
     episodes = results.read(tmp_path, "tiny").episodes
     table = episodes[episodes.condition == "standard"].pivot_table(
         index=["split", "episode", "step"], columns=["algorithm", "seed"], values="null_loss"
@@ -250,12 +252,12 @@ def test_other_data_are_scored_anew_and_said(cells, tmp_path, monkeypatch):
     several = cells(IMAGES + split)
     for label, images in (("scratch", 5), ("pretrain", 9)):
         np.savez(tmp_path / "own.npz", images=rng.integers(0, 256, (4, images, 16, 16), dtype=np.uint8))
-        run_cell(several[label], tmp_path, CPU)
+        run_cell(several[label], tmp_path, EAGER)
     assert any("'own' differ between cells" in note for note in results.read(tmp_path, "tiny").notes)
     assert not any("'far'" in note for note in results.read(tmp_path, "tiny").notes)
     marker = next(several["scratch"].folder(tmp_path).glob("done-*.json"))
     marker.unlink()
-    run_cell(several["scratch"], tmp_path, CPU)
+    run_cell(several["scratch"], tmp_path, EAGER)
     assert results.read(tmp_path, "tiny").notes == []
 
 
@@ -288,20 +290,20 @@ def test_an_interrupted_cell_ends_with_the_same_bits(cells, tmp_path, text, stop
 
 def test_a_finished_cell_is_not_run_again(cells, tmp_path):
     cell = cells(WAVES)["maml"]
-    run_cell(cell, tmp_path, CPU)
+    run_cell(cell, tmp_path, EAGER)
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.name != ".lock"}
-    run_cell(cell, tmp_path, CPU)
+    run_cell(cell, tmp_path, EAGER)
     assert stamps == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.name != ".lock"}
 
 
 def test_a_new_split_is_evaluated_without_training_again(cells, tmp_path):
     cell = cells(WAVES)["maml"]
-    run_cell(cell, tmp_path, CPU)
+    run_cell(cell, tmp_path, EAGER)
     trained = (cell.folder(tmp_path) / "checkpoint.pt").stat().st_mtime_ns
     more = cells(WAVES + '[[splits]]\nname = "more"\nrole = "in-distribution"\n')["maml"]
     assert more.hash == cell.hash
     assert not is_done(more, tmp_path)
-    run_cell(more, tmp_path, CPU)
+    run_cell(more, tmp_path, EAGER)
     assert (cell.folder(tmp_path) / "checkpoint.pt").stat().st_mtime_ns == trained
     assert set(results.read(tmp_path, "tiny", more.variant).episodes.split) == {"old", "square", "more"}
     assert set(results.read(tmp_path, "tiny", cell.variant).episodes.split) == {"old", "square"}
@@ -309,20 +311,20 @@ def test_a_new_split_is_evaluated_without_training_again(cells, tmp_path):
 
 def test_a_marker_of_another_format_counts_as_none(cells, tmp_path):
     cell = cells(WAVES)["maml"]
-    run_cell(cell, tmp_path, CPU)
+    run_cell(cell, tmp_path, EAGER)
     marker = next(cell.folder(tmp_path).glob("done-*.json"))
     results.write_signed(marker, results.read_signed(marker) | {"format": 0})
     assert not is_done(cell, tmp_path)
     with pytest.raises(UserError, match="no finished results"):
         results.read(tmp_path, "tiny")
-    run_cell(cell, tmp_path, CPU)
+    run_cell(cell, tmp_path, EAGER)
     assert is_done(cell, tmp_path)
 
 
 def test_variants_are_never_mixed(cells, tmp_path):
-    run_cell(cells(WAVES)["maml"], tmp_path, CPU)
+    run_cell(cells(WAVES)["maml"], tmp_path, EAGER)
     short = cells(WAVES, "training.iterations=3")["fomaml"]
-    run_cell(short, tmp_path, CPU)
+    run_cell(short, tmp_path, EAGER)
     found = results.read(tmp_path, "tiny")
     assert list(found.cells.algorithm) == ["fomaml"]
     assert "1 other configuration" in found.notes[0]
@@ -334,18 +336,18 @@ def test_variants_are_never_mixed(cells, tmp_path):
 
 def test_best_on_validation_is_what_is_kept(cells, tmp_path):
     cell = cells(IMAGES)["maml"]
-    run_cell(cell, tmp_path, CPU)
+    run_cell(cell, tmp_path, EAGER)
     found = results.read(tmp_path, "tiny")
     validated = found.curves.dropna(subset="val_score")
     assert found.cells.selected_iteration[0] == validated.iteration[validated.val_score.idxmax()]
     last = cells(IMAGES, "training.select=last")["maml"]
-    run_cell(last, tmp_path, CPU)
+    run_cell(last, tmp_path, EAGER)
     assert results.read(tmp_path, "tiny").cells.selection[0] == "last"
 
 
 def test_a_training_whose_weights_are_lost_ends_early_and_says_so(cells, tmp_path):
     cell = cells(WAVES, "training.lr=1e30")["maml"]
-    run_cell(cell, tmp_path, CPU)
+    run_cell(cell, tmp_path, EAGER)
     found = results.read(tmp_path, "tiny")
     row = found.cells.iloc[0]
     assert row["diverged"] and 0 < row["iterations"] < cell.training.iterations
@@ -357,9 +359,9 @@ def test_an_optional_split_without_data_is_left_out_and_said(cells, tmp_path):
     extra = '[[splits]]\nname = "gone"\nrole = "cross-domain"\nsource = {name = "path:gone.npz", image_size = 16}\n'
     cell = cells(IMAGES + extra)["scratch"]
     with pytest.raises(UserError, match=r"path:gone\.npz"):
-        run_cell(cell, tmp_path, CPU)
+        run_cell(cell, tmp_path, EAGER)
     optional = cells(IMAGES + extra + "optional = true\n")["scratch"]
-    run_cell(optional, tmp_path, CPU)
+    run_cell(optional, tmp_path, EAGER)
     found = results.read(tmp_path, "tiny")
     assert "gone" not in set(found.episodes.split)
     assert any("'gone' was skipped, data missing" in note for note in found.notes)
@@ -370,7 +372,7 @@ def test_a_cell_in_work_elsewhere_is_left_alone(cells, tmp_path):
     folder = cell.folder(tmp_path)
     folder.mkdir(parents=True)
     with FileLock(folder / ".lock"), pytest.raises(UserError, match="another process is running maml seed 0"):
-        run_cell(cell, tmp_path, CPU)
+        run_cell(cell, tmp_path, EAGER)
 
 
 def test_a_cell_that_cannot_be_run_keeps_no_other_from_being_run(cells, tmp_path):
@@ -385,7 +387,7 @@ def test_a_cell_that_cannot_be_run_keeps_no_other_from_being_run(cells, tmp_path
     assert len(others) == 3 and all(is_done(cell, tmp_path) for cell in others)
     assert not is_done(first, tmp_path)
     assert any("maml seed 0 failed on " in note for note in results.read(tmp_path, "tiny").notes)
-    run_cell(first, tmp_path, CPU)
+    run_cell(first, tmp_path, EAGER)
     assert not any("failed" in note for note in results.read(tmp_path, "tiny").notes)
     assert not list(folder.glob("failed*")) and not list(folder.glob("traceback*"))
     said = console.file.getvalue()
@@ -395,14 +397,14 @@ def test_a_cell_that_cannot_be_run_keeps_no_other_from_being_run(cells, tmp_path
 @pytest.mark.parametrize("precision", ["float64", "bfloat16"])
 def test_other_precisions_run(cells, tmp_path, precision):
     cell = cells(IMAGES, f"training.precision={precision}")["maml"]
-    run_cell(cell, tmp_path, CPU)
+    run_cell(cell, tmp_path, EAGER)
     dtype = next(iter(weights(cell, tmp_path).values())).dtype
     assert dtype == (torch.float64 if precision == "float64" else torch.float32)
 
 
 def test_normalised_by_the_training_images(cells, tmp_path):
     cell = cells(IMAGES, "source.normalise=true")["maml"]
-    run_cell(cell, tmp_path, CPU)
+    run_cell(cell, tmp_path, EAGER)
     found = results.read(tmp_path, "tiny")
     assert found.samples["new"]["support_x"].max() > 200  # samples show the images as they are
 
@@ -410,7 +412,7 @@ def test_normalised_by_the_training_images(cells, tmp_path):
 def test_settings_at_test_change_the_scores_and_not_the_training(cells, tmp_path):
     own = "[algorithms.maml]\nevaluation = { settings = { inner_lr = 1e-9 } }\n"
     for name, text in (("usual", WAVES), ("own", WAVES.replace("[algorithms.maml]\n", own))):
-        run_cell(cells(text)["maml"], tmp_path / name, CPU)
+        run_cell(cells(text)["maml"], tmp_path / name, EAGER)
     usual, own = (cells(text)["maml"] for _ in range(2))
     first, second = (weights(usual, tmp_path / name) for name in ("usual", "own"))
     assert all(torch.equal(first[key], second[key]) for key in first)
@@ -429,7 +431,7 @@ def test_checkpoints_are_compared_with_the_settings_at_test(cells, tmp_path):
     own = "[algorithms.maml]\nevaluation = { settings = { inner_lr = 1e-9 } }\n"
     scores = []
     for text in (IMAGES, IMAGES.replace("[algorithms.maml]\n", own)):
-        run_cell(cells(text)["maml"], tmp_path, CPU)
+        run_cell(cells(text)["maml"], tmp_path, EAGER)
         scores.append(results.read(tmp_path, "tiny").curves.val_loss.dropna().tolist())
     assert scores[0] != scores[-1]
 

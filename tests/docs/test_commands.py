@@ -38,7 +38,16 @@ NOT_RUN = {
     "metagap selftest": "takes minutes; tests/selftest has a short form",
     "metagap --install-completion": "writes into the settings of the user's shell; test_cli asks for completions",
 }
-SLOW = ("metagap speed", "metagap run quickstart --algorithm all", "metagap data verify")
+SLOW = (
+    *("metagap speed", "metagap run quickstart --algorithm all", "metagap data verify"),
+    # with a sibling that is run
+    *(
+        "metagap run omniglot-walkthrough",
+        "metagap check mine/mine.py",
+        "metagap power quickstart maml reptile --power",
+    ),
+    "metagap compare-suites omniglot-small cifar-fs-small quickstart --on",
+)
 EAGER = ["--engine", "loop plain eager"]
 MORE = {
     "run": EAGER,
