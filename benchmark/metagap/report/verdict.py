@@ -20,6 +20,8 @@ from metagap.report.frames import Frames, interval_words
 from metagap.report.panels import Phrase
 from metagap.report.table import row_id
 
+ENOUGH = 5
+"""Seeds from which on a correction for a page is within reach."""
 NAMED = 3
 """The most algorithms, pairs or splits that a sentence names; beyond that it counts them."""
 
@@ -178,14 +180,14 @@ def _cannot_tell(frames: Frames) -> Paragraph:
 
 
 def _few_seeds(frames: Frames) -> str:
-    """That many hypotheses corrected for are out of reach of a few seeds, where they were."""
+    """That a few seeds show large differences only, where many hypotheses are corrected for."""
     pairs = frames.headline_pairs()
     count = int(pairs["family"].max()) if len(pairs) else 0
-    if count < 20 or pairs["verdict"].str.contains("better").any():
+    if count < 20 or pairs["seeds"].max() >= ENOUGH:
         return ""
     return (
         f" Corrected for {count} comparisons, a difference has to reach p < {0.05 / count:.1g} to be significant, "
-        f"which {frames.seed_words} can hardly give: more seeds would."
+        f"which {frames.seed_words} can hardly give, however large it is; `metagap power` says how many it takes."
     )
 
 
