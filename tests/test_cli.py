@@ -50,6 +50,7 @@ def test_run_report_and_compare(here, in_process, tmp_path, tiny):
     assert "cannot tell" in text or "better" in text
 
 
+@pytest.mark.slow  # a command of the guides runs it, and tests/analysis/test_power.py what it prints
 def test_power(here, in_process, tiny_suite):
     tiny_suite("images")
     assert here("run", "tiny.toml", "--seed", "0", "--seed", "1", "--seed", "2")[0] == 0

@@ -126,10 +126,13 @@ def test_every_algorithm_is_scored_on_every_split(tiny, tmp_path, name):
 
 REAL = [name for name in PROTOCOLS if "omniglot-" in name and "emnist" not in name]
 REAL += ["omniglot-small"]
+SLOW = ["anil-omniglot-20way-1shot", "anil-omniglot-20way-5shot"]  # with a sibling of the same data
 CIFAR = ["cifar-fs-small", "cifar-fs-5way-1shot", "cifar-fs-r2d2-5way-5shot"]  # 17 s to decode its images
 
 
-@pytest.mark.parametrize("name", [*REAL, *(pytest.param(name, marks=pytest.mark.slow) for name in CIFAR)])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in [*CIFAR, *SLOW])) for name in [*REAL, *CIFAR]]
+)
 def test_there_are_images_enough(real_data, name):
     real_data("cifarfs/cifarfs_100x100.zip" if "cifar" in name else "omniglot-py/images_background.zip")
     check(expand(load_suite(name)))

@@ -262,7 +262,7 @@ def test_other_data_are_scored_anew_and_said(cells, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("text", [IMAGES, WAVES], ids=["images", "waves"])
-@pytest.mark.parametrize("stop", [5, 11])
+@pytest.mark.parametrize("stop", [5, pytest.param(11, marks=pytest.mark.slow)])
 def test_an_interrupted_cell_ends_with_the_same_bits(cells, tmp_path, text, stop):
     cell = cells(text)["maml"]
     run_cell(cell, tmp_path / "whole", CPU)

@@ -46,7 +46,8 @@ SLOW = (
         "metagap check mine/mine.py",
         "metagap power quickstart maml reptile --power",
     ),
-    "metagap compare-suites omniglot-small cifar-fs-small quickstart --on",
+    *("metagap compare-suites omniglot-small cifar-fs-small quickstart --on", "metagap report omniglot-small"),
+    "metagap run omniglot-small",
 )
 EAGER = ["--engine", "loop plain eager"]
 MORE = {
