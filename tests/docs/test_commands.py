@@ -10,7 +10,7 @@
 | reproduce --from | nothing: it only reads the records of the reference |
 | check | without the engine paths that are traced |
 | data get, verify, leaks | of data that are here; skipped with the name of the file where they are not |
-| speed | the smallest workload, one repetition, nothing compiled; slow, as it is a process of its own |
+| speed | the smallest workload, one repetition, nothing compiled, or few rows; slow, as it is a process of its own |
 
 Not run: what is in `NOT_RUN`, with the reason.
 """
@@ -69,7 +69,7 @@ SAYS = {
     "compare-suites": r"rank",
     "data": r"omniglot|mnist",
     "results": r"quickstart",
-    "speed": r"sinusoid",
+    "speed": r"sinusoid|[\d,]+ rows",
 }
 """What is printed, at least."""
 FILES = {
@@ -170,7 +170,9 @@ def test_a_command_of_the_guides_runs(
         words = [str(ROOT / word) if word.startswith("results/") else word for word in words]
     else:
         words += MORE.get(words[0], [])
-    if words[0] == "speed":
+    if "--report-rows" in words:
+        words = ["speed", "--report-rows", "5000"]
+    elif words[0] == "speed":
         words.insert(1, "sinusoid-1")
     if "--iterations" in words:
         words += ["--iterations", "1"]
