@@ -20,6 +20,7 @@ from metagap.analysis.intervals import (
     over_seeds,
     seeds_estimate,
 )
+from metagap.selftest.worlds import Law
 
 REPETITIONS = 3000
 SLOW = pytest.mark.slow
@@ -159,21 +160,11 @@ def test_almost_perfect_scores_are_never_certain(rng):
     assert coverage(found, truth) >= 0.93 and all(one.low < one.high <= 1 for one in found)
 
 
-def bernoulli(rng, repetitions, seeds, episodes, level, queries=25, seed_sd=0.2, episode_sd=0.8, noise_sd=0.3):
+def bernoulli(rng, repetitions, seeds, episodes, level):
     """Accuracies of episodes whose logits vary with seed, episode and both; and their mean over all of them."""
-    from numpy.polynomial.hermite_e import hermegauss
-    from scipy.optimize import brentq
-    from scipy.special import expit
-
-    nodes, weights = hermegauss(80)
-    spread = np.sqrt(seed_sd**2 + episode_sd**2 + noise_sd**2)
-
-    def mean(center):
-        return weights @ expit(center + spread * nodes) / weights.sum()
-
-    center = brentq(lambda x: mean(x) - level, -5, 30)
-    logits = center + draws(rng, repetitions, seeds, episodes, seed_sd, episode_sd, noise_sd)
-    return rng.binomial(queries, expit(logits)) / queries, level
+    law = Law("skewed", 0.0, seed_sd=0.2, episode_sd=0.8, noise_sd=0.3, queries=25).at(level)
+    effects = draws(rng, repetitions, seeds, episodes, law.seed_sd, law.episode_sd, 0.0)
+    return law.scores(rng, effects), level
 
 
 def test_paired_gaps_of_one_seed_cover(rng):

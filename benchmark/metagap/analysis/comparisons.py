@@ -85,18 +85,13 @@ def compare(results: Results, a: str, b: str, split: str | None = None, level: f
     for name in (a, b):
         if name not in grids.algorithms:
             raise UserError(f"unknown algorithm {name!r}: these results have {_listed(grids.algorithms)}")
-    known = [*grids.splits.index, *([AVERAGE] if len(grids.domains) > 1 else [])]
+    known = _with_average(grids, grids.splits.index)
     if split is not None and split not in known:
         raise UserError(f"unknown split {split!r}: these results have {_listed(known)}")
     splits = [split] if split is not None else _tested(grids)
     found = _family(grids, [(a, b)], splits, split is None, level)
     if found.scores.empty:
-        seeds = {
-            name: sorted(
-                {seed for s in grids.splits.index if (g := grids.get(name, str(s))) is not None for seed in g.index}
-            )
-            for name in (a, b)
-        }
+        seeds = {name: grids.seeds(name) for name in (a, b)}
         raise UserError(
             f"{a!r} (seeds {_listed(seeds[a])}) and {b!r} (seeds {_listed(seeds[b])}) share no seed and episode of "
             f"{_listed(splits)}: a comparison is paired, run both with the same seeds and splits"
@@ -114,9 +109,13 @@ def all_pairs(results: Results | Grids, level: float = LEVEL) -> Comparisons:
 
 
 def _tested(grids: Grids) -> list[str]:
-    """What is claimed on: the splits of new tasks, and the average over the domains where there are several."""
-    tested = grids.splits["role"].isin(TESTED)
-    return [*grids.splits.index[tested], *([AVERAGE] if len(grids.domains) > 1 else [])]
+    """What is claimed on: the splits of new tasks, and the average over the domains."""
+    return _with_average(grids, grids.splits.index[grids.splits["role"].isin(TESTED)])
+
+
+def _with_average(grids: Grids, splits: Iterable[str]) -> list[str]:
+    """These splits, and the average over the domains where there are several."""
+    return [*splits, *([AVERAGE] if len(grids.domains) > 1 else [])]
 
 
 def probability_of_improvement(differences: np.ndarray, level: float = LEVEL) -> Interval:
@@ -145,9 +144,9 @@ def holm(p: np.ndarray) -> np.ndarray:
     """Holm's step-down correction (1979): (k,) p-values -> (k,) corrected; NaN counts in the family and stays NaN."""
     # Not by statsmodels: it collects garbage at every call, a quarter of a second each in a process with torch.
     order = np.argsort(p)  # NaN last
-    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
     corrected = np.empty(len(p))
     with np.errstate(invalid="ignore"):
+        steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
         corrected[order] = np.minimum(steps, 1)
     return corrected
 

@@ -347,9 +347,14 @@ def crossed_estimate(
         parts = [(_variance_of_mean(per_seed), n - 1)]
         for term in terms if n > 1 else ():
             covariance = term.episode_covariance(statistic, resamples, seed)
-            shared = (covariance.sum() - np.trace(covariance)) / (n * (n - 1))
-            parts.append((float(np.maximum(shared, 0)), term.n_episodes - 1))
+            parts.append((float(np.maximum(mean_of_pairs(covariance), 0)), term.n_episodes - 1))
         return _estimate(per_seed.mean(), parts, terms, bounds)
+
+
+def mean_of_pairs(covariance: Array) -> float:
+    """The mean covariance of two different rows, of a matrix (n, n): the variance of what all rows share."""
+    n = len(covariance)
+    return float((covariance.sum() - np.trace(covariance)) / (n * (n - 1)))
 
 
 def domains_estimate(
@@ -372,8 +377,7 @@ def domains_estimate(
         seeds = len(values)
         parts = [(float(values.mean(axis=0).var(ddof=1) / domains), domains - 1)]
         if seeds > 1:
-            covariance = np.cov(values, rowvar=False)
-            shared = (covariance.sum() - np.trace(covariance)) / (domains * (domains - 1))
+            shared = mean_of_pairs(np.cov(values, rowvar=False))
             parts.append((float(np.maximum(shared, 0)) / seeds, seeds - 1))
         if fixed:
             estimate = (crossed_estimate if seeds > 1 else episodes_estimate)(fixed, statistic)

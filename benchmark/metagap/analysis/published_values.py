@@ -99,7 +99,7 @@ def _entry(published: Mapping[str, Any]) -> dict:
     }
 
 
-def _variance(kind: str | None, half: float) -> list[Variance]:
+def published_variance(kind: str | None, half: float) -> list[Variance]:
     """What is known of the variance of a published value."""
     spread = Spread.of(kind)
     known = None if spread is None or np.isnan(half) else spread.variance(half)
@@ -117,8 +117,8 @@ def _ours(grids: Grids | None, entry: dict, margin: Margin) -> dict:
         return blank | {"ours_kind": None, "margin": size, "seeds": 0, "n_episodes": 0} | _verdict(NOT_RUN, "")
     values = grid.to_numpy() * grids.metric.sign  # as it was published
     diverged = flags.to_numpy().mean()
-    center, components = sampled(values)
-    spread, theirs = Spread.of(entry["kind"]), _variance(entry["kind"], entry["published_interval"])
+    center, components = components_of(values)
+    spread, theirs = Spread.of(entry["kind"]), published_variance(entry["kind"], entry["published_interval"])
     known = bool(theirs) and spread is not None and spread.is_over_runs
     alike = not known and len(values) > 1
     found = compare(center, components, entry["published"], theirs, size, alike, grids.metric.bounds)
@@ -162,7 +162,7 @@ def _verdict(verdict: str, remark: str) -> dict:
     return {"verdict": verdict, "remark": remark}
 
 
-def sampled(values: np.ndarray) -> tuple[float, list[Component]]:
+def components_of(values: np.ndarray) -> tuple[float, list[Component]]:
     """Our mean, and what its variance comes from, the seeds first where there are several; `values` is (S, M)."""
     n_seeds, n_episodes = values.shape
     estimate = headline_estimate([Term(values)])

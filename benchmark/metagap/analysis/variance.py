@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from metagap.analysis.classes import class_effect
 from metagap.analysis.grids import STANDARD, Grids
-from metagap.analysis.intervals import Array, Term
+from metagap.analysis.intervals import Array, Term, mean_of_pairs
 
 if TYPE_CHECKING:
     from metagap.results import Results
@@ -86,7 +86,7 @@ def crossed_components(terms: Sequence[Term], statistic: str = "mean") -> Crosse
         covariances = [term.episode_covariance(statistic) for term in terms]
         n = len(per_seed)
         total = np.array([np.trace(one) / n for one in covariances])
-        shared = np.array([(one.sum() - np.trace(one)) / (n * (n - 1)) for one in covariances])
+        shared = np.array([mean_of_pairs(one) for one in covariances])
         seed = per_seed.var(ddof=1) - np.sum(total - shared)
     return Crossed(float(seed), shared * episodes, (total - shared) * episodes, episodes)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from metagap.analysis.comparisons import all_pairs
-from metagap.analysis.equivalence import AGREES, DIFFERS, Spread, compare
+from metagap.analysis.equivalence import AGREES, DIFFERS, compare
 from metagap.analysis.grids import STANDARD
-from metagap.analysis.published_values import sampled
+from metagap.analysis.published_values import components_of, published_variance
 from metagap.results import Results
 from metagap.results.episodes import Columns, Grid, Key, Recorded
 from metagap.selftest.worlds import GAUSSIAN, Law, Setting, World
@@ -54,19 +54,17 @@ def _verdicts(seeds: int, episodes: int, published: str, repeats: int, apart: fl
     verdicts = []
     for _ in range(repeats):
         world = World.draw(rng, law, seeds, episodes, 1, Setting(0))
-        theirs = World.draw(
-            rng, law, 5 if "runs" in published else 1, 10_000 if "runs" not in published else 600, 1, Setting(0)
-        )
-        means = theirs.home.scores[0].mean(axis=1)
-        spread, half = None, np.nan
+        runs, length = (5, 600) if published == PUBLISHED[2] else (1, 10_000)
+        theirs = World.draw(rng, law, runs, length, 1, Setting(0)).home.scores[0]
+        means = theirs.mean(axis=1)
+        kind, half = None, np.nan
         if published == PUBLISHED[1]:
-            spread, values = Spread("95% CI", 10_000, "episodes"), theirs.home.scores[0][0]
-            half = 1.96 * values.std(ddof=1) / np.sqrt(len(values))
+            kind, half = f"95% CI over {length} episodes", 1.96 * theirs[0].std(ddof=1) / np.sqrt(length)
         elif published == PUBLISHED[2]:
-            spread, half = Spread("std", 5, "runs"), means.std(ddof=1)
-        known = [] if spread is None else [part for part in [spread.variance(half)] if part is not None]
-        center, components = sampled(world.home.scores[0])
-        alike = spread is None or not spread.is_over_runs
+            kind, half = f"std over {runs} runs", means.std(ddof=1)
+        known = published_variance(kind, half)
+        center, components = components_of(world.home.scores[0])
+        alike = published != PUBLISHED[2]
         verdicts.append(compare(center, components, means.mean() + apart, known, MARGIN, alike).verdict)
     return verdicts
 

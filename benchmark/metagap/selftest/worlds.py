@@ -24,7 +24,7 @@ class Law:
         center: of the scores, on the scale where effects add up: the score itself, or the logit of an accuracy.
         seed_sd, episode_sd, noise_sd: standard deviations of the three normal effects.
         queries: 0: the score is the sum of the effects. Else the effects are the logit of the probability that a query
-            is right, and the score is the share of so many queries that are.
+            is right, and the score is the share of these queries that are.
     """
 
     name: str
@@ -76,6 +76,8 @@ LAWS = (
 CEILING = Law("skewed, 99.98%", 0, 0.2, 0.8, 0.3, 25).at(0.9998)
 
 
+LOST = 0.2
+"""What a Gaussian score loses in a domain; of an accuracy the error is tripled there."""
 WAYS, CLASSES = 5, 60
 """Classes of an episode and of a split."""
 
@@ -131,7 +133,7 @@ class World:
         """New runs, new episodes, and new domains and classes where these differ."""
         setting = setting or Setting()
         of_seeds = [law.seed_sd * rng.normal(size=seeds) for _ in range(algorithms)]
-        lost = law.at(float(law.mean()) - (0.2 if not law.queries else 2 * (1 - float(law.mean()))))
+        lost = law.at(float(law.mean()) - (LOST if not law.queries else 2 * (1 - float(law.mean()))))
         laws = [law]
         for _ in range(setting.domains):
             shift = setting.domain_sd * rng.normal()
