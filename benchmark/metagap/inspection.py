@@ -234,6 +234,7 @@ def _describe_object(kind: registry.Kind, name: str) -> dict[str, Any]:
         {"property": field.name, "value": value.__name__ if callable(value) else value}
         for field in dataclasses.fields(found)
         if field.name not in ("name", "about") and (value := getattr(found, field.name)) not in (None, "")
+        if not getattr(value, "__name__", "").startswith(("_", "<"))  # a function that nobody else calls
     ]
     return {"name": name, "kind": kind, "about": found.about, "tables": {"Properties": rows}}
 
@@ -312,6 +313,7 @@ DESCRIBED: dict[str, Callable[[str], dict[str, Any]]] = {
     "metric": partial(_describe_object, "metric"),
     "kind": partial(_describe_object, "kind"),
     "optimizer": partial(_describe_object, "optimizer"),
+    "quantity": partial(_describe_object, "quantity"),
     "executor": partial(_describe_object, "executor"),
     "table": _describe_table,
 }

@@ -19,6 +19,7 @@ KINDS: dict[str, registry.Kind] = {
     "metrics": "metric",
     "kinds": "kind",
     "optimizers": "optimizer",
+    "quantities": "quantity",
     "executors": "executor",
 }
 WRITTEN = {"suites": SUITES, "tables": TABLES}

@@ -1,9 +1,9 @@
 """Finding algorithms, models and sources by name: built-in ones and plugins are found the same way.
 
 A name is either an entry point of one of the groups `metagap.algorithms`, `.models`, `.sources`, `.metrics`, `.kinds`,
-`.optimizers` and `.executors`, or `path/to/file.py:Name`. It may also stand for something of learn2learn's: for a
-learner, or for a function that gives tasksets, of which `metagap.bridges` makes an algorithm or a source. Whatever is
-wrong with a plugin is said in a UserError that names it, and only when it is asked for by its name.
+`.optimizers`, `.quantities` and `.executors`, or `path/to/file.py:Name`. It may also stand for something of
+learn2learn's: for a learner, or for a function that gives tasksets, of which `metagap.bridges` makes an algorithm or a
+source. Whatever is wrong with a plugin is said in a UserError that names it, and only when it is asked for by its name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from metagap import digests
 from metagap.errors import UserError
 
-Kind = Literal["algorithm", "model", "source", "metric", "kind", "optimizer", "executor"]
+Kind = Literal["algorithm", "model", "source", "metric", "kind", "optimizer", "quantity", "executor"]
 
 
 class Named(Protocol):
@@ -49,11 +49,12 @@ BASES: dict[Kind, tuple[str, str]] = {
     "metric": ("metagap.metrics.metric", "Metric"),
     "kind": ("metagap.kinds.kind", "TaskKind"),
     "optimizer": ("metagap.optimizers.optimizer", "OuterOptimizer"),
+    "quantity": ("metagap.quantities.quantity", "Quantity"),
     "executor": ("metagap.executors.executor", "Executor"),
 }
 """The module and the name of the class that each kind derives from, or is an instance of."""
 
-OBJECTS: tuple[Kind, ...] = ("metric", "kind", "optimizer", "executor")
+OBJECTS: tuple[Kind, ...] = ("metric", "kind", "optimizer", "quantity", "executor")
 """Kinds of which objects are registered, not classes."""
 
 BRIDGES: dict[Kind, str] = {"algorithm": "metagap.bridges.learners", "source": "metagap.bridges.tasksets"}
@@ -62,6 +63,11 @@ BRIDGES: dict[Kind, str] = {"algorithm": "metagap.bridges.learners", "source": "
 
 IMPORT_SECONDS = 120.0
 """What importing a plugin may take."""
+
+
+def plural(kind: str) -> str:
+    """What several of a kind are called: in entry points, and in `metagap list`."""
+    return f"{kind.removesuffix('y')}ies" if kind.endswith("y") else f"{kind}s"
 
 
 def names(kind: Kind) -> list[str]:
@@ -266,7 +272,7 @@ def _bridged(kind: Kind, found: Any) -> Any:
 def _claims(kind: str) -> dict[str, list[EntryPoint]]:
     """The entry points of every name: more than one where packages clash."""
     claims: dict[str, list[EntryPoint]] = {}
-    for entry in sorted(entry_points(group=f"metagap.{kind}s"), key=lambda entry: (entry.name, _origin(entry))):
+    for entry in sorted(entry_points(group=f"metagap.{plural(kind)}"), key=lambda entry: (entry.name, _origin(entry))):
         others = claims.setdefault(entry.name, [])
         if _origin(entry) not in map(_origin, others):
             others.append(entry)
@@ -277,7 +283,7 @@ def _entry(kind: Kind, name: str) -> EntryPoint:
     """The entry point that a name stands for: ours, or the only one. Raises UserError for none or several."""
     claims = _claims(kind).get(name)
     if not claims:
-        hint = suggest(name, names(kind), f"metagap list {kind}s")
+        hint = suggest(name, names(kind), f"metagap list {plural(kind)}")
         raise UserError(f"unknown {kind} '{name}'{hint}")
     chosen = [entry for entry in claims if _owner(entry) == OURS] or claims
     if len(chosen) > 1:

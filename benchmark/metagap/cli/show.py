@@ -9,7 +9,10 @@ import typer
 from metagap.cli import output
 from metagap.cli.options import Json
 
-LISTED = ("suites", "tables", "algorithms", "models", "sources", "metrics", "kinds", "optimizers", "executors")
+LISTED = (
+    *("suites", "tables", "algorithms", "models", "sources", "metrics", "kinds", "optimizers", "quantities"),
+    "executors",
+)
 
 
 def list_(

@@ -26,9 +26,9 @@ from metagap.results import (
     read_marker,
     records,
 )
-from metagap.suite import Cell, written_cell
+from metagap.suite import RECORDING, Cell, written_cell
 
-ELSEWHERE = {"curve_steps", "diagnostics", "diagnostic_episodes", "episodes", "metrics"}
+ELSEWHERE = {"curve_steps", "diagnostics", "diagnostic_episodes", "episodes", "metrics", *RECORDING}
 """What of an evaluation the score of a split does not depend on; the number of episodes is the split's own affair."""
 WITH_DEFAULTS = ("model", "source", "hyperparameters")
 """Tables of which a suite may state a part."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from metagap.results.failures import failures, minute
 from metagap.results.files import DamagedError
 from metagap.results.markers import CLASSES, FORMAT, read_config, read_episodes, read_file, read_marker
 from metagap.results.own import read_own
+from metagap.results.training import ALONG, QUANTITIES, empty
 from metagap.suite import Suite
 
 MEND = "`metagap run` does again what is needed, and keeps the damaged files under other names"
@@ -52,6 +53,10 @@ class Results:
     by, empty where cells of several are put together. metrics: what is recorded, the headline first; it is that of the
     columns query_score and support_score, and the others have columns of their own. classes: (algorithm, seed, split)
     -> which classes of the split each of its test episodes holds, (episodes, ways) by index, where that is recorded.
+    along: the first episodes of every split at points of meta-training, as in `episodes` but at the headline step only
+    and with a column `iteration`, from 0, the untrained start, to the end. quantities: what was measured beside the
+    scores: algorithm, seed, quantity, iteration, split (empty: of the whole cell), episode (-1: a single number) and
+    value (NaN where it does not apply; the notes say why). Both are empty where a suite does not ask for them.
     """
 
     suite: Suite
@@ -64,6 +69,8 @@ class Results:
     metrics: tuple[Metric, ...] = ()
     """By default the one of old records: that of the kind of task."""
     classes: dict[tuple[str, int, str], np.ndarray] = field(default_factory=dict)
+    along: pd.DataFrame = field(default_factory=partial(empty, ALONG))
+    quantities: pd.DataFrame = field(default_factory=partial(empty, QUANTITIES))
     recorded: Recorded = field(init=False, repr=False, compare=False)
     """The test episodes, by column and as a data frame."""
 
@@ -80,6 +87,24 @@ class Results:
     def columns(self) -> Columns:
         """The test episodes by column, which takes a small part of the time and memory of the data frame."""
         return self.recorded.columns
+
+    def iterations(self, algorithm: str | None = None) -> list[int]:
+        """The points of meta-training that were scored, of an algorithm or of any; none where no checkpoints were."""
+        rows = self.along if algorithm is None else self.along[self.along["algorithm"] == algorithm]
+        return sorted(int(one) for one in rows["iteration"].unique())
+
+    def at(self, iteration: int) -> Results:
+        """The same results with the episodes of this point of meta-training, for whatever reads `episodes`.
+
+        An algorithm that does not train is the same at every point. Raises UserError where nothing was scored there.
+        """
+        points = {one: self.iterations(one) for one in self.along["algorithm"].unique()}
+        here = {one: 0 if known == [0] else iteration for one, known in points.items()}
+        rows = self.along[self.along["iteration"] == self.along["algorithm"].map(here)]
+        if iteration not in self.iterations() or rows.empty:
+            allowed = ", ".join(map(str, self.iterations())) or "none: the suite has no evaluation.checkpoints"
+            raise UserError(f"nothing was scored at iteration {iteration}; allowed: {allowed}")
+        return replace(self, episodes=rows.drop(columns="iteration").reset_index(drop=True))
 
 
 class Marked(NamedTuple):

@@ -20,7 +20,7 @@ from metagap.runner import randomness
 from metagap.runner.context import Report, TrainingContext
 from metagap.runner.overlap import overlap
 from metagap.runner.receipts import digest_of, intact, write_receipt
-from metagap.suite import Split, digest, make_source
+from metagap.suite import RECORDING, Split, digest, make_source
 from metagap.tasks.episode import Tasks, TaskSpec
 from metagap.tasks.folders import data_folder
 from metagap.tasks.images import ImageStore
@@ -210,7 +210,7 @@ def _digest_of(drawn: Drawn) -> str:
 
 def _stem(context: TrainingContext, split: Split, episodes: str) -> str:
     """The name of a split's files: readable, and another one for other settings or other episodes."""
-    evaluation = context.cell.evaluation.model_dump(exclude={"metrics"})
+    evaluation = context.cell.evaluation.model_dump(exclude={"metrics", *RECORDING})
     settings = [split.model_dump(), context.cell.suite.task.model_dump(), evaluation, context.cell.measured, episodes]
     readable = "".join(c if c.isascii() and c.isalnum() else "-" for c in split.name).strip("-").lower()
     return f"{readable or 'split'}-{digest(settings)}"

@@ -9,6 +9,7 @@ from metagap.suite.cell import Cell, as_json, digest, expand, written_cell
 from metagap.suite.messages import Faults, validated
 from metagap.suite.resolve import load_changed, load_suite, resolve, written_suite
 from metagap.suite.schema import (
+    RECORDING,
     Entry,
     Evaluation,
     OwnEvaluation,
@@ -25,6 +26,7 @@ from metagap.suite.sources import make_source
 from metagap.suite.variants import variation, with_algorithms, with_budget, with_choices, with_iterations, with_seeds
 
 __all__ = [
+    "RECORDING",
     "Cell",
     "Entry",
     "Evaluation",

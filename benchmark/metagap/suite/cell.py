@@ -55,13 +55,20 @@ class Cell:
         needed = {split.name: self.split_data.get(split.name) for split in self.suite.splits if not split.optional}
         code = {key: number for key, number in self.revisions.items() if key != "algorithm"}
         data = [self.training_data, needed]
-        return digest(self.suite.shared | {"data": data, "revisions": code, "metrics": self.measured})
+        measured = {"metrics": self.measured} | ({"quantities": self.quantities} if self.quantities else {})
+        return digest(self.suite.shared | {"data": data, "revisions": code, **measured})
 
     @property
     def measured(self) -> list[Any]:
         """What identifies the metrics: name, revision, and the digest of a plugin's file."""
         files = _metric_files(self.suite)
         return [[one.name, one.revision, file] for one, file in zip(self.suite.metrics, files, strict=True)]
+
+    @cached_property
+    def quantities(self) -> dict[str, list[Any]]:
+        """What identifies each quantity that is measured, by name: its revision, and the digest of a plugin's file."""
+        named = {one: registry.load_named("quantity", one) for one in self.suite.evaluation.quantities or ()}
+        return {found.name: [found.revision, registry.fingerprint("quantity", one)] for one, found in named.items()}
 
     @cached_property
     def stated(self) -> dict[str, Any]:

@@ -73,6 +73,8 @@ def resolve(table: Mapping[str, Any], path: Path) -> Suite:
         model = _resolve_model(suite.model, f"{file}: model")
     with faults:
         _check_optimizer(suite.training, f"{file}: training")
+    with faults:
+        _check_quantities(suite, f"{file}: evaluation.quantities")
     algorithms = {}
     for label, entry in suite.algorithms.items():
         with faults:
@@ -159,6 +161,21 @@ def _check_optimizer(training: Training, place: str) -> None:
         raise UserError(f"{place}: {error}") from None
     if training.eps is not None and "eps" not in optimizer.options:
         raise UserError(f"{place}: eps is not for optimizer = '{training.optimizer}'; allowed: adam")
+
+
+def _check_quantities(suite: Suite, place: str) -> None:
+    """Raises UserError where a quantity cannot be loaded, or is not for the kind of task."""
+    known: dict[str, str] = {}
+    for i, name in enumerate(suite.evaluation.quantities or ()):
+        try:
+            found = registry.load_named("quantity", name)
+        except UserError as error:
+            raise UserError(f"{place}.{i}: {error}") from None
+        if suite.kind.name not in found.kinds:
+            allowed = f"it is for {' and '.join(found.kinds)}"
+            raise UserError(f"{place}.{i}: quantity '{name}' is not for {suite.kind}: {allowed}")
+        if (other := known.setdefault(found.name, name)) != name:
+            raise UserError(f"{place}.{i}: '{other}' and '{name}' both call themselves '{found.name}'")
 
 
 def _resolve_source(table: dict[str, Any], kind: TaskKind | None, place: str) -> dict[str, Any]:

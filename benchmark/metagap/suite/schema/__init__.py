@@ -1,7 +1,7 @@
 """What a suite file may say: its tables, typed, one file for each, and what must hold between them."""
 
 from metagap.suite.schema.algorithms import Entry
-from metagap.suite.schema.evaluation import Evaluation, OwnEvaluation, Role, Split
+from metagap.suite.schema.evaluation import RECORDING, Evaluation, OwnEvaluation, Role, Split
 from metagap.suite.schema.published import Published
 from metagap.suite.schema.section import MOST, Rate, Section
 from metagap.suite.schema.suite import Suite
@@ -10,6 +10,7 @@ from metagap.suite.schema.training import Training
 
 __all__ = [
     "MOST",
+    "RECORDING",
     "Entry",
     "Evaluation",
     "OwnEvaluation",

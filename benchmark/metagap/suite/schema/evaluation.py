@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -15,7 +15,17 @@ from metagap.metrics import Metric
 from metagap.suite.schema.section import Count, Name, PositiveInt, Section, Text, distinct
 from metagap.suite.schema.task import Task
 
+CHECKPOINT_EPISODES, QUANTITY_EPISODES = 200, 20
+"""Of each split, at most, where a suite does not say how many."""
+RECORDING = ("checkpoints", "checkpoint_splits", "checkpoint_episodes", "quantities", "quantity_episodes")
+"""The keys that say what is recorded beside the scores of the trained weights, which do not depend on them."""
+
 Role = Literal["meta-train", "meta-val", "recurring-task", "in-distribution", "cross-domain"]
+
+
+def _unset(value: Any) -> bool:
+    """Whether a key is as in suites that do not know it, so that their digests stay what they were."""
+    return value is None
 
 
 class Evaluation(Section):
@@ -43,6 +53,42 @@ class Evaluation(Section):
         "mse; `metagap list metrics` has them all",
     )
 
+    checkpoints: PositiveInt | None = Field(
+        default=None,
+        exclude_if=_unset,
+        description="score at this many points of meta-training, evenly spaced up to its end, and before it",
+    )
+    checkpoint_splits: Annotated[list[Text], Field(min_length=1), AfterValidator(distinct)] | None = Field(
+        default=None, exclude_if=_unset, description="the splits that are scored there; default: all"
+    )
+    checkpoint_episodes: PositiveInt | None = Field(
+        default=None,
+        exclude_if=_unset,
+        description=f"at most this number of episodes of each split there; default: {CHECKPOINT_EPISODES}",
+    )
+    quantities: Annotated[list[Text], Field(min_length=1), AfterValidator(distinct)] | None = Field(
+        default=None,
+        exclude_if=_unset,
+        description="what is measured beside the scores, at the same points, or else of the final weights; "
+        "`metagap list quantities` has them all",
+    )
+    quantity_episodes: PositiveInt | None = Field(
+        default=None,
+        exclude_if=_unset,
+        description=f"at most this number of episodes of each split for a quantity; default: {QUANTITY_EPISODES}",
+    )
+
+    @model_validator(mode="after")
+    def _used(self) -> Evaluation:
+        for key, needed in (
+            ("checkpoint_splits", "checkpoints"),
+            ("checkpoint_episodes", "checkpoints"),
+            ("quantity_episodes", "quantities"),
+        ):
+            if getattr(self, key) is not None and getattr(self, needed) is None:
+                raise ValueError(f"{key} is of no use without {needed}")
+        return self
+
     @model_validator(mode="after")
     def _curve(self) -> Evaluation:
         if self.curve_steps is not None and self.curve_steps < self.steps:
@@ -53,6 +99,12 @@ class Evaluation(Section):
     def path_steps(self) -> int:
         """How many inner steps are taken on each episode."""
         return self.steps if self.curve_steps is None else self.curve_steps
+
+    def points(self, iterations: int) -> list[int]:
+        """The iterations of a meta-training that are looked at, the untrained start first; none without checkpoints."""
+        if self.checkpoints is None:
+            return []
+        return [0, *sorted({-(-k * iterations // self.checkpoints) for k in range(1, self.checkpoints + 1)})]
 
     def found_metrics(self, kind: TaskKind) -> tuple[Metric, ...]:
         """What is recorded of tasks of a kind, the headline first."""
@@ -76,6 +128,26 @@ class Evaluation(Section):
                 yield f"{place}: metric '{name}' is for {' and '.join(found.kinds)}, not for {kind}; {allowed}"
             elif (other := known.setdefault(found.name, name)) != name:
                 yield f"{place}: '{other}' and '{name}' both call themselves '{found.name}'"
+
+    def faults_of_checkpoints(self, splits: Sequence[str], iterations: Mapping[str, Any]) -> Iterator[str]:
+        """What is wrong with the points of training that are looked at: names of splits, and iterations by label."""
+        for i, name in enumerate(self.checkpoint_splits or ()):
+            if name not in splits:
+                hint = registry.suggest(name, [*splits])
+                yield f"evaluation.checkpoint_splits.{i}: no split is called '{name}'{hint}"
+        for label, total in iterations.items():
+            if self.checkpoints is not None and isinstance(total, int) and self.checkpoints > total:
+                yield (
+                    f"evaluation.checkpoints = {self.checkpoints}, but '{label}' has {total} iterations; allowed: at "
+                    "most one checkpoint for each"
+                )
+
+    def faults_of_quantities(self) -> Iterator[str]:
+        """Which quantities are not known by name."""
+        for i, name in enumerate(self.quantities or ()):
+            if ".py:" not in name and name not in (known := registry.names("quantity")):
+                hint = registry.suggest(name, known, "metagap list quantities")
+                yield f"evaluation.quantities.{i}: unknown quantity '{name}'{hint}"
 
 
 class OwnEvaluation(Evaluation):

@@ -11,7 +11,7 @@ from metagap import kinds
 from metagap.kinds import TaskKind
 from metagap.metrics import Metric
 from metagap.suite.schema.algorithms import Entry
-from metagap.suite.schema.evaluation import Evaluation, OwnEvaluation, Split
+from metagap.suite.schema.evaluation import RECORDING, Evaluation, OwnEvaluation, Split
 from metagap.suite.schema.published import Published
 from metagap.suite.schema.section import Name, Section, Seed, Text, constructed, distinct
 from metagap.suite.schema.task import Task
@@ -112,9 +112,16 @@ class Suite(Section):
                 self.algorithms
             )
         for label, entry in self.algorithms.items():
-            if "metrics" in entry.evaluation:
-                yield f"algorithms.{label}.evaluation: unknown key 'metrics': all algorithms have those of [evaluation]"
+            for key in ("metrics", *RECORDING):
+                if key in entry.evaluation:
+                    yield f"algorithms.{label}.evaluation: unknown key '{key}': all algorithms have [evaluation]'s"
         splits = [split.name for split in self.splits]
+        budgets = {
+            label: entry.training.get("iterations", self.training.iterations)
+            for label, entry in self.algorithms.items()
+        }
+        yield from self.evaluation.faults_of_checkpoints(splits, budgets)
+        yield from self.evaluation.faults_of_quantities()
         for i, published in enumerate(self.published):
             faults = published.faults(self.algorithms, splits, self.kind, recorded)
             yield from (f"published.{i}: {fault}" for fault in faults)

@@ -1,0 +1,23 @@
+"""What is recorded beside the scores of trained weights: scores along training, and quantities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+ALONG = {
+    **{"algorithm": str, "seed": int, "iteration": int},
+    **{"split": str, "role": str, "condition": str, "ways": int, "shots": int, "episode": int, "step": int},
+    **{"query_score": float, "support_score": float, "query_loss": float, "null_loss": float},
+}
+"""The columns of scores along training with their types; further metrics have columns beside them."""
+QUANTITIES = {
+    **{"algorithm": str, "seed": int, "quantity": str, "iteration": int, "split": str, "episode": int, "value": float},
+}
+"""The columns of quantities with their types."""
+
+
+def empty(columns: Mapping[str, type]) -> pd.DataFrame:
+    """A data frame of these columns without rows."""
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
