@@ -27,6 +27,7 @@ SECTIONS: list[tuple[str, type, str]] = [
     ("`[algorithms.LABEL]`", suite.Entry, "All other keys are hyper-parameters: `metagap show maml`."),
     ("`[[splits]]`", suite.Split, ""),
     ("`[[published]]`", suite.Published, ""),
+    ("`[sweep]`", suite.Axis, "Two tables `[[sweep]]` are a grid of two keys."),
 ]
 COLUMNS = ["key", "type", "range", "default", "meaning"]
 ELSEWHERE = {

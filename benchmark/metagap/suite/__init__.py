@@ -1,8 +1,8 @@
 """What to run: a suite file, typed and resolved, and the cells (algorithm x seed) that it is expanded into.
 
 `schema` says what a file may hold; `edit` changes its table before it is checked (`--set`); `resolve` reads, checks and
-fills in defaults; `variants` makes suites of another one; `cell` expands; `sources` makes sources of their tables;
-`messages` words what is wrong.
+fills in defaults; `variants` makes suites of another one, `sweep` one for each value of a key; `cell` expands;
+`sources` makes sources of their tables; `messages` words what is wrong.
 """
 
 from metagap.suite.cell import Cell, as_json, digest, expand, written_cell
@@ -10,6 +10,7 @@ from metagap.suite.messages import Faults, validated
 from metagap.suite.resolve import load_changed, load_suite, resolve, written_suite
 from metagap.suite.schema import (
     RECORDING,
+    Axis,
     Entry,
     Evaluation,
     OwnEvaluation,
@@ -23,14 +24,17 @@ from metagap.suite.schema import (
     Training,
 )
 from metagap.suite.sources import make_source
+from metagap.suite.sweep import Member, Sweep, Values, load_sweep, said, waves
 from metagap.suite.variants import variation, with_algorithms, with_budget, with_choices, with_iterations, with_seeds
 
 __all__ = [
     "RECORDING",
+    "Axis",
     "Cell",
     "Entry",
     "Evaluation",
     "Faults",
+    "Member",
     "OwnEvaluation",
     "Published",
     "Rate",
@@ -38,17 +42,22 @@ __all__ = [
     "Section",
     "Split",
     "Suite",
+    "Sweep",
     "Task",
     "Training",
+    "Values",
     "as_json",
     "digest",
     "expand",
     "load_changed",
     "load_suite",
+    "load_sweep",
     "make_source",
     "resolve",
+    "said",
     "validated",
     "variation",
+    "waves",
     "with_algorithms",
     "with_budget",
     "with_choices",

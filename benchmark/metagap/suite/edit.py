@@ -18,22 +18,27 @@ def set_key(table: dict[str, Any], change: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
+    put(table, [key.strip() for key in keys.split(".")], value, f"--set '{change}'")
+
+
+def put(table: dict[str, Any], keys: list[str], value: Any, said: str) -> None:
+    """Put a value into the table of a suite, where `keys` lead to. said: what messages begin with."""
     place: Any = table
-    *parents, last = (key.strip() for key in keys.split("."))
+    *parents, last = keys
     for key in parents:
         if isinstance(place, list):
             named = {str(item.get("name", i)): item for i, item in enumerate(place)} | dict(
                 zip(map(str, range(len(place))), place, strict=True)
             )
             if key not in named:
-                raise UserError(f"--set '{change}': no '{key}' there{registry.suggest(key, list(named))}")
+                raise UserError(f"{said}: no '{key}' there{registry.suggest(key, list(named))}")
             place = named[key]
         else:
             if isinstance(place.get(key), str):  # a name alone stands for a table with that name
                 place[key] = {"name": place[key]}
             place = place.setdefault(key, {})
         if not isinstance(place, dict | list):
-            raise UserError(f"--set '{change}': '{key}' is a value and has no keys")
+            raise UserError(f"{said}: '{key}' is a value and has no keys")
     if isinstance(place, list):
-        raise UserError(f"--set '{change}': name the item of the list and a key in it")
+        raise UserError(f"{said}: name the item of the list and a key in it")
     place[last] = value

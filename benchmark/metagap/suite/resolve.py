@@ -40,7 +40,7 @@ def written_suite(name_or_path: str) -> Suite:
     """The suite as its file has it, without the defaults of model, source and algorithms: needs no torch."""
     path = SUITES.path(name_or_path)
     table = SUITES.read(path)
-    file = _place(table, path)
+    file = place_of(table, path)
     suite, faults, algorithms = _checked(table, path, file), Faults(), {}
     for label, entry in suite.algorithms.items():
         with faults:
@@ -52,7 +52,7 @@ def written_suite(name_or_path: str) -> Suite:
 
 def resolve(table: Mapping[str, Any], path: Path) -> Suite:
     """The suite of a table read from `path`: checked, and with every default of model and sources filled in."""
-    file = _place(table, path)
+    file = place_of(table, path)
     try:
         suite = _checked(table, path, file)
     except UserError as error:  # the rest is looked at as it is written, so that all faults are reported at once
@@ -116,17 +116,22 @@ def _changed(table: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]
     return changed
 
 
-def _place(table: Mapping[str, Any], path: Path) -> str:
+def place_of(table: Mapping[str, Any], path: Path) -> str:
     """What messages about a suite begin with: its file, and what it extends, where the fault may be too."""
     return f"{path} (extends '{table['extends']}')" if "extends" in table else str(path)
 
 
 def _checked(table: Mapping[str, Any], path: Path, file: str) -> Suite:
     """The suite of a table, as it is written. file: what messages call it."""
+    if table.get("sweep"):
+        raise UserError(
+            f"{file}: this suite is a sweep, which `metagap run` and `metagap report` take as a whole; "
+            "the change sweep=[] leaves the suite without it"
+        )
     if "name" in table:
         raise UserError(f"{file}: unknown key 'name': a suite is called by the name of its file")
     name = folder_name(path.stem, f"suite file {str(path)!r}: a suite is called by the name of its file")
-    return validated(Suite, {"name": name, **table}, file)
+    return validated(Suite, {"name": name, **{key: value for key, value in table.items() if key != "sweep"}}, file)
 
 
 def resolve_entry(suite: Suite, entry: Entry, place: str) -> Entry:

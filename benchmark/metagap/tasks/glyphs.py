@@ -58,7 +58,7 @@ class Glyphs(ImageSource):
         """The same characters as another drew them: all options but those that decide what characters there are."""
         if not isinstance(other, Glyphs):
             return super().looking_like(other)
-        own = {"alphabets", "characters", "seed"}
+        own = {"alphabets", "characters", "seed", "train_classes", "train_images"}
         return self.model_copy(update={k: getattr(other, k) for k in type(self).model_fields if k not in own})
 
     def read(self) -> Reading:

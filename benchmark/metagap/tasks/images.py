@@ -126,6 +126,10 @@ class ImageStore:
         """Every class without its last `count` images, which are held out."""
         return dataclasses.replace(self, size=(self.size - count).clamp(min=0))
 
+    def only_first(self, count: int) -> ImageStore:
+        """Every class with nothing but its first `count` images."""
+        return dataclasses.replace(self, size=self.size.clamp(max=count))
+
     def only_last(self, count: int) -> ImageStore:
         """Every class with nothing but its last `count` images."""
         kept = self.size.clamp(max=count)

@@ -10,9 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
 import torch
 from annotated_types import Ge, Le
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from metagap import digests, kinds
 from metagap.errors import UserError
@@ -102,8 +103,20 @@ class ImageSource(Source):
         description="as the suite's source: shift and scale all pixels by the statistics of the training images",
     )
     held_out_images: int = Field(default=0, ge=0, description="last images of every class kept out of training")
+    train_classes: PositiveInt | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,  # so that cells without it stay what they were
+        description="use so many classes of the part train, before rotations; fewer are a random choice among more",
+    )
+    train_images: PositiveInt | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="use the first so many images of every class of the part train; held-out ones stay",
+    )
 
-    about_parts: ClassVar[frozenset[str]] = frozenset({"rotations", "rotations_meet", "held_out_images", "normalise"})
+    about_parts: ClassVar[frozenset[str]] = frozenset(
+        {"rotations", "rotations_meet", "held_out_images", "normalise", "train_classes", "train_images"}
+    )
     """Options that no pixel depends on; a subclass adds its own."""
 
     about_looks: ClassVar[frozenset[str]] = frozenset()
@@ -159,6 +172,8 @@ class ImageSource(Source):
             store = store.without_last(self.held_out_images)
         elif part.images == "held-out":
             store = store.only_last(self.held_out_images)
+        if self.train_images is not None and part.classes in ("train", "all") and part.images != "held-out":
+            store = self._first_images(store, part)
         return store.rotated(self.rotations_meet) if self.rotations else store
 
     def classes(self, classes: str, device: torch.device | str = "cpu") -> ImageStore:
@@ -166,7 +181,35 @@ class ImageSource(Source):
         store = self.store(device)
         parts = {**self.parts(store), "all": list(range(store.class_count))}
         self.check_part(Part(classes), list(parts))
-        return store.subset(parts[classes])
+        chosen = parts[classes]
+        if self.train_classes is not None and classes in ("train", "all"):
+            chosen = self._some_classes(classes, chosen)
+        return store.subset(chosen)
+
+    def _some_classes(self, part: str, classes: list[int]) -> list[int]:
+        """`train_classes` of the training classes, in their order: whatever the number, the same ones come first."""
+        count = self.train_classes or 0
+        if part != "train":
+            raise UserError(f"train_classes = {count} is about classes = 'train', and classes = '{part}' are asked for")
+        if count > len(classes):
+            raise UserError(f"train_classes = {count}: there are {len(classes)} training classes")
+        order = np.random.default_rng(0).permutation(len(classes))[:count]
+        return [classes[place] for place in sorted(order)]
+
+    def _first_images(self, store: ImageStore, part: Part) -> ImageStore:
+        count, most = self.train_images or 0, int(store.size.max())
+        if part.classes != "train":
+            raise UserError(
+                f"train_images = {count} is about classes = 'train', and classes = '{part.classes}' are asked for"
+            )
+        if part.images == "all" and self.held_out_images:
+            raise UserError(
+                f"train_images = {count}: images = 'all' of the training classes would be held-out ones, too; allowed: "
+                "images = 'train' or 'held-out'"
+            )
+        if count > most:
+            raise UserError(f"train_images = {count}: the training classes have up to {most} images to train on")
+        return store.only_first(count)
 
 
 def _named(value: Any) -> Iterator[Path]:

@@ -5,12 +5,14 @@ from metagap.suite.schema.evaluation import RECORDING, Evaluation, OwnEvaluation
 from metagap.suite.schema.published import Published
 from metagap.suite.schema.section import MOST, Rate, Section
 from metagap.suite.schema.suite import Suite
+from metagap.suite.schema.sweep import Axis
 from metagap.suite.schema.task import Task
 from metagap.suite.schema.training import Training
 
 __all__ = [
     "MOST",
     "RECORDING",
+    "Axis",
     "Entry",
     "Evaluation",
     "OwnEvaluation",
