@@ -26,6 +26,7 @@ SECTIONS: list[tuple[str, type, str]] = [
     ("`[evaluation]`", suite.Evaluation, "An algorithm may have its own: `evaluation` in its table."),
     ("`[algorithms.LABEL]`", suite.Entry, "All other keys are hyper-parameters: `metagap show maml`."),
     ("`[[splits]]`", suite.Split, ""),
+    ("`shift` of a split", suite.Shift, ""),
     ("`[[published]]`", suite.Published, ""),
     ("`[sweep]`", suite.Axis, "Two tables `[[sweep]]` are a grid of two keys."),
 ]

@@ -155,6 +155,7 @@ def _split(split: Split, suite: Suite) -> dict[str, Any]:
         "options": {key: value for key, value in shown.items() if key != "name"},
         "classes": split.classes,
         "images": split.images,
+        "shift": split.shift.model_dump() if split.shift else "",
         "task": task,
         "where data are missing": "skipped" if split.optional else "",
     }
@@ -315,6 +316,7 @@ DESCRIBED: dict[str, Callable[[str], dict[str, Any]]] = {
     "optimizer": partial(_describe_object, "optimizer"),
     "quantity": partial(_describe_object, "quantity"),
     "executor": partial(_describe_object, "executor"),
+    "shift": partial(_describe_object, "shift"),
     "table": _describe_table,
 }
 """How each kind of thing is described by its name."""

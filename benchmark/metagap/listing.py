@@ -21,6 +21,7 @@ KINDS: dict[str, registry.Kind] = {
     "optimizers": "optimizer",
     "quantities": "quantity",
     "executors": "executor",
+    "shifts": "shift",
 }
 WRITTEN = {"suites": SUITES, "tables": TABLES}
 

@@ -1,7 +1,7 @@
 """Finding algorithms, models and sources by name: built-in ones and plugins are found the same way.
 
 A name is either an entry point of one of the groups `metagap.algorithms`, `.models`, `.sources`, `.metrics`, `.kinds`,
-`.optimizers`, `.quantities` and `.executors`, or `path/to/file.py:Name`. It may also stand for something of
+`.optimizers`, `.quantities`, `.executors` and `.shifts`, or `path/to/file.py:Name`. It may also stand for something of
 learn2learn's: for a learner, or for a function that gives tasksets, of which `metagap.bridges` makes an algorithm or a
 source. Whatever is wrong with a plugin is said in a UserError that names it, and only when it is asked for by its name.
 """
@@ -25,7 +25,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from metagap import digests
 from metagap.errors import UserError
 
-Kind = Literal["algorithm", "model", "source", "metric", "kind", "optimizer", "quantity", "executor"]
+Kind = Literal["algorithm", "model", "source", "metric", "kind", "optimizer", "quantity", "executor", "shift"]
 
 
 class Named(Protocol):
@@ -51,10 +51,11 @@ BASES: dict[Kind, tuple[str, str]] = {
     "optimizer": ("metagap.optimizers.optimizer", "OuterOptimizer"),
     "quantity": ("metagap.quantities.quantity", "Quantity"),
     "executor": ("metagap.executors.executor", "Executor"),
+    "shift": ("metagap.tasks.corruptions.corruption", "Corruption"),
 }
 """The module and the name of the class that each kind derives from, or is an instance of."""
 
-OBJECTS: tuple[Kind, ...] = ("metric", "kind", "optimizer", "quantity", "executor")
+OBJECTS: tuple[Kind, ...] = ("metric", "kind", "optimizer", "quantity", "executor", "shift")
 """Kinds of which objects are registered, not classes."""
 
 BRIDGES: dict[Kind, str] = {"algorithm": "metagap.bridges.learners", "source": "metagap.bridges.tasksets"}

@@ -17,6 +17,7 @@ SAVED_AS = {
     "net.py": "model.py",
     "stripes.py": "data_set.py",
     "adamw.py": "outer_optimizer.py",
+    "blot.py": "shift.py",
     "top.py": "metric.py",
     "counts.py": "task_kind.py",
     "here.py": "executor.py",

@@ -107,3 +107,11 @@ def test_the_notebook_reads_what_it_ran(tiny_suite, in_process, no_figures, tmp_
     assert len(report.cells) == 4 and set(report.curves.iteration) == set(range(1, 51))
     assert {path.name for path in tmp_path.iterdir()} >= {"scores.png", "page", "results"}
     assert "On new tasks of the training domain" in capsys.readouterr().out
+
+
+def test_the_shift_puts_blots_where_the_image_has_them():
+    blots, images = load("shift", f"{EXAMPLES / 'shift.py'}:BLOTS"), torch.zeros(2, 1, 50, 50, dtype=torch.uint8)
+    made = [blots(images, torch.tensor([4, 7]), severity) for severity in (1, 5)]
+    assert (made[0] <= made[1]).all() and made[1].unique().tolist() == [0, 255]
+    assert not torch.equal(made[1][0], made[1][1])
+    assert torch.equal(blots(images[:1], torch.tensor([7]), 5)[0], made[1][1])

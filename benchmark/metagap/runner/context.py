@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ from metagap.machine import Machine
 from metagap.models.making import for_test, make_model
 from metagap.runner import randomness
 from metagap.suite import Cell, Split, Suite, Task, Training, make_source
+from metagap.tasks import corruptions
 from metagap.tasks.episode import TaskSpec
 from metagap.tasks.images import ImageStore, pixel_statistics
 from metagap.tasks.sampling import Sampler
@@ -171,7 +172,7 @@ class TrainingContext:
 
     def sampler(self, split: Split, purpose: str) -> Sampler:
         """The episodes of a split, drawn on the CPU: the same ones on every device."""
-        tasks = self.tasks(split.source, Part(split.classes, split.images))
+        tasks = shifted(self.tasks(split.source, Part(split.classes, split.images)), split)
         return Sampler(tasks, self.spec(split), self.seed(split, purpose))
 
     def seed(self, split: Split, purpose: str) -> int:
@@ -185,6 +186,12 @@ class TrainingContext:
         return self.algorithm.transductive or any(
             isinstance(module, norms) and module.running_mean is None for module in self.network.modules()
         )
+
+
+def shifted(tasks: Any, split: Split) -> Any:
+    """The tasks of a split as it shows them: with corrupted images, where it asks for that."""
+    shift = split.shift
+    return tasks if shift is None else tasks.shifted(partial(corruptions.find(shift.kind), severity=shift.severity))
 
 
 def spec_of(task: Task) -> TaskSpec:

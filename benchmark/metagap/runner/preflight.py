@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from metagap.errors import UserError
 from metagap.memory import require
-from metagap.runner.context import spec_of, training_part, training_spec
+from metagap.runner.context import shifted, spec_of, training_part, training_spec
 from metagap.runner.contract import examine, examine_metrics
 from metagap.runner.overlap import overlap
 from metagap.runner.rehearsal import rehearse
@@ -40,7 +40,7 @@ def check(cells: Sequence[Cell]) -> list[str]:
         if split.optional and missing(split):
             continue
         source = make_source(split.source)
-        tasks = source.tasks(Part(split.classes, split.images), "cpu")
+        tasks = shifted(source.tasks(Part(split.classes, split.images), "cpu"), split)
         source.digest(split.classes)
         with _place(f"split '{split.name}'"):
             spec = spec_of(suite.split_task(split))

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from metagap import digests, registry
 from metagap.suite.schema import Entry, OwnEvaluation, Suite, Training
-from metagap.suite.sources import content, registered_name
+from metagap.suite.sources import content, registered_name, split_content
 
 TRAINING_REVISION = 1
 """Raised when meta-training itself is corrected, so that every cell has other weights. Algorithms, models and sources
@@ -146,7 +146,7 @@ def expand(suite: Suite) -> list[Cell]:
     firsts: list[Cell] = []
     data = {
         "training_data": content(suite.source, suite.training_classes),
-        "split_data": {split.name: content(split.source, split.classes) for split in suite.splits},
+        "split_data": {split.name: split_content(split) for split in suite.splits},
     }
     code = {
         "training": TRAINING_REVISION,

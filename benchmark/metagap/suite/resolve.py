@@ -67,6 +67,8 @@ def resolve(table: Mapping[str, Any], path: Path) -> Suite:
             place = f"{file}: splits.{split.name}"
             own = _resolve_source(split.source, suite.kind, f"{place}.source") if split.source else source
             splits.append(split.model_copy(update={"source": own}))
+            if split.shift is not None:
+                _check_shift(split, own, place)
             _refuse_leak(splits[-1], source, suite, place)
     model: dict[str, Any] = {}
     with faults:
@@ -197,6 +199,19 @@ def _named_table(table: Mapping[str, Any], kind: registry.Kind, place: str) -> N
     if not isinstance(name, str):
         fault = "is missing" if name is None else f"= {name!r} is no text"
         raise UserError(f"{place}: key 'name' {fault}; allowed: {', '.join(registry.names(kind))}{more}")
+
+
+def _check_shift(split: Split, source: dict[str, Any], place: str) -> None:
+    """Raises UserError where there is no such corruption, or nothing that it could be of."""
+    assert split.shift is not None
+    if split.role != "cross-domain":
+        raise UserError(f"{place}: key 'shift': role {split.role} is about images as they are; allowed: cross-domain")
+    try:
+        registry.load_named("shift", split.shift.kind)
+    except UserError as error:
+        raise UserError(f"{place}.shift: key 'kind': {error}") from None
+    if not source_of(source)[0].has_images:
+        raise UserError(f"{place}: key 'shift': '{source['name']}' is no source of images; leave it out")
 
 
 def _refuse_leak(split: Split, training: dict[str, Any], suite: Suite, place: str) -> None:

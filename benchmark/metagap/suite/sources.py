@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from metagap import registry
+from metagap import digests, registry
 from metagap.errors import UserError
+from metagap.suite.schema import Split
 
 
 def make_source(table: Mapping[str, Any]) -> Any:
@@ -23,6 +24,15 @@ def content(source: Mapping[str, Any], classes: str) -> str | None:
         return None
     plugin = registry.fingerprint("source", registered_name(source))
     return f"{found}-{plugin}" if plugin else found
+
+
+def split_content(split: Split) -> str | None:
+    """A digest of what a split shows, with what its images are corrupted by; None where its data are missing."""
+    found, shift = content(split.source, split.classes), split.shift
+    if found is None or shift is None:
+        return found
+    code = [registry.load("shift", shift.kind).revision, registry.fingerprint("shift", shift.kind)]
+    return f"{found}-{digests.of_value([shift.model_dump(), *code])[:10]}"
 
 
 def registered_name(source: Mapping[str, Any]) -> str:

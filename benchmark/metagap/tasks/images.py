@@ -71,6 +71,8 @@ class ImageStore:
     """... before they are divided by this."""
     device: torch.device = CPU
     """Where episodes are made."""
+    shift: Callable[[Tensor, Tensor], Tensor] | None = None
+    """Gives images (n, C, H, W) uint8, and which ones of `images` they are (n,), as they are seen in this store."""
     _ready: dict[Any, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
     """What drawing and looking up need again and again, so that on a GPU they do not wait for it."""
 
@@ -138,6 +140,10 @@ class ImageStore:
     def normalised(self, mean: float, std: float) -> ImageStore:
         """The same store with pixels in [0, 1] shifted by `mean` and divided by `std`."""
         return dataclasses.replace(self, mean=mean, std=std)
+
+    def shifted(self, shift: Callable[[Tensor, Tensor], Tensor]) -> ImageStore:
+        """The same store of images that are changed as they are looked up, so that those of a file stay there."""
+        return dataclasses.replace(self, shift=shift)
 
     def to(self, device: torch.device | str) -> ImageStore:
         """The same store for episodes on `device`. The index stays on the CPU.
@@ -218,7 +224,8 @@ class ImageStore:
         """Look the drawn images up: a batch of len(draw) tasks, float32, on the device of the store."""
         device, classes = self.device, draw.classes.to(self.device)
         tasks, ways, each = draw.rows.shape
-        images = self.images[draw.rows.to(self.images.device)].to(device)
+        rows = draw.rows.to(self.images.device)
+        images = (self.images[rows] if self.shift is None else self._shifted(rows)).to(device)
         if self._turned:
             turns = self._on(device, "turns", lambda: self.turns)[classes]
             quarter = torch.arange(images.shape[-1] * images.shape[-2], device=device).view(images.shape[-2:])
@@ -240,6 +247,12 @@ class ImageStore:
         labels = {"support_y": episode.support_y, "query_y": episode.query_y}
         names = np.array([self.names[c] for c in episode.classes.tolist()])
         return {"class_names": names, **{name: value.numpy() for name, value in (images | labels).items()}}
+
+    def _shifted(self, rows: Tensor) -> Tensor:
+        """The images of these rows (...), each shifted once however often it is drawn, before classes are turned."""
+        assert self.shift is not None
+        drawn, places = rows.unique(return_inverse=True)
+        return self.shift(self.images[drawn], drawn).to(rows.device)[places]
 
     @cached_property
     def _turned(self) -> bool:

@@ -51,6 +51,8 @@ class Source(BaseModel):
     """Of its tasks: a `TaskKind`, or its name. A subclass gives it a type and a value."""
     licence: ClassVar[str]
     citation: ClassVar[str]
+    has_images: ClassVar[bool] = False
+    """Whether its tasks are those of an `ImageStore`, whose images can be shifted."""
     revision: ClassVar[int] = 1
     """Raised by its author when other tasks come of the same options and data."""
 
@@ -88,6 +90,7 @@ class Source(BaseModel):
 class ImageSource(Source):
     """A source of images: a subclass reads them and says which classes each part has."""
 
+    has_images = True
     kind: Literal["classification"] = "classification"
     image_size: ImageSize = Field(default=28, description="images are resized to this many pixels a side")
     channels: Literal[1, 3] = Field(default=1, description="1 for grey, 3 for colour")

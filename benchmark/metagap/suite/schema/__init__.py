@@ -1,7 +1,7 @@
 """What a suite file may say: its tables, typed, one file for each, and what must hold between them."""
 
 from metagap.suite.schema.algorithms import Entry
-from metagap.suite.schema.evaluation import RECORDING, Evaluation, OwnEvaluation, Role, Split
+from metagap.suite.schema.evaluation import RECORDING, Evaluation, OwnEvaluation, Role, Shift, Split
 from metagap.suite.schema.published import Published
 from metagap.suite.schema.section import MOST, Rate, Section
 from metagap.suite.schema.suite import Suite
@@ -20,6 +20,7 @@ __all__ = [
     "Rate",
     "Role",
     "Section",
+    "Shift",
     "Split",
     "Suite",
     "Task",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args
 
+from annotated_types import Ge, Le
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from metagap import kinds, metrics, registry
@@ -156,6 +157,13 @@ class OwnEvaluation(Evaluation):
     settings: dict[str, Any] = Field(default={}, description="hyper-parameters that are others than in meta-training")
 
 
+class Shift(Section):
+    """A corruption of the images of a split."""
+
+    kind: Text = Field(description="a name or path/to/file.py:NAME; `metagap list shifts` has them all")
+    severity: Annotated[int, Ge(1), Le(5)] = Field(description="how strong it is")
+
+
 class Split(Section):
     """A set of evaluation tasks."""
 
@@ -169,6 +177,11 @@ class Split(Section):
     queries: PositiveInt | None = Field(default=None, description="default: the task's")
     episodes: PositiveInt | None = Field(default=None, description="default: the evaluation's")
     optional: bool = Field(default=False, description="skip the split, with a note, if its data are missing")
+    shift: Shift | None = Field(
+        default=None,
+        exclude_if=_unset,
+        description="how its images are corrupted, such as { kind = 'gaussian-noise', severity = 3 }",
+    )
 
     def fault_of_ways(self, task: Task) -> str:
         """What is wrong with its ways, in a suite with this task; empty where nothing is."""
