@@ -10,6 +10,9 @@
     evaluation/*.npz       a sample episode of the split, where it may be shown
     evaluation/*-classes.npz  which classes each test episode of the split holds, where there are classes
     evaluation/*.json      the receipt of a split: of which weights it is the score, and the sha256 of its files
+    snapshots/*.pt         the meta-parameters at points of training, each with its sha256 behind it
+    along/*.parquet        scores at these points, one file per split; along/*.json are their receipts
+    quantities/*.parquet   what was measured beside the scores, one file per quantity; quantities/*.json likewise
     failed.json            only while the cell has failed: when and why, with traceback.txt next to it
     done-<variant>.json    the marker, written last: the resolved suite, which evaluation files belong to it, and the
                            sha256 of every file

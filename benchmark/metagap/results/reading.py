@@ -21,7 +21,7 @@ from metagap.results.failures import failures, minute
 from metagap.results.files import DamagedError
 from metagap.results.markers import CLASSES, FORMAT, read_config, read_episodes, read_file, read_marker
 from metagap.results.own import read_own
-from metagap.results.training import ALONG, QUANTITIES, empty
+from metagap.results.training import ALONG, BESIDE, QUANTITIES, empty, recorded_beside
 from metagap.suite import Suite
 
 MEND = "`metagap run` does again what is needed, and keeps the damaged files under other names"
@@ -345,7 +345,18 @@ def assemble(
         classes=_shared({(*key, split): held for key, one in records.items() for split, held in one.classes.items()}),
         variant=variant,
         metrics=metrics,
+        along=_joined(ALONG, {key: one.along for key, one in records.items()}),
+        quantities=_joined(QUANTITIES, {key: one.quantities for key, one in records.items()})[[*QUANTITIES]],
     )
+
+
+def _joined(columns: Mapping[str, type], frames: Mapping[tuple[str, int], list[pd.DataFrame]]) -> pd.DataFrame:
+    """What the cells recorded beside their evaluations as one data frame, which has these columns at least."""
+    found = [one.assign(algorithm=label, seed=seed) for (label, seed), some in frames.items() for one in some]
+    if not found:
+        return empty(columns)
+    joined = pd.concat(found, ignore_index=True)
+    return joined[[*columns, *(name for name in joined if name not in columns)]]
 
 
 def _metrics(marker: Mapping[str, Any]) -> list[Metric]:
@@ -374,6 +385,8 @@ class _Record(NamedTuple):
     files: list[str]
     samples: dict[str, dict[str, np.ndarray]]
     classes: dict[str, np.ndarray]
+    along: list[pd.DataFrame]
+    quantities: list[pd.DataFrame]
 
 
 def _record(folder: Path, marker: dict[str, Any], take: Callable[[pd.DataFrame], None], damage: list[str]) -> _Record:
@@ -409,7 +422,20 @@ def _record(folder: Path, marker: dict[str, Any], take: Callable[[pd.DataFrame],
                 damage.append(f"{error}. The classes of split '{split}' are left out; {MEND}.")
     if not files:
         raise DamagedError(f"no evaluation of '{folder}' can be read")
-    return _Record(folder, marker, environment, curve, files, samples, classes)
+    along, quantities = (_beside(folder, marker, kind, damage) for kind in BESIDE)
+    return _Record(folder, marker, environment, curve, files, samples, classes, along, quantities)
+
+
+def _beside(folder: Path, marker: Mapping[str, Any], kind: str, damage: list[str]) -> list[pd.DataFrame]:
+    """What a cell has of a kind of record beside its evaluation; sentences on what is left out go to `damage`."""
+    frames = []
+    for name, stem in marker.get(kind, {}).items():
+        try:
+            frames.append(read_file(folder, marker, f"{kind}/{stem}.parquet"))
+        except DamagedError as error:
+            cell = f"{marker['label']} seed {marker['seed']}"
+            damage.append(f"{error}. '{name}' of {cell} is left out of {BESIDE[kind]}; {MEND}.")
+    return frames
 
 
 def _has_classes(folder: Path, marker: Mapping[str, Any], stem: str) -> bool:
@@ -447,6 +473,7 @@ def damage_of(folder: Path, marker: dict[str, Any], samples: bool = False) -> st
         names += [
             f"evaluation/{stem}{CLASSES}" for stem in marker["files"].values() if _has_classes(folder, marker, stem)
         ]
+    names += recorded_beside(marker)
     try:
         read_config(folder, marker)
         for name in names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -16,6 +17,13 @@ QUANTITIES = {
     **{"algorithm": str, "seed": int, "quantity": str, "iteration": int, "split": str, "episode": int, "value": float},
 }
 """The columns of quantities with their types."""
+BESIDE = {"along": "the scores along training", "quantities": "the quantities"}
+"""Kinds of record beside the evaluation, each a folder of the cell, and a key of its marker with the stems there."""
+
+
+def recorded_beside(marker: Mapping[str, Any]) -> list[str]:
+    """The files of these kinds that a marker knows, by their paths in the cell's folder."""
+    return [f"{kind}/{stem}.parquet" for kind in BESIDE for stem in marker.get(kind, {}).values()]
 
 
 def empty(columns: Mapping[str, type]) -> pd.DataFrame:

@@ -19,8 +19,11 @@ from filelock import FileLock, Timeout
 from metagap import __version__, digests, results
 from metagap.errors import UserError
 from metagap.machine import Machine
+from metagap.runner.along import score_along
 from metagap.runner.context import Report, TrainingContext, log
+from metagap.runner.quantities import measure
 from metagap.runner.score import missing, score_splits
+from metagap.runner.snapshots import Snapshots
 from metagap.runner.train import train
 from metagap.suite import Cell, Suite, as_json
 
@@ -28,7 +31,7 @@ from metagap.suite import Cell, Suite, as_json
 def is_done(cell: Cell, store: Path) -> bool:
     """Whether the cell is trained and scored on every split of its suite whose data are here, and its files are whole.
 
-    Weights are not looked at, for nothing is left to be done with them.
+    Weights and snapshots are not looked at, for nothing is left to be done with them.
     """
     folder = cell.folder(store)
     try:
@@ -46,7 +49,10 @@ def is_done(cell: Cell, store: Path) -> bool:
         here = cell.split_data.get(split.name)
         if split.name in files and here is not None and here != data[split.name]:
             return False  # data of an optional split that are other ones by now
-    return True
+    along = marker.get("along", {})
+    if not cell.quantities.keys() <= marker.get("quantities", {}).keys():
+        return False
+    return all(split.name in along or (split.optional and missing(split)) for split in cell.suite.splits_along)
 
 
 def run_cell(cell: Cell, store: Path, machine: Machine, report: Report = lambda *_: None) -> None:
@@ -72,9 +78,10 @@ def run_cell(cell: Cell, store: Path, machine: Machine, report: Report = lambda 
 
 def _run(cell: Cell, store: Path, machine: Machine, report: Report) -> None:
     folder, context = cell.folder(store), TrainingContext(cell, machine)
+    snapshots = Snapshots(context, folder / "snapshots")
     _set_marker_aside(_marker(cell, store))
     sha256 = {"config.json": _kept(folder / "config.json", json.loads(json.dumps(cell.identity)))}
-    trained = train(context, folder, report, environment(context.device))
+    trained = train(context, folder, report, environment(context.device), snapshots)
     sha256["environment.json"] = _kept(folder / "environment.json", trained.environment)
     sha256["curve.parquet"] = _kept(folder / "curve.parquet", trained.curve)
     sha256["checkpoint.pt"] = digests.of_file(folder / "checkpoint.pt")
@@ -86,6 +93,16 @@ def _run(cell: Cell, store: Path, machine: Machine, report: Report) -> None:
         "eval_seconds": time.monotonic() - started,
         "parameters": sum(parameter.numel() for parameter in context.network.parameters()),
     }
+    if context.points:
+        along = score_along(context, snapshots, folder / "along", report)
+        sha256 |= {f"along/{name}": digest for name, digest in along.pop("sha256").items()}
+        sha256 |= {f"snapshots/{name}": digest for name, digest in snapshots.sha256().items()}
+        scored |= along
+    if cell.suite.evaluation.quantities:
+        selected = {trained.record["selected_iteration"]: trained.meta}
+        measured = measure(context, snapshots, selected, folder / "quantities", report)
+        sha256 |= {f"quantities/{name}": digest for name, digest in measured.pop("sha256").items()}
+        scored |= measured | {"notes": [*scored["notes"], *measured["notes"]]}
     finished = datetime.now(UTC).isoformat()
     marker = {**as_json(cell), **scored, "record": record, "sha256": sha256, "finished": finished}
     results.write_marker(folder, marker | {"metrics": described(cell.suite)})

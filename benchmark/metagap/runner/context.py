@@ -112,6 +112,12 @@ class TrainingContext:
         """The meta-parameters."""
         return self.learner.meta
 
+    @property
+    def points(self) -> list[int]:
+        """The iterations that snapshots and scores are wanted of, the untrained start first; none by default."""
+        points = self.cell.evaluation.points(self.cell.training.iterations)
+        return points if self.algorithm.trains else points[:1]
+
     @cached_property
     def strategy(self) -> Strategy:
         """How tasks are mapped and layers are laid out, in training and in evaluation.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +46,7 @@ def score_splits(context: TrainingContext, meta: Params, folder: Path, report: R
             continue
         sampler = context.sampler(split, "test")
         drawn = sampler.draw(conditions(context, split)[STANDARD])
-        episodes[split.name] = digest([context.cell.split_data.get(split.name), _digest_of(drawn)])
+        episodes[split.name] = digest([context.cell.split_data.get(split.name), digest_of_draw(drawn)])
         said = remarks(split.source, sampler.tasks, sampler.spec, f"Split '{split.name}'")
         said += overlap(context.cell.suite, split)
         notes += [note for note in said if note not in notes]
@@ -86,6 +86,10 @@ def missing(split: Split) -> str:
     return ""
 
 
+Scored = tuple[Split, Condition, int]
+"""A split, the condition under which it is scored, and the number of episodes."""
+
+
 class _Way(NamedTuple):
     """What decides how a task is scored, whatever it shows."""
 
@@ -97,12 +101,17 @@ class _Way(NamedTuple):
 class Evaluators:
     """The evaluators of a cell: one for all splits and conditions that are scored alike, so that it is traced once."""
 
-    def __init__(self, context: TrainingContext):
-        self.context = context
+    def __init__(self, context: TrainingContext, scored: Iterable[Scored] | None = None, *, last_only: bool = False):
+        """scored: what is scored, with the number of episodes, by default all test splits under their conditions.
+
+        last_only: at the headline step only, also under the standard condition.
+        """
+        self.context, self._last_only = context, last_only
         self._episodes: Counter[_Way] = Counter()
-        for split in context.cell.suite.test_splits:
-            for condition, count in conditions(context, split).items():
-                self._episodes[self._way(split, condition)] += count
+        splits = context.cell.suite.test_splits
+        every = ((split, one, n) for split in splits for one, n in conditions(context, split).items())
+        for split, condition, count in every if scored is None else scored:
+            self._episodes[self._way(split, condition)] += count
         self._made: dict[_Way, Evaluator] = {}
 
     def of(self, split: Split, condition: Condition) -> Evaluator:
@@ -125,7 +134,7 @@ class Evaluators:
     def _way(self, split: Split, condition: Condition) -> _Way:
         usual = self.context.cell.evaluation.batch_norm
         inductive = (condition.batch_norm or usual) == "inductive" and self.context.is_transductive
-        return _Way(self.context.spec(split), inductive, last_only=condition != STANDARD)
+        return _Way(self.context.spec(split), inductive, self._last_only or condition != STANDARD)
 
 
 def _score_split(
@@ -143,7 +152,7 @@ def _score_split(
         # the first of the same episodes, or others from the same random numbers
         part = context.sampler(split, "test").draw_open(count) if condition.disjoint else drawn[:count]
         if part is not None:
-            frames.append(_score_draw(evaluators, meta, split, sampler, part, condition, advance))
+            frames.append(score_draw(evaluators, meta, split, sampler, part, condition, advance))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -164,7 +173,7 @@ def _applies(condition: Condition, context: TrainingContext, split: Split) -> bo
     return condition.batch_norm is None or (context.is_transductive and condition.batch_norm != usual)
 
 
-def _score_draw(
+def score_draw(
     evaluators: Evaluators,
     meta: Params,
     split: Split,
@@ -203,14 +212,19 @@ def _score_draw(
     return pd.concat(frames, ignore_index=True).assign(**about)
 
 
-def _digest_of(drawn: Drawn) -> str:
+def digest_of_draw(drawn: Drawn) -> str:
     """What identifies drawn episodes: changed data or another way of drawing give another digest."""
     return digests.of_bytes(raw(drawn))[:10]
 
 
 def _stem(context: TrainingContext, split: Split, episodes: str) -> str:
-    """The name of a split's files: readable, and another one for other settings or other episodes."""
+    """The name of a split's files: another one for other settings or other episodes."""
     evaluation = context.cell.evaluation.model_dump(exclude={"metrics", *RECORDING})
     settings = [split.model_dump(), context.cell.suite.task.model_dump(), evaluation, context.cell.measured, episodes]
-    readable = "".join(c if c.isascii() and c.isalnum() else "-" for c in split.name).strip("-").lower()
+    return stem_of(split.name, settings)
+
+
+def stem_of(name: str, settings: Any) -> str:
+    """A name for files that people can read, and another one for other settings."""
+    readable = "".join(c if c.isascii() and c.isalnum() else "-" for c in name).strip("-").lower()
     return f"{readable or 'split'}-{digest(settings)}"

@@ -16,9 +16,11 @@ from metagap.algorithms.base import Params
 from metagap.engine.capture import Captured
 from metagap.engine.evaluate import Evaluator
 from metagap.engine.outer import OuterLoop
-from metagap.engine.strategy import Strategy
+from metagap.engine.strategy import Strategy, parse
 from metagap.runner import randomness
 from metagap.runner.context import Report, TrainingContext, log, seed_of
+from metagap.runner.receipts import digest_of
+from metagap.runner.snapshots import Snapshots, copied
 from metagap.tasks.sampling import Sampler
 
 CURVE_POINTS = 1000
@@ -33,34 +35,101 @@ class Trained(NamedTuple):
     environment: dict[str, Any]
 
 
-def train(context: TrainingContext, folder: Path, report: Report, environment: dict[str, Any]) -> Trained:
+def train(
+    context: TrainingContext, folder: Path, report: Report, environment: dict[str, Any], snapshots: Snapshots
+) -> Trained:
     """Meta-train, or go on where a checkpoint in `folder` ends; a finished one is only read.
 
     environment: what is recorded of the machine if this is where the training ends. A checkpoint that is damaged is set
-    aside, which is logged, and the training begins again.
+    aside, which is logged, and the training begins again. So does one that lacks snapshots, and a finished one too.
     """
     path = folder / "checkpoint.pt"
     state = _load(path, context)
     if state is None or not state["finished"]:
-        if context.algorithm.trains:
-            finished = _Training(context, path, report, state).run()
-        else:
-            record = {"iterations": 0, "selected_iteration": 0, "selection": "none", "train_seconds": 0.0}
-            finished = {"selected": context.meta, "record": record, "curve": []}
-        state = {"finished": True, **finished, "environment": environment}
-        _save(path, state, context)
+        if state is None:
+            snapshots.forget()
+        state = _finished(context, path, report, environment, snapshots, state)
+    elif snapshots.lost():
+        state = _repeated(context, path, report, environment, snapshots, state)
     return Trained(state["selected"], state["record"], _curve_frame(state["curve"]), state["environment"])
+
+
+def _finished(
+    context: TrainingContext,
+    path: Path,
+    report: Report,
+    environment: dict[str, Any],
+    snapshots: Snapshots,
+    state: dict[str, Any] | None,
+    plan: Strategy | None = None,
+) -> dict[str, Any]:
+    """The end of a training that is at `state`, or begins; `plan`: how it is computed then. Saved in `path`."""
+    if context.algorithm.trains:
+        if state is not None and (lost := snapshots.lost(until=state["outer"]["iteration"])):
+            log.info("%s is trained from the start, for it lacks the snapshots of iterations %s", context.cell, lost)
+            state, plan = None, Strategy(*state["plan"])
+        finished = _Training(context, path, report, snapshots, state, plan).run()
+    else:
+        record = {"iterations": 0, "selected_iteration": 0, "selection": "none", "train_seconds": 0.0}
+        finished = {"selected": context.meta, "record": record, "curve": []}
+    state = {"finished": True, **finished, "environment": environment}
+    _save(path, state, context)
+    return state
+
+
+def _repeated(
+    context: TrainingContext,
+    path: Path,
+    report: Report,
+    environment: dict[str, Any],
+    snapshots: Snapshots,
+    known: dict[str, Any],
+) -> dict[str, Any]:
+    """A finished training once more, for the sake of its snapshots.
+
+    It ends with the same weights to the last bit, and then everything that is known of it stays. Where it does not, as
+    on another machine, the new one takes the place of the old one, so that snapshots and weights belong together.
+    """
+    log.info("%s is trained again, for the snapshots that it lacks", context.cell)
+    again = path.with_name("again.pt")
+    state = _load(again, context)
+    if state is None or not state["finished"]:
+        # The same numbers to the last bit need the same kernels; older versions wrote them down as a text alone.
+        plan = Strategy(*known["plan"]) if "plan" in known else parse(known["record"]["engine"], Strategy())
+        state = _finished(context, again, report, environment, snapshots, state, plan)
+    if digest_of(state["selected"]) == digest_of(known["selected"]):
+        state = known
+    else:
+        aside = results.set_aside(path).name
+        log.warning(
+            "%s: trained again, it has other weights, as on another machine or with another version of torch; what was "
+            "scored is scored again, and the checkpoint of before is kept as '%s'",
+            context.cell,
+            aside,
+        )
+        snapshots.forget(but=snapshots.points)
+        _save(path, state, context)
+    again.unlink()
+    return state
 
 
 class _Training:
     """A training in progress. Everything that its next step depends on is in `state`."""
 
-    def __init__(self, context: TrainingContext, path: Path, report: Report, state: dict[str, Any] | None):
-        self.context, self.path, self.report = context, path, report
+    def __init__(
+        self,
+        context: TrainingContext,
+        path: Path,
+        report: Report,
+        snapshots: Snapshots,
+        state: dict[str, Any] | None,
+        plan: Strategy | None,
+    ):
+        self.context, self.path, self.report, self.snapshots = context, path, report, snapshots
         self.settings = context.cell.training
         self.validation = _Validation.of(context)
         # The same numbers to the last bit need the same kernels.
-        strategy = context.training_strategy if state is None else Strategy(*state["plan"])
+        strategy = (plan or context.training_strategy) if state is None else Strategy(*state["plan"])
         self.outer = OuterLoop(
             context.bind(context.training_spec), context.meta, self.settings, strategy, context.machine.cores
         )
@@ -70,7 +139,7 @@ class _Training:
         randomness.seed(seed_of("forward passes", context.cell.seed))
         self.curve: list[dict[str, float]] = []
         self.sums: dict[str, torch.Tensor] = {}
-        self.best: dict[str, Any] = {"score": -float("inf"), "iteration": 0, "meta": _copy(context.meta)}
+        self.best: dict[str, Any] = {"score": -float("inf"), "iteration": 0, "meta": copied(context.meta)}
         self.started = time.monotonic()
         if state is not None:
             self.outer.load_state_dict(state["outer"])
@@ -101,9 +170,13 @@ class _Training:
                     break
             if self.validation is not None and (done % validate_every == 0 or done == total):
                 self._validate()
+            self.snapshots.keep(done, self.outer.meta)
             if time.monotonic() - saved > context.machine.checkpoint_seconds or done == total:
                 saved = time.monotonic()
                 _save(self.path, self._state(), context)
+        for point in self.snapshots.points:
+            if point > self.outer.iteration:  # it was stopped, and all that was to come is as it is now
+                self.snapshots.keep(point, self.outer.meta)
         return self._selected()
 
     def _is_lost(self) -> bool:
@@ -133,7 +206,7 @@ class _Training:
         score, loss = self.validation.score(self.outer.meta)
         self._record({"val_score": score, "val_loss": loss})
         if score > self.best["score"]:
-            self.best = {"score": score, "iteration": self.outer.iteration, "meta": _copy(self.outer.meta)}
+            self.best = {"score": score, "iteration": self.outer.iteration, "meta": copied(self.outer.meta)}
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -165,7 +238,8 @@ class _Training:
             "engine": str(self.outer.strategy),
             "diverged": diverged,
         }
-        return {"selected": _copy(selected["meta"]), "record": record, "curve": self.curve}
+        plan = tuple(self.outer.strategy)
+        return {"selected": copied(selected["meta"]), "record": record, "curve": self.curve, "plan": plan}
 
 
 class _Validation:
@@ -220,10 +294,6 @@ def _save(path: Path, state: dict[str, Any], context: TrainingContext) -> None:
     content = io.BytesIO()
     torch.save({"cell": context.cell.hash, **state}, content)
     results.write_sealed(path, content.getvalue())
-
-
-def _copy(params: Params) -> Params:
-    return {name: value.detach().clone() for name, value in params.items()}
 
 
 def _curve_frame(points: list[dict[str, float]]) -> pd.DataFrame:

@@ -107,6 +107,14 @@ class Evaluation(Section):
             return []
         return [0, *sorted({-(-k * iterations // self.checkpoints) for k in range(1, self.checkpoints + 1)})]
 
+    def episodes_along(self, split: Split) -> int:
+        """How many episodes of a split are scored at each of these points."""
+        return min(split.episodes or self.episodes, self.checkpoint_episodes or CHECKPOINT_EPISODES)
+
+    def episodes_measured(self, split: Split) -> int:
+        """How many episodes of a split a quantity is to look at."""
+        return min(split.episodes or self.episodes, self.quantity_episodes or QUANTITY_EPISODES)
+
     def found_metrics(self, kind: TaskKind) -> tuple[Metric, ...]:
         """What is recorded of tasks of a kind, the headline first."""
         return tuple(metrics.find(name) for name in self.metrics or kind.metrics)

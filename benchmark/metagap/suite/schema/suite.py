@@ -175,6 +175,14 @@ class Suite(Section):
         """The splits that are scored once training is over."""
         return [split for split in self.splits if split.role != "meta-val"]
 
+    @property
+    def splits_along(self) -> list[Split]:
+        """The splits that are scored along training; none where the suite does not ask for it."""
+        if self.evaluation.checkpoints is None:
+            return []
+        wanted = self.evaluation.checkpoint_splits
+        return [split for split in self.splits if wanted is None or split.name in wanted]
+
     def split_task(self, split: Split) -> Task:
         """The task specification of a split."""
         own = {key: value for key in ("ways", "shots", "queries") if (value := getattr(split, key)) is not None}
