@@ -13,6 +13,7 @@ from torch.nn.functional import cosine_similarity
 from watching import IMAGES, POINTS, TASKS, Plain, tasks_of, watched
 
 from metagap.algorithms.anil import ANIL
+from metagap.algorithms.bayes import Bayes
 from metagap.algorithms.boil import BOIL
 from metagap.algorithms.cavia import BIAS, CAVIA, CONTEXT, MAP
 from metagap.algorithms.controls import Pretrain
@@ -263,6 +264,9 @@ class TestWhatMoves:
             (Pretrain(), network),
         ):
             assert set(InnerLoop.of(watched(algorithm)).names) == expected, algorithm
+
+    def test_without_the_network_there_is_no_gradient(self):
+        assert "Bayes predicts something else than its network" in GRADIENT_ALIGNMENT.applies(watched(Bayes(), POINTS))
 
     def test_one_step_from_a_head_of_zeros_moves_the_head_alone(self):
         names = set(InnerLoop.of(watched(Pretrain(), steps=1)).names)

@@ -37,6 +37,8 @@ NOT = {
     "matchingnet": NO_STEPS,
     "relationnet": NO_STEPS,
     "r2d2": NO_STEPS,
+    "bayes": dict.fromkeys({*NAMES[:-2]} - {"adaptation-coherence"}, "predicts something else than its network")
+    | NO_WEIGHTS,
     "cavia": NO_WEIGHTS,
     "baseline": NO_HEAD,
 }

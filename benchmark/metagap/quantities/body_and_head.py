@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from metagap.algorithms.base import Params
-from metagap.quantities.inner_loop import InnerLoop, dot, no_inner_loop, output, probes
+from metagap.quantities.inner_loop import InnerLoop, dot, no_adaptation, no_gradients, probes
 from metagap.quantities.quantity import Quantity, Watched
 from metagap.tasks.episode import Episode
 
@@ -34,7 +34,7 @@ def _similarity(watched: Watched) -> Tensor:
 
     def of_one(meta: Params, task: Episode) -> Tensor:
         return linear_cka(
-            *(_features(watched, point, task.query_x) for point in (loop.start(meta, task), loop.end(meta, task)))
+            *(_features(loop, point, task.query_x) for point in (loop.start(meta, task), loop.end(meta, task)))
         )
 
     return watched.each(of_one, watched.target(watched.episodes))
@@ -51,16 +51,16 @@ def _centred_gram(z: Tensor) -> Tensor:
     return z @ z.T
 
 
-def _features(watched: Watched, point: Params, x: Tensor) -> Tensor:
+def _features(loop: InnerLoop, point: Params, x: Tensor) -> Tensor:
     """What the network's features are when it predicts for x, whatever the algorithm does to its layers: (n, width)."""
     seen: list[Tensor] = []
 
     def see(_module: nn.Module, _inputs: Any, found: Tensor) -> None:
         seen.append(found)
 
-    hook = watched.algorithm.part("features").register_forward_hook(see)
+    hook = loop.algorithm.part("features").register_forward_hook(see)
     try:
-        output(watched.algorithm, point, x)
+        loop.output(point, x)
     finally:
         hook.remove()
     return seen[-1].flatten(1)
@@ -77,11 +77,11 @@ def _no_parts(watched: Watched) -> str:
     network = watched.algorithm.network
     if not all(isinstance(getattr(network, part, None), nn.Module) for part in ("features", "head")):
         return f"model {type(network).__name__} is not in two parts, `features` and `head`"
-    return no_inner_loop(watched)
+    return ""
 
 
 def _no_change(watched: Watched, *, head: bool) -> str:
-    if fault := _no_parts(watched):
+    if fault := _no_parts(watched) or no_adaptation(watched):
         return fault
     algorithm = watched.algorithm
     name, part = type(algorithm).__name__, "head" if head else "body"
@@ -119,5 +119,5 @@ FEATURE_SIMILARITY = Quantity(
     citation=f"{RAGHU}; CKA: Kornblith, Norouzi, Lee, Hinton (2019), ICML",
     cost="1 adaptation and 2 predictions per episode",
     measure=_similarity,
-    applies=_no_parts,
+    applies=lambda watched: _no_parts(watched) or no_gradients(watched),
 )

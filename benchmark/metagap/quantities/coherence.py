@@ -11,7 +11,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from metagap.algorithms.base import Params
-from metagap.quantities.inner_loop import InnerLoop, dot, mean_over_tasks, no_inner_loop
+from metagap.quantities.inner_loop import InnerLoop, dot, mean_over_tasks, no_adaptation, no_gradients
 from metagap.quantities.quantity import Quantity, Watched
 from metagap.tasks.episode import Episode, Support
 
@@ -49,10 +49,10 @@ def _coherence(watched: Watched, direction: Direction, *, unit: bool) -> float:
     return float((n * dot(mean, mean) - square) / (n - 1))
 
 
-def _applies(watched: Watched) -> str:
+def _applies(watched: Watched, fault: Callable[[Watched], str] = no_gradients) -> str:
     if watched.episodes < 2:
         return "it compares tasks, and evaluation.quantity_episodes is 1"
-    return no_inner_loop(watched)
+    return fault(watched)
 
 
 ADAPTATION_COHERENCE = Quantity(
@@ -62,7 +62,7 @@ ADAPTATION_COHERENCE = Quantity(
     citation=GUIROY,
     cost="1 adaptation per episode",
     measure=lambda watched: _coherence(watched, _displacement, unit=True),
-    applies=_applies,
+    applies=lambda watched: _applies(watched, no_adaptation),
 )
 GRADIENT_COHERENCE = Quantity(
     name="gradient-coherence",

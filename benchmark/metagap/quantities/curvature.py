@@ -12,7 +12,7 @@ from torch import Tensor
 from metagap.algorithms.base import Params
 from metagap.engine.kernels import differentiable
 from metagap.quantities.coherence import GUIROY
-from metagap.quantities.inner_loop import InnerLoop, dot, no_inner_loop
+from metagap.quantities.inner_loop import InnerLoop, dot, no_gradients
 from metagap.quantities.quantity import Quantity, Watched
 from metagap.tasks.episode import Episode
 
@@ -100,7 +100,7 @@ INITIAL_CURVATURE = Quantity(
     citation=f"ours, after {GUIROY}, who look at the Hessian's norm",
     cost="1 adaptation and 1 Hessian-vector product per episode",
     measure=_initial,
-    applies=no_inner_loop,
+    applies=no_gradients,
 )
 PATH_CURVATURE = Quantity(
     name="path-curvature",
@@ -109,7 +109,7 @@ PATH_CURVATURE = Quantity(
     citation=f"ours, after {GUIROY}, who look at the Hessian's norm",
     cost="1 adaptation and 2 gradients per episode",
     measure=_along,
-    applies=no_inner_loop,
+    applies=no_gradients,
 )
 LARGEST_CURVATURE = Quantity(
     name="largest-curvature",
@@ -119,5 +119,5 @@ LARGEST_CURVATURE = Quantity(
     cost="1 adaptation and about 22 Hessian-vector products per episode, one task at a time; memory for 20 times the "
     "weights",
     measure=_largest,
-    applies=no_inner_loop,
+    applies=no_gradients,
 )

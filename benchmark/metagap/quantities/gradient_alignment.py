@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from metagap.algorithms.base import Params
-from metagap.quantities.inner_loop import InnerLoop, cosine, dot, no_inner_loop
+from metagap.quantities.inner_loop import InnerLoop, cosine, dot, no_gradients
 from metagap.quantities.quantity import Quantity, Watched
 from metagap.tasks.episode import Episode, Support
 
@@ -53,7 +53,7 @@ GRADIENT_ALIGNMENT = Quantity(
     citation=CITATION,
     cost=COST,
     measure=lambda watched: _gradients(watched, "cosine"),
-    applies=no_inner_loop,
+    applies=no_gradients,
 )
 GRADIENT_INNER_PRODUCT = Quantity(
     name="gradient-inner-product",
@@ -62,5 +62,5 @@ GRADIENT_INNER_PRODUCT = Quantity(
     citation=CITATION,
     cost=COST,
     measure=lambda watched: _gradients(watched, "product"),
-    applies=no_inner_loop,
+    applies=no_gradients,
 )

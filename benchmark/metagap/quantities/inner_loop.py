@@ -20,6 +20,8 @@ from metagap.tasks.episode import Episode, Support
 
 PROBED = 2
 """Tasks that tell what the inner loop moves."""
+ROUNDING = 0.05
+"""By which, in half precision, predictions may differ that are computed in different ways."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,13 @@ class InnerLoop:
         """The displacement of the parameters."""
         return {name: end[name] - start[name] for name in self.names}
 
+    def output(self, point: Params, x: Tensor) -> Tensor:
+        """The predictions (n, ways) or (n, 1) for one batch, as they are scored; differentiable."""
+        return self.algorithm.forward(point, x)[:, : self.algorithm.spec.ways]
+
     def gradient(self, point: Params, data: Support) -> Params:
         """Of the mean loss of the predictions for labelled examples, which are one batch."""
-        return self._gradient(lambda whole: self.algorithm.loss(output(self.algorithm, whole, data.x), data.y), point)
+        return self._gradient(lambda whole: self.algorithm.loss(self.output(whole, data.x), data.y), point)
 
     def inner_gradient(self, point: Params, support: Support) -> Params:
         """Of the inner loop's own objective, which may be a multiple of the mean loss."""
@@ -81,23 +87,22 @@ class InnerLoop:
         return grad(lambda parameters: loss({**point, **parameters}))(self.parameters(point))
 
 
-def no_inner_loop(watched: Watched) -> str:
-    """Why nothing can be said of the inner loop; empty where something can."""
-    name = type(watched.algorithm).__name__
+def no_adaptation(watched: Watched) -> str:
+    """Why nothing can be said of the parameters that adaptation changes; empty where something can."""
     if not watched.steps:
         return "there are no inner steps: evaluation.steps is 0"
     if not InnerLoop.of(watched).names:
-        return f"{name} has no inner gradient steps: adaptation moves none of its parameters"
-    if not watched.algorithm.mappable and not _predicts_by_its_network(watched):
-        return (
-            f"{name} is run as it is written, and what it predicts is not what its network says: no gradient is known"
-        )
+        return f"{_name(watched)} has no inner gradient steps: adaptation changes none of its parameters"
     return ""
 
 
-def output(algorithm: Algorithm, point: Params, x: Tensor) -> Tensor:
-    """The predictions (n, ways) or (n, 1) for one batch, as they are scored; differentiable."""
-    return (algorithm.predict if algorithm.mappable else algorithm.forward)(point, x)[:, : algorithm.spec.ways]
+def no_gradients(watched: Watched) -> str:
+    """Why nothing can be said of their gradients; empty where something can."""
+    if fault := no_adaptation(watched):
+        return fault
+    if not _predicts_by_its_network(watched):
+        return f"{_name(watched)} predicts something else than its network, whose gradients are not its own"
+    return ""
 
 
 def mean_over_tasks(watched: Watched, function: Callable[[Params, Episode], Any]) -> Any:
@@ -128,4 +133,8 @@ def _predicts_by_its_network(watched: Watched) -> bool:
     with torch.no_grad(), differentiable():
         point = algorithm.adapt(watched.meta, task.support, 0)
         said, computed = algorithm.predict(point, task.query_x), algorithm.forward(point, task.query_x)
-    return said.shape == computed.shape and torch.allclose(said, computed, rtol=1e-3, atol=1e-4)
+    return said.shape == computed.shape and not bool((said - computed).norm() > ROUNDING * said.norm())
+
+
+def _name(watched: Watched) -> str:
+    return type(watched.algorithm).__name__

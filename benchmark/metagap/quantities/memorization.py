@@ -6,7 +6,7 @@ from torch import Tensor
 
 from metagap.engine.evaluate import Evaluator, shuffled_support
 from metagap.engine.strategy import Strategy
-from metagap.quantities.inner_loop import no_inner_loop
+from metagap.quantities.inner_loop import no_adaptation
 from metagap.quantities.quantity import EACH_AT_ONCE, Quantity, Watched
 
 
@@ -32,5 +32,5 @@ MEMORIZATION = Quantity(
     "measure is ours",
     cost="2 adaptations per episode",
     measure=_use_of_labels,
-    applies=lambda watched: "" if watched.spec.kind.has_ways else no_inner_loop(watched),
+    applies=lambda watched: "" if watched.spec.kind.has_ways else no_adaptation(watched),
 )

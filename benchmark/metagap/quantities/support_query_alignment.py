@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from metagap.algorithms.base import Params
-from metagap.quantities.inner_loop import InnerLoop, cosine, no_inner_loop
+from metagap.quantities.inner_loop import InnerLoop, cosine, no_gradients
 from metagap.quantities.quantity import Quantity, Watched
 from metagap.tasks.episode import Episode, Support
 
@@ -34,7 +34,7 @@ SUPPORT_QUERY_ALIGNMENT = Quantity(
     citation=CITATION,
     cost=COST,
     measure=lambda watched: _alignment(watched, lambda loop: loop.start),
-    applies=no_inner_loop,
+    applies=no_gradients,
 )
 ADAPTED_SUPPORT_QUERY_ALIGNMENT = Quantity(
     name="adapted-support-query-alignment",
@@ -43,5 +43,5 @@ ADAPTED_SUPPORT_QUERY_ALIGNMENT = Quantity(
     citation=CITATION,
     cost=f"1 adaptation, and {COST}",
     measure=lambda watched: _alignment(watched, lambda loop: loop.end),
-    applies=no_inner_loop,
+    applies=no_gradients,
 )
