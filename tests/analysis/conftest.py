@@ -22,6 +22,7 @@ class Bench:
             "published": [],
         }
         self.frames = []
+        self.followed = []
 
     def split(self, name, role, ways=None, shots=None, source=None):
         task = self.suite["task"]
@@ -31,6 +32,18 @@ class Bench:
 
     def add(self, split, scores, algorithm="maml", condition="standard", step=None, seeds=None, **columns):
         """Scores (S, M) of one algorithm on one split; further columns are scalars or (S, M)."""
+        self.frames.append(self._rows(split, scores, algorithm, condition, step, seeds, columns))
+        return self
+
+    def follow(self, split, scores, iterations, algorithm="maml"):
+        """Scores (K, S, M) of one algorithm on one split at K iterations, the last of them as its scores, too."""
+        for iteration, grid in zip(iterations, scores, strict=True):
+            rows = self._rows(split, grid, algorithm, "standard", None, None, {})
+            self.followed.append(rows.assign(iteration=iteration))
+        is_tested = rows["role"].iloc[0] != "meta-val"
+        return self.add(split, scores[-1], algorithm) if is_tested else self
+
+    def _rows(self, split, scores, algorithm, condition, step, seeds, columns):
         scores = np.atleast_2d(np.asarray(scores, dtype=float))
         about = next(entry for entry in self.suite["splits"] if entry["name"] == split)
         n_seeds, n_episodes = scores.shape
@@ -42,24 +55,21 @@ class Bench:
             "null_loss": 4.0 if regression else np.log(about["ways"]),
         }
         values = {name: np.broadcast_to(v, scores.shape).ravel() for name, v in (defaults | columns).items()}
-        self.frames.append(
-            pd.DataFrame(
-                {
-                    "algorithm": algorithm,
-                    "seed": np.repeat(range(n_seeds) if seeds is None else seeds, n_episodes),
-                    "split": split,
-                    "role": about["role"],
-                    "condition": condition,
-                    "ways": about["ways"],
-                    "shots": about["shots"],
-                    "episode": np.tile(range(n_episodes), n_seeds),
-                    "step": self.steps[algorithm] if step is None else step,
-                    "query_score": scores.ravel(),
-                    **values,
-                }
-            )
+        return pd.DataFrame(
+            {
+                "algorithm": algorithm,
+                "seed": np.repeat(range(n_seeds) if seeds is None else seeds, n_episodes),
+                "split": split,
+                "role": about["role"],
+                "condition": condition,
+                "ways": about["ways"],
+                "shots": about["shots"],
+                "episode": np.tile(range(n_episodes), n_seeds),
+                "step": self.steps[algorithm] if step is None else step,
+                "query_score": scores.ravel(),
+                **values,
+            }
         )
-        return self
 
     def only(self, *algorithms):
         """The same without the other algorithms."""
@@ -76,6 +86,7 @@ class Bench:
             curves=pd.DataFrame(),
             samples={},
             notes=[],
+            **({"along": pd.concat(self.followed, ignore_index=True)} if self.followed else {}),
         )
 
 

@@ -6,9 +6,11 @@ Plugins add theirs by entry points of the group `metagap.panels`; they stand at 
 from __future__ import annotations
 
 from metagap import registry
-from metagap.report import texts
+from metagap.report import along, texts
 from metagap.report.figures import adaptation, gap_comparisons, gaps, samples, scores, slopes, training
+from metagap.report.figures import along as along_figures
 from metagap.report.panels import Section, Shown
+from metagap.report.tables import along as along_tables
 from metagap.report.tables import (
     comparisons,
     divergence,
@@ -29,6 +31,7 @@ SECTIONS = (
     Section("scores", "Scores"),
     Section("published", "Published values"),
     Section("gaps", "Gaps"),
+    Section("training", "Along training"),
     Section("curves", "Curves"),
     Section("comparisons", "Comparisons"),
     Section("samples", "Sample episodes"),
@@ -55,6 +58,14 @@ CONTENTS: tuple[Shown, ...] = (
     gaps.GAPS_WITHIN,
     gap_tables.GAPS_WITHIN,
     texts.FORMULAS,
+    along.FINDINGS,
+    along_figures.GAPS,
+    along_tables.OPENINGS,
+    along_figures.SCORES,
+    along_tables.COSTS_OF_SELECTION,
+    along_tables.SELECTED,
+    along_figures.QUANTITIES,
+    along_tables.QUANTITIES,
     adaptation.ADAPTATION,
     training.TRAINING,
     comparisons.COMPARISONS,

@@ -12,6 +12,7 @@ import pandas as pd
 
 from metagap import kinds as task_kinds
 from metagap.analysis import comparisons, leaders, outliers, published_values, scores, variance
+from metagap.analysis.along import Along, along_training
 from metagap.analysis.gaps import ADJUSTED, GapKind, gap_kinds, gap_table
 from metagap.analysis.gaps.kind import Place
 from metagap.analysis.grids import AVERAGE, STANDARD, Grids
@@ -53,6 +54,7 @@ class Frames:
     outliers: pd.DataFrame
     variance: pd.DataFrame
     published: pd.DataFrame
+    along: Along
     further: dict[str, dict[Scored, pd.DataFrame]] = field(default_factory=dict)
     """The tables of scores in the metrics after the headline one, by name."""
 
@@ -81,6 +83,7 @@ class Frames:
             outliers=outliers.outlier_table(grids),
             variance=variance.variance_table(grids),
             published=published_values.published_table(grids),
+            along=along_training(results),
         )
 
     @cached_property
@@ -249,6 +252,10 @@ class Frames:
             name for name, kind in self.gap_kinds.items() if kind.is_within == within and place in kind.shown_where
         ]
         return self.gaps[(self.gaps["statistic"] == self.metric.statistic) & self.gaps["gap"].isin(shown)]
+
+    def headline_along(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows in the headline statistic of a table of what is along training."""
+        return table[table["statistic"] == self.metric.statistic]
 
     def headline_pairs(self) -> pd.DataFrame:
         """One row per pair of algorithms and split in the headline statistic."""

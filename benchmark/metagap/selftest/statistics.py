@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from metagap.report.table import Table
-from metagap.selftest import claims
+from metagap.selftest import along, claims
 from metagap.selftest.coverage import coverage, robust_coverage
 from metagap.selftest.worlds import CEILING, GAUSSIAN, LAWS, Law
 
@@ -55,6 +55,7 @@ def parts(repeats: int, seeds: tuple[int, ...] = SEEDS, episodes: tuple[int, ...
         *(partial(_covered, law, s, m, repeats) for law in (*LAWS, CEILING) for s, m in several),
         *(partial(_robust, s, episodes[0], pages) for s in seeds),
         *(partial(_claimed, law, s, episodes[0], pages) for law in (GAUSSIAN, LAWS[1]) for s in seeds),
+        *(partial(_along, s, episodes[0], pages) for s in seeds),
         *(partial(_judged, published, s, episodes[0], repeats) for published in claims.PUBLISHED for s in seeds),
     ]
 
@@ -136,6 +137,20 @@ def _claimed(law: Law, seeds: int, episodes: int, repeats: int) -> list[Row]:
     return [
         Row(f"{page}: {name}", "runs, episodes", law.name, seeds, episodes, repeats, share, (0, 0.05))
         for name, share in (("a false “better”", found.better), ("any false claim", found.any))
+    ]
+
+
+def _along(seeds: int, episodes: int, repeats: int) -> list[Row]:
+    found = along.false_claims(seeds, episodes, repeats)
+    names = (
+        "a flat gap is said to open",
+        "the same, by simultaneous intervals",
+        "a gap is said to open too early",
+        "selecting among equals is said to cost something",
+    )
+    return [
+        Row(f"along training: {name}", "runs, episodes", GAUSSIAN.name, seeds, episodes, repeats, share, (0, 0.05))
+        for name, share in zip(names, found, strict=True)
     ]
 
 
