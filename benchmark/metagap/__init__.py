@@ -1,16 +1,16 @@
 """metagap: how far does a meta-learner generalize?
 
-`load_suite`, `run`, `read`, `compare_suites`, `available` and `Report` are what notebooks and scripts use;
-`metagap.api` describes them.
+`load_suite`, `run`, `read`, `compare_suites`, `associations`, `available` and `Report` are what notebooks and scripts
+use; `metagap.api` describes them.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from metagap.api import Report, available, compare_suites, load_suite, read, run
+    from metagap.api import Report, associations, available, compare_suites, load_suite, read, run
 
 __version__ = "0.1.0"
-__all__ = ["Report", "__version__", "available", "compare_suites", "load_suite", "read", "run"]
+__all__ = ["Report", "__version__", "associations", "available", "compare_suites", "load_suite", "read", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
@@ -23,10 +24,12 @@ from metagap import listing
 from metagap.analysis import comparisons
 from metagap.analysis import power as powers
 from metagap.analysis.across_suites import AcrossSuites, read_across
+from metagap.analysis.associations import Associations, read_associations
 from metagap.analysis.comparisons import Comparisons
 from metagap.errors import UserError
 from metagap.registry import suggest
-from metagap.report import across_suites as pages
+from metagap.report import across_suites as across_pages
+from metagap.report import associations as association_pages
 from metagap.report.contents import page_contents
 from metagap.report.frames import Frames
 from metagap.report.page import write_report
@@ -209,14 +212,23 @@ class Report:
 class SuitesReport:
     """Algorithms compared across suites: `numbers` has data frames and the test; figures, tables and the page."""
 
+    numbers: Any
+    _pages: ModuleType = across_pages
+    _shown: tuple[str, ...] = ("ranks", "scores")
+
     def __init__(self, numbers: AcrossSuites):
         """numbers: see `metagap.analysis.across_suites.AcrossSuites`."""
         self.numbers = numbers
 
-    figures = list(pages.FIGURES)
-    """The names that `figure` knows."""
-    tables = list(pages.TABLES)
-    """The names that `table` knows."""
+    @property
+    def figures(self) -> list[str]:
+        """The names that `figure` knows."""
+        return list(self._pages.FIGURES)
+
+    @property
+    def tables(self) -> list[str]:
+        """The names that `table` knows."""
+        return list(self._pages.TABLES)
 
     @property
     def notes(self) -> list[str]:
@@ -225,36 +237,48 @@ class SuitesReport:
 
     @property
     def findings(self) -> str:
-        """What the ranks say, in sentences."""
-        return pages.said(self.numbers)
+        """What the numbers say, in sentences."""
+        said = self._pages.said(self.numbers)
+        return said if isinstance(said, str) else "\n".join(said)
 
     def figure(self, name: str) -> Figure:
         """A figure as the page has it. Raises UserError for a name that `figures` does not have, or nothing to draw."""
         _known("figure", name, self.figures)
-        return _there(f"figure '{name}'", pages.figure(self.numbers, name))
+        return _there(f"figure '{name}'", self._pages.figure(self.numbers, name))
 
     def table(self, name: str) -> Table:
-        """A table as the page has it. Raises UserError for a name that `tables` does not have."""
+        """A table as the page has it. Raises UserError for a name that `tables` does not have, or nothing to show."""
         _known("table", name, self.tables)
-        return pages.TABLES[name](self.numbers)
+        return _there(f"table '{name}'", self._pages.TABLES[name](self.numbers))
 
     def write(self, folder: str | os.PathLike[str]) -> Path:
         """Write the page with its figures and tables, and return its path.
 
         Raises UserError where a file cannot be written.
         """
-        return pages.write(self.numbers, Path(folder))
+        return self._pages.write(self.numbers, Path(folder))
 
     def __repr__(self) -> str:
         suites, algorithms = (", ".join(names) for names in (self.numbers.suites, self.numbers.algorithms))
-        return f"<SuitesReport of {suites}: {algorithms}>"
+        return f"<{type(self).__name__} of {suites}: {algorithms}>"
 
     def _repr_html_(self) -> str:
-        """Findings, ranks, scores and notes: what a notebook shows of it."""
+        """Findings, the first tables and notes: what a notebook shows of it."""
         parts = [f"<p>{html.escape(self.findings)}</p>"]
-        parts += [self.table(name).frame.to_html(index=False, border=0) for name in ("ranks", "scores")]
+        parts += [self.table(name).frame.to_html(index=False, border=0) for name in self._shown]
         parts += [f"<p><small>Note: {html.escape(note)}</small></p>" for note in self.notes]
         return "\n".join(parts)
+
+
+class AssociationsReport(SuitesReport):
+    """What goes with the gap: `numbers` has data frames; figures, tables and the page."""
+
+    _pages: ModuleType = association_pages
+    _shown: tuple[str, ...] = ("correlations",)
+
+    def __init__(self, numbers: Associations):
+        """numbers: see `metagap.analysis.associations.Associations`."""
+        self.numbers = numbers
 
 
 def available(what: str) -> pd.DataFrame:
@@ -354,6 +378,17 @@ def compare_suites(
     suite's score. results: the folder of the store. Raises UserError where there is nothing to compare.
     """
     return SuitesReport(read_across([os.fspath(name) for name in names], on, Path(results)))
+
+
+def associations(
+    names: Sequence[str | os.PathLike[str]], results: str | os.PathLike[str] = "results"
+) -> AssociationsReport:
+    """Say which recorded quantities go with the gaps over these suites; needs neither torch nor data.
+
+    names: of two suites or more with quantities, or their files. results: the folder of the store. Raises UserError
+    where a suite has no results or no quantities.
+    """
+    return AssociationsReport(read_associations([os.fspath(name) for name in names], Path(results)))
 
 
 def _known(what: str, name: str, names: list[str]) -> None:

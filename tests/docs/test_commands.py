@@ -35,6 +35,7 @@ NOT_RUN = {
     "pytest": "runs these tests",
     "ruff": "is run by .ci/run",
     "python benchmark/docs/generate.py": "writes into the repository; test_guides compares what it makes",
+    "metagap associations": "needs suites with quantities; tests/report/test_associations_page runs it",
     "metagap selftest": "takes minutes; tests/selftest has a short form",
     "metagap --install-completion": "writes into the settings of the user's shell; test_cli asks for completions",
 }

@@ -70,6 +70,11 @@ def read_across(names: Sequence[str], on: str = "cross-domain", results: Path = 
     results: the folder of the store. Raises UserError as `across_suites` does, for a suite that is named twice, and for
     suites without results, all of them at once.
     """
+    return across_suites(read_all(names, results), on)
+
+
+def read_all(names: Sequence[str], results: Path = Path("results")) -> dict[str, Results]:
+    """What the store has of the suites of these names, or files. Raises UserError as `read_across` does."""
     names = [folder_name(Path(name).stem, "SUITE") for name in names]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"suites are named more than once: {_listed(twice)}")
@@ -81,7 +86,7 @@ def read_across(names: Sequence[str], on: str = "cross-domain", results: Path = 
             faults.append(str(error))
     if faults:
         raise UserError("\n".join(faults))
-    return across_suites(found, on)
+    return found
 
 
 def across_suites(found: Mapping[str, Results], on: str = "cross-domain", level: float = LEVEL) -> AcrossSuites:
@@ -116,10 +121,10 @@ def across_suites(found: Mapping[str, Results], on: str = "cross-domain", level:
         for name, one in grids.items()
     }
     shared, notes = _shared(parts)
-    _check_labels(shared, {name: results.suite for name, results in found.items()})
+    check_labels(shared, {name: results.suite for name, results in found.items()})
     rows = []
     for name, by_label in parts.items():
-        zero, one = _scale(grids[name].metric, grids[name].ways(splits[name][0]))
+        zero, one = scale_of(grids[name].metric, grids[name].ways(splits[name][0]))
         for label in shared:
             table = pd.DataFrame({"seed": by_label[label].index, "score": by_label[label].to_numpy()})
             rows.append(table.assign(suite=name, algorithm=label, normalised=(table["score"] - zero) / (one - zero)))
@@ -140,7 +145,7 @@ def across_suites(found: Mapping[str, Results], on: str = "cross-domain", level:
         notes=[
             *filter(None, [test.warning]),
             *notes,
-            *_dependent(found),
+            *dependent(found),
             *_remarks(runs, {name: one.metric for name, one in grids.items()}),
             *(f"{name}: {note}" for name, results in found.items() for note in results.notes),
         ],
@@ -175,10 +180,10 @@ def _shared(parts: Mapping[str, Mapping[str, pd.Series]]) -> tuple[list[str], li
     return shared, notes
 
 
-def _check_labels(labels: list[str], suites: Mapping[str, Suite]) -> None:
+def check_labels(labels: list[str], suites: Mapping[str, Suite]) -> None:
     """Raise UserError where a label is one algorithm here and another there."""
     for label in labels:
-        kinds = {name: suite.algorithms[label].algorithm for name, suite in suites.items()}
+        kinds = {name: suite.algorithms[label].algorithm for name, suite in suites.items() if label in suite.algorithms}
         if len(set(kinds.values())) > 1:
             what = ", ".join(f"{kind} in {name}" for name, kind in kinds.items())
             raise UserError(
@@ -186,7 +191,7 @@ def _check_labels(labels: list[str], suites: Mapping[str, Suite]) -> None:
             )
 
 
-def _scale(metric: Metric, ways: int) -> tuple[float, float]:
+def scale_of(metric: Metric, ways: int) -> tuple[float, float]:
     """The scores that become 0 and 1: those of guessing, or the worst where there is no guessing, and the best.
 
     NaN where one of them is not finite: there is no such scale.
@@ -226,7 +231,7 @@ def _aggregated(runs: pd.DataFrame, test: RankTest, level: float) -> tuple[pd.Da
     return pd.DataFrame(rows), pd.concat(profiles[1:] or profiles, ignore_index=True)
 
 
-def _dependent(found: Mapping[str, Results]) -> list[str]:
+def dependent(found: Mapping[str, Results]) -> list[str]:
     """A sentence on suites that train on the same source, for the test takes suites as independent."""
     by_source: dict[str, list[str]] = {}
     for name, results in found.items():

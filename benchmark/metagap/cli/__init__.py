@@ -29,6 +29,7 @@ for command in (
 ):
     app.command()(command)
 app.command(name="compare-suites")(report.compare_suites)
+app.command()(report.associations)
 app.command(name="list")(show.list_)
 app.command()(show.show)
 app.add_typer(results.app, name="results")

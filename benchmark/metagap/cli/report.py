@@ -1,4 +1,4 @@
-"""`metagap report`, `compare` and `compare-suites`: what the store has of suites; none needs torch or data."""
+"""`metagap report`, `compare`, `compare-suites`, `associations`: what the store has; none needs torch or data."""
 
 from __future__ import annotations
 
@@ -79,4 +79,33 @@ def compare_suites(
         across_suites.print_across(found, screen)
     with screen.status("drawing the page"):
         page = across_suites.write(found, across_suites.folder_of(out, found))
+    screen.print(f"Report: {page}")
+
+
+def associations(
+    suites: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SUITE...",
+            help="Two or more suites that have results with quantities.",
+            autocompletion=completed("suite"),
+        ),
+    ],
+    results: ResultsFolder = Path("results"),
+    out: ReportsFolder = Path("reports"),
+    json: Json = False,
+) -> None:
+    """Say which recorded quantities go with the gaps over suites, and where the gaps vary; writes a page."""
+    from metagap.analysis.associations import read_associations
+    from metagap.report import associations as pages
+
+    screen = output.console(stderr=json)
+    with screen.status("reading results, correlating and counting orders"):
+        found = read_associations(suites, results)
+    if json:
+        output.print_json(pages.as_json(found))
+    else:
+        pages.print_associations(found, screen)
+    with screen.status("drawing the page"):
+        page = pages.write(found, pages.folder_of(out, found))
     screen.print(f"Report: {page}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -227,11 +227,17 @@ def write(found: AcrossSuites, folder: Path) -> Path:
 
 def folder_of(out: Path, found: AcrossSuites) -> Path:
     """Where the page of these suites goes, whatever their order."""
-    names = sorted(found.suites)
+    joined = folder_name_of(found.suites)
+    return out / FOLDER / (joined if found.on == "cross-domain" else f"{joined}-{found.on}")
+
+
+def folder_name_of(suites: Iterable[str]) -> str:
+    """The name of the folder of a page of these suites, whatever their order."""
+    names = sorted(suites)
     joined = "+".join(names)
     if len(joined) > LONGEST:
         joined = f"{names[0][: LONGEST // 2]}+{len(names) - 1}-others-{digests.of_text(joined)[:8]}"
-    return out / FOLDER / (joined if found.on == "cross-domain" else f"{joined}-{found.on}")
+    return joined
 
 
 def print_across(found: AcrossSuites, console: Console) -> None:
