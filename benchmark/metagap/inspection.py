@@ -155,7 +155,8 @@ def _split(split: Split, suite: Suite) -> dict[str, Any]:
         "options": {key: value for key, value in shown.items() if key != "name"},
         "classes": split.classes,
         "images": split.images,
-        "shift": split.shift.model_dump() if split.shift else "",
+        "shift": f"{split.shift.kind} {split.shift.severity}" if split.shift else "",
+        "compared with": split.dose.reference if split.dose else "",
         "task": task,
         "where data are missing": "skipped" if split.optional else "",
     }

@@ -11,6 +11,7 @@ import pandas as pd
 from metagap import conditions
 from metagap.analysis.divergence import diverged, worst_if_nan
 from metagap.results.episodes import Grid, Key
+from metagap.suite.schema.response import SHIFTED
 
 if TYPE_CHECKING:
     from metagap.metrics import Metric
@@ -32,7 +33,8 @@ class Grids:
         statistics: the statistics worth showing: the mean for accuracies; mean, median and iqm for heavy-tailed errors.
         algorithms: names that have episodes, in the order of the suite.
         splits: one row per split that has episodes, in the order of the suite: split (index), role, ways, shots, and
-            `home`: whether it has the ways and shots of the suite's own task.
+            `home`: whether it has the ways and shots of the suite's own task. Shifted ones, which only responses are
+            about, are in `shifted`.
         headline: algorithm -> its headline inner step.
     """
 
@@ -46,13 +48,15 @@ class Grids:
         self.statistics = self.metric.statistics
         self.algorithms = _in_suite_order(suite.algorithms, self._recorded.algorithms)
         self.headline: dict[str, int] = {name: suite.headline_step(name) for name in self.algorithms}
-        self.splits = self._splits()
+        found = self._splits()
+        self.splits, self.shifted = found[found["role"] != SHIFTED], found[found["role"] == SHIFTED]
         home = self.splits[self.splits["home"]]
         self._home = {str(role): list(part.index) for role, part in home.groupby("role", observed=True)}
         self._scores = self._scored()
         self._steps: dict[tuple[str, str, str], list[int]] = {}
         for key in self._recorded.grids if self._scores else ():
-            self._steps.setdefault(key[:3], []).append(key.step)
+            if key.split in self.splits.index:
+                self._steps.setdefault(key[:3], []).append(key.step)
         self._grids: dict[tuple[Key, str], pd.DataFrame | None] = {}
 
     @classmethod

@@ -183,7 +183,8 @@ class TrainingContext:
 
     def seed(self, split: Split, purpose: str) -> int:
         """What a split's episodes are drawn from. It belongs to the split: all algorithms and seeds get the same."""
-        return seed_of(f"{purpose} {self.cell.suite.task.model_dump_json()}", split.name)
+        name = split.name if split.dose is None else split.dose.reference  # the same tasks, but for the shift
+        return seed_of(f"{purpose} {self.cell.suite.task.model_dump_json()}", name)
 
     @property
     def is_transductive(self) -> bool:

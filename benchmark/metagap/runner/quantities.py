@@ -125,8 +125,9 @@ class _Place:
 
 
 def _splits(context: TrainingContext) -> list[Split]:
-    """The tested splits whose data are here."""
-    return [split for split in context.cell.suite.test_splits if not (split.optional and missing(split))]
+    """The tested splits whose data are here, without those of responses."""
+    splits = [split for split in context.cell.suite.test_splits if split.dose is None]
+    return [split for split in splits if not (split.optional and missing(split))]
 
 
 def _main(places: list[_Place]) -> _Place:

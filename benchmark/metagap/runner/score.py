@@ -21,6 +21,7 @@ from metagap.runner.context import Report, TrainingContext
 from metagap.runner.overlap import overlap
 from metagap.runner.receipts import digest_of, intact, write_receipt
 from metagap.suite import RECORDING, Split, digest, make_source
+from metagap.suite.schema.response import EPISODES
 from metagap.tasks.episode import Tasks, TaskSpec
 from metagap.tasks.folders import data_folder
 from metagap.tasks.images import ImageStore
@@ -45,7 +46,7 @@ def score_splits(context: TrainingContext, meta: Params, folder: Path, report: R
             notes.append(f"Split '{split.name}' was skipped, data missing: {fault}.")
             continue
         sampler = context.sampler(split, "test")
-        drawn = sampler.draw(conditions(context, split)[STANDARD])
+        drawn = _drawn(context, split, sampler)
         episodes[split.name] = digest([context.cell.split_data.get(split.name), digest_of_draw(drawn)])
         said = remarks(split.source, sampler.tasks, sampler.spec, f"Split '{split.name}'")
         said += overlap(context.cell.suite, split)
@@ -66,6 +67,15 @@ def score_splits(context: TrainingContext, meta: Params, folder: Path, report: R
         files[split.name] = stem
         sha256 |= known
     return {"files": files, "sha256": sha256, "episodes": episodes, "notes": notes}
+
+
+def _drawn(context: TrainingContext, split: Split, sampler: Sampler) -> Drawn:
+    """The test episodes of a split; those of a shifted one are the first of the split that it is compared with."""
+    count = conditions(context, split)[STANDARD]
+    if split.dose is None:
+        return sampler.draw(count)
+    reference = context.cell.suite.split(split.dose.reference)
+    return sampler.draw(conditions(context, reference)[STANDARD])[:count]  # what is drawn depends on how many are
 
 
 def remarks(source: dict[str, Any], tasks: Tasks, spec: TaskSpec, place: str) -> list[str]:
@@ -134,7 +144,8 @@ class Evaluators:
     def _way(self, split: Split, condition: Condition) -> _Way:
         usual = self.context.cell.evaluation.batch_norm
         inductive = (condition.batch_norm or usual) == "inductive" and self.context.is_transductive
-        return _Way(self.context.spec(split), inductive, self._last_only or condition != STANDARD)
+        last_only = self._last_only or condition != STANDARD or split.dose is not None
+        return _Way(self.context.spec(split), inductive, last_only)
 
 
 def _score_split(
@@ -160,6 +171,9 @@ def conditions(context: TrainingContext, split: Split) -> dict[Condition, int]:
     """The conditions under which a split is scored, with their episodes: others than the standard one have fewer."""
     evaluation = context.cell.evaluation
     episodes = split.episodes or evaluation.episodes
+    if split.dose is not None:  # a response is about the score alone
+        of_reference = context.cell.suite.split(split.dose.reference).episodes or evaluation.episodes
+        return {STANDARD: min(split.episodes or EPISODES, of_reference)}
     fewer = min(episodes, evaluation.diagnostic_episodes)
     asked = [one for one in CONDITIONS if one.diagnostic in evaluation.diagnostics and _applies(one, context, split)]
     return {STANDARD: episodes, **dict.fromkeys(asked, fewer)}

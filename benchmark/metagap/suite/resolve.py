@@ -15,6 +15,7 @@ from metagap.files import SUITES, folder_name
 from metagap.kinds import TaskKind
 from metagap.suite.edit import set_key
 from metagap.suite.messages import Faults, validated
+from metagap.suite.responses import with_responses
 from metagap.suite.schema import Entry, OwnEvaluation, Section, Split, Suite, Training
 from metagap.suite.sources import source_of
 
@@ -64,7 +65,7 @@ def resolve(table: Mapping[str, Any], path: Path) -> Suite:
         source = _resolve_source(suite.source, suite.kind, f"{file}: source")
     for split in suite.splits:
         with faults:
-            place = f"{file}: splits.{split.name}"
+            place = f"{file}: {f'responses.{split.dose.of}' if split.dose else f'splits.{split.name}'}"
             own = _resolve_source(split.source, suite.kind, f"{place}.source") if split.source else source
             splits.append(split.model_copy(update={"source": own}))
             if split.shift is not None:
@@ -133,7 +134,8 @@ def _checked(table: Mapping[str, Any], path: Path, file: str) -> Suite:
     if "name" in table:
         raise UserError(f"{file}: unknown key 'name': a suite is called by the name of its file")
     name = folder_name(path.stem, f"suite file {str(path)!r}: a suite is called by the name of its file")
-    return validated(Suite, {"name": name, **{key: value for key, value in table.items() if key != "sweep"}}, file)
+    rest = {key: value for key, value in table.items() if key != "sweep"}
+    return validated(Suite, {"name": name, **with_responses(rest, file)}, file)
 
 
 def resolve_entry(suite: Suite, entry: Entry, place: str) -> Entry:
@@ -204,7 +206,7 @@ def _named_table(table: Mapping[str, Any], kind: registry.Kind, place: str) -> N
 def _check_shift(split: Split, source: dict[str, Any], place: str) -> None:
     """Raises UserError where there is no such corruption, or nothing that it could be of."""
     assert split.shift is not None
-    if split.role != "cross-domain":
+    if split.role not in ("cross-domain", "shifted"):
         raise UserError(f"{place}: key 'shift': role {split.role} is about images as they are; allowed: cross-domain")
     try:
         registry.load_named("shift", split.shift.kind)

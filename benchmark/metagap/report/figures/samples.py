@@ -109,7 +109,10 @@ def _by_class(images: np.ndarray, labels: np.ndarray, ways: int, most: int) -> n
 
 def names(frames: Frames) -> dict[str, str]:
     """Split -> the name of its sample figure, made of letters, digits and dashes and different for every split."""
-    slugs = {split: re.sub(r"[^a-z0-9]+", "-", split.lower()).strip("-") for split in frames.samples}
+    shifted = {split.name for split in frames.suite.splits if split.dose is not None}  # the responses have them
+    slugs = {
+        split: re.sub(r"[^a-z0-9]+", "-", split.lower()).strip("-") for split in frames.samples if split not in shifted
+    }
     return {split: f"sample-{number}-{slug}".strip("-") for number, (split, slug) in enumerate(slugs.items(), 1)}
 
 
@@ -118,7 +121,7 @@ def pictures(frames: Frames) -> list[Picture]:
     roles = {name: role for role, group in frames.split_groups() for name in group}
     order = list(roles)
     named, found = names(frames), []
-    for split in sorted(frames.samples, key=lambda name: order.index(name) if name in roles else len(order)):
+    for split in sorted(named, key=lambda name: order.index(name) if name in roles else len(order)):
         episode = frames.samples[split]
         found.append(
             Picture(named[split], split, _about(episode, roles.get(split, "")), partial(drawn, frames, episode))

@@ -3,6 +3,7 @@
 from metagap.suite.schema.algorithms import Entry
 from metagap.suite.schema.evaluation import RECORDING, Evaluation, OwnEvaluation, Role, Shift, Split
 from metagap.suite.schema.published import Published
+from metagap.suite.schema.response import Dose, Response
 from metagap.suite.schema.section import MOST, Rate, Section
 from metagap.suite.schema.suite import Suite
 from metagap.suite.schema.sweep import Axis
@@ -13,11 +14,13 @@ __all__ = [
     "MOST",
     "RECORDING",
     "Axis",
+    "Dose",
     "Entry",
     "Evaluation",
     "OwnEvaluation",
     "Published",
     "Rate",
+    "Response",
     "Role",
     "Section",
     "Shift",

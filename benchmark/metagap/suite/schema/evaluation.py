@@ -13,6 +13,7 @@ from metagap.conditions import Diagnostic
 from metagap.errors import UserError
 from metagap.kinds import TaskKind
 from metagap.metrics import Metric
+from metagap.suite.schema.response import Dose
 from metagap.suite.schema.section import Count, Name, PositiveInt, Section, Text, distinct
 from metagap.suite.schema.task import Task
 
@@ -21,7 +22,7 @@ CHECKPOINT_EPISODES, QUANTITY_EPISODES = 200, 20
 RECORDING = ("checkpoints", "checkpoint_splits", "checkpoint_episodes", "quantities", "quantity_episodes")
 """The keys that say what is recorded beside the scores of the trained weights, which do not depend on them."""
 
-Role = Literal["meta-train", "meta-val", "recurring-task", "in-distribution", "cross-domain"]
+Role = Literal["meta-train", "meta-val", "recurring-task", "in-distribution", "cross-domain", "shifted"]
 
 
 def _unset(value: Any) -> bool:
@@ -189,6 +190,11 @@ class Split(Section):
         default=None,
         exclude_if=_unset,
         description="how its images are corrupted, such as { kind = 'gaussian-noise', severity = 3 }",
+    )
+    dose: Dose | None = Field(
+        default=None,
+        exclude_if=_unset,
+        description="of the role shifted, which is made of [[responses]]: { of, strength, reference, neutral }",
     )
 
     def fault_of_ways(self, task: Task) -> str:

@@ -11,8 +11,9 @@ from metagap import kinds
 from metagap.kinds import TaskKind
 from metagap.metrics import Metric
 from metagap.suite.schema.algorithms import Entry
-from metagap.suite.schema.evaluation import RECORDING, Evaluation, OwnEvaluation, Split
+from metagap.suite.schema.evaluation import RECORDING, Evaluation, OwnEvaluation, Shift, Split
 from metagap.suite.schema.published import Published
+from metagap.suite.schema.response import SHIFTED, Dose, faults_of_doses
 from metagap.suite.schema.section import Name, Section, Seed, Text, constructed, distinct
 from metagap.suite.schema.task import Task
 from metagap.suite.schema.training import Training
@@ -21,6 +22,8 @@ HEADINGS = ("gap", "split")
 """What tables that have a column for each algorithm have in columns of their own."""
 SHARED = ("task", "model", "source", "training_classes", "training", "evaluation", "splits")
 """The keys of a suite that all its algorithms have in common."""
+INSIDE: dict[str, type[Section]] = {"shift": Shift, "dose": Dose}
+"""The tables within a split."""
 
 
 class Suite(Section):
@@ -89,7 +92,7 @@ class Suite(Section):
             raise ValueError("a split is called 'algorithm', which is a heading of the tables next to those of splits")
         if len([split for split in value if split.role == "meta-val"]) > 1:
             raise ValueError("more than one split has the role meta-val; allowed: none or one")
-        if all(split.role == "meta-val" for split in value):
+        if all(split.role in ("meta-val", SHIFTED) for split in value):
             raise ValueError("none is for the test: every split has the role meta-val")
         return value
 
@@ -120,8 +123,9 @@ class Suite(Section):
             label: entry.training.get("iterations", self.training.iterations)
             for label, entry in self.algorithms.items()
         }
-        yield from self.evaluation.faults_of_checkpoints(splits, budgets)
+        yield from self.evaluation.faults_of_checkpoints([split.name for split in self.unshifted], budgets)
         yield from self.evaluation.faults_of_quantities()
+        yield from faults_of_doses(self.splits, self.task)
         for i, published in enumerate(self.published):
             faults = published.faults(self.algorithms, splits, self.kind, recorded)
             yield from (f"published.{i}: {fault}" for fault in faults)
@@ -146,8 +150,11 @@ class Suite(Section):
         for key, section in (("task", Task), ("training", Training), ("evaluation", Evaluation)):
             if key in record:
                 values[key] = constructed(section, record[key])
-        for key, section in (("splits", Split), ("published", Published)):
-            values[key] = [constructed(section, item) for item in record.get(key) or []]
+        values["published"] = [constructed(Published, item) for item in record.get("published") or []]
+        values["splits"] = [
+            constructed(Split, {**item, **{k: constructed(of, item[k]) for k, of in INSIDE.items() if item.get(k)}})
+            for item in record.get("splits") or []
+        ]
         entries = record["algorithms"].items()
         values["algorithms"] = {
             label: Entry.model_construct(**{"algorithm": label, **entry}) for label, entry in entries
@@ -176,12 +183,17 @@ class Suite(Section):
         return [split for split in self.splits if split.role != "meta-val"]
 
     @property
+    def unshifted(self) -> list[Split]:
+        """The splits without those of responses, which are about the score of the final weights alone."""
+        return [split for split in self.splits if split.dose is None]
+
+    @property
     def splits_along(self) -> list[Split]:
         """The splits that are scored along training; none where the suite does not ask for it."""
         if self.evaluation.checkpoints is None:
             return []
         wanted = self.evaluation.checkpoint_splits
-        return [split for split in self.splits if wanted is None or split.name in wanted]
+        return [split for split in self.unshifted if wanted is None or split.name in wanted]
 
     def split_task(self, split: Split) -> Task:
         """The task specification of a split."""
