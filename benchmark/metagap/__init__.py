@@ -7,10 +7,20 @@ use; `metagap.api` describes them.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from metagap.api import Report, associations, available, compare_suites, load_suite, read, run
+    from metagap.api import Report, SweepReport, associations, available, compare_suites, load_suite, read, run
 
 __version__ = "0.1.0"
-__all__ = ["Report", "__version__", "associations", "available", "compare_suites", "load_suite", "read", "run"]
+__all__ = [
+    "Report",
+    "SweepReport",
+    "__version__",
+    "associations",
+    "available",
+    "compare_suites",
+    "load_suite",
+    "read",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -26,19 +26,21 @@ from metagap.analysis import power as powers
 from metagap.analysis.across_suites import AcrossSuites, read_across
 from metagap.analysis.associations import Associations, read_associations
 from metagap.analysis.comparisons import Comparisons
+from metagap.analysis.trends import Trends, trends
 from metagap.errors import UserError
 from metagap.registry import suggest
 from metagap.report import across_suites as across_pages
 from metagap.report import associations as association_pages
+from metagap.report import sweeps as sweep_pages
 from metagap.report.contents import page_contents
 from metagap.report.frames import Frames
 from metagap.report.page import write_report
 from metagap.report.panels import Panel, Shown, TableKind
 from metagap.report.table import Table
 from metagap.report.verdict import plain, verdict
-from metagap.results import Results, survey, write_own
+from metagap.results import Results, read_own, read_sweep, survey, write_own, write_own_sweep
 from metagap.results import read as read_results
-from metagap.suite import Suite, expand, load_changed, variation, with_choices
+from metagap.suite import Suite, expand, load_changed, load_sweep, variation, with_choices
 from metagap.suite import load_suite as suite_of_file
 
 if TYPE_CHECKING:
@@ -281,6 +283,73 @@ class AssociationsReport(SuitesReport):
         self.numbers = numbers
 
 
+class SweepReport:
+    """The members of a sweep together: `numbers` has data frames of points and trends; figures, tables and the page."""
+
+    def __init__(self, numbers: Trends):
+        """numbers: see `metagap.analysis.trends.Trends`."""
+        self.numbers = numbers
+
+    tables = list(sweep_pages.TABLES)
+    """The names that `table` knows."""
+
+    @property
+    def figures(self) -> list[str]:
+        """The names that `figure` knows."""
+        return list(sweep_pages.figures_of(self.numbers))
+
+    @property
+    def points(self) -> pd.DataFrame:
+        """A row per member, algorithm and score or gap, with its interval."""
+        return self.numbers.points
+
+    @property
+    def trends(self) -> pd.DataFrame:
+        """A row per algorithm, score or gap, and key: the slope, its interval, and whether there is a trend."""
+        return self.numbers.trends
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences that a reader of the numbers should know."""
+        return self.numbers.notes
+
+    @property
+    def members(self) -> dict[tuple[float, ...], Report]:
+        """The report of each member, by its values."""
+        return {values: Report(one) for values, one in self.numbers.results.members.items()}
+
+    @property
+    def findings(self) -> str:
+        """What rises and falls with the values, in sentences."""
+        return plain(sweep_pages.findings(self.numbers))
+
+    def figure(self, name: str) -> Figure:
+        """A figure as the page has it. Raises UserError for a name that `figures` does not have, or nothing to draw."""
+        _known("figure", name, self.figures)
+        return _there(f"figure '{name}'", sweep_pages.figure(self.numbers, name))
+
+    def table(self, name: str) -> Table:
+        """A table as the page has it. Raises UserError for a name that `tables` does not have, or nothing to show."""
+        _known("table", name, self.tables)
+        return _there(f"table '{name}'", sweep_pages.TABLES[name](self.numbers))
+
+    def write(self, folder: str | os.PathLike[str]) -> Path:
+        """Write the page with its figures and tables, and return its path.
+
+        Raises UserError where a file cannot be written.
+        """
+        return sweep_pages.write(self.numbers, Path(folder))
+
+    def __repr__(self) -> str:
+        over = " and ".join(f"{axis.key} = {axis.values}" for axis in self.numbers.axes)
+        return f"<SweepReport of '{self.numbers.results.suite.name}' over {over}>"
+
+    def _repr_html_(self) -> str:
+        """Findings, trends and notes: what a notebook shows of it."""
+        parts = [f"<p>{html.escape(self.findings)}</p>", self.table("trends").frame.to_html(index=False, border=0)]
+        return "\n".join([*parts, *(f"<p><small>Note: {html.escape(note)}</small></p>" for note in self.notes)])
+
+
 def available(what: str) -> pd.DataFrame:
     """What there is, with a sentence each: "suites", "tables", "algorithms", "models" or "sources"."""
     return pd.DataFrame(listing.listing(what))
@@ -314,8 +383,8 @@ def run(
     jobs: int | None = None,
     launch: str = "local",
     quiet: bool = False,
-) -> Report:
-    """Meta-train and evaluate what is missing of a suite, and report all of it.
+) -> Report | Any:
+    """Meta-train and evaluate what is missing of a suite, and report all of it; of a sweep a `SweepReport` of all its members.
 
     what: a suite, or what `load_suite` makes one of, with the same further arguments. results: the folder of the store.
     device: "auto", "cpu" or "cuda". engine: as `metagap run --engine`. jobs: cells that run at the same time. launch:
@@ -329,9 +398,20 @@ def run(
     from metagap import executors
     from metagap.engine.machines import asked
     from metagap.executors.running import error_of, run_cells
+    from metagap.executors.sweeps import plan_of, run_sweep
     from metagap.runner.cell import is_done
     from metagap.runner.preflight import check
 
+    if not isinstance(what, Suite) and (sweep := load_sweep(os.fspath(what), _settings(changes))) is not None:
+        sweep, written_sweep = sweep.with_choices(algorithms, seeds), load_sweep(os.fspath(what))
+        machine, executor = asked(device=device, engine=engine, workers=jobs), executors.find(launch)
+        executor.place(machine)
+        if failed := run_sweep(sweep, Path(results), machine, Console(quiet=quiet), executor):
+            raise error_of(failed)
+        plan, name = plan_of(sweep), sweep.first.name
+        if not sweep.variation(written_sweep):
+            plan = write_own_sweep(Path(results) / name, plan)
+        return SweepReport(trends(read_sweep(Path(results), name, plan)))
     if isinstance(what, Suite):
         if changes or algorithms or seeds:
             raise TypeError("changes, algorithms and seeds are for metagap.load_suite: this suite is made already")
@@ -358,12 +438,17 @@ def run(
     return Report(found)
 
 
-def read(name: str, results: str | os.PathLike[str] = "results", variant: str | None = None) -> Report:
-    """The report of what has been run of a suite, by its name; needs neither torch nor data.
+def read(name: str, results: str | os.PathLike[str] = "results", variant: str | None = None) -> Report | Any:
+    """The report of what has been run of a suite, by its name, or the `SweepReport` of a sweep.
+
+    It needs neither torch nor data.
 
     variant: of several configurations that were run, the one meant; see `metagap results list`. Raises UserError where
     there is nothing to read.
     """
+    own = read_own(Path(results) / name)
+    if variant is None and own is not None and own.sweep is not None:
+        return SweepReport(trends(read_sweep(Path(results), name, own.sweep)))
     return Report(read_results(Path(results), name, variant))
 
 

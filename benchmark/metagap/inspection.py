@@ -22,7 +22,7 @@ from metagap.errors import UserError
 from metagap.files import SUITES, TABLES
 from metagap.listing import KINDS, print_listing
 from metagap.reproduce.paper_table import PaperTable, load_table
-from metagap.suite import Cell, Split, Suite, expand, load_suite, with_algorithms
+from metagap.suite import Cell, Split, Suite, expand, load_suite, load_sweep, with_algorithms
 
 UNIONS = (typing.Union, types.UnionType)
 SECTIONS = ("task", "model", "source", "training", "evaluation")
@@ -72,8 +72,13 @@ def print_description(description: dict[str, Any], console: Console) -> None:
 
 
 def _describe_suite(name: str) -> dict[str, Any]:
-    suite, table = load_suite(name), SUITES.read(SUITES.path(name))
+    sweep, table = load_sweep(name), SUITES.read(SUITES.path(name))
+    suite = load_suite(name) if sweep is None else sweep.first
     tables = {
+        "Sweep: one page of a suite for each value; below, that of the least": [
+            {"key": axis.key, "values": ", ".join(map(str, axis.values)), "scale": axis.scale}
+            for axis in (() if sweep is None else sweep.axes)
+        ],
         "Settings": [row for section in SECTIONS for row in _settings(section, suite, table)],
         "Algorithms": _without_empty([_algorithm(cell, suite) for cell in _first_cells(suite)]),
         "Splits": _without_empty([_split(split, suite) for split in suite.splits]),

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -147,20 +147,53 @@ class Estimate(NamedTuple):
         return float(root_scalar(lambda t: self.tail(t) - (1 - level), bracket=bracket, method="brentq").root)
 
 
+class Summand(Protocol):
+    """One summand of a contrast, over episodes that no other summand has: a `Term`, or one that is made of several."""
+
+    @property
+    def n_episodes(self) -> int:
+        """M, the number of episodes."""
+        ...
+
+    @property
+    def is_score(self) -> bool:
+        """Whether it is a score and not a difference."""
+        ...
+
+    def bounds(self, of_score: Bounds) -> Bounds:
+        """The least and the greatest value of the summand, from those of a score."""
+        ...
+
+    def per_seed(self, statistic: str) -> Array:
+        """The summand of every seed, shape (S,)."""
+        ...
+
+    def episode_covariance(self, statistic: str, resamples: int = RESAMPLES, seed: int = 0) -> Array:
+        """Covariance of `per_seed` under new episodes shared by all seeds, shape (S, S)."""
+        ...
+
+
 class Term(NamedTuple):
     """One summand of a contrast: weight * statistic(values), or weight * (statistic(values) - statistic(minus)).
 
     `minus` has the same shape (S, M) and holds the same episodes in the same order, so that the difference is paired.
+    `of` names the split that the episodes are of, where that is known.
     """
 
     values: Array
     minus: Array | None = None
     weight: float = 1.0
+    of: str = ""
 
     @property
     def n_episodes(self) -> int:
         """M, the number of episodes."""
         return self.values.shape[-1]
+
+    @property
+    def is_score(self) -> bool:
+        """Whether it is a score and not a difference."""
+        return self.minus is None and self.weight > 0
 
     def bounds(self, of_score: Bounds) -> Bounds:
         """The least and the greatest value of the summand, from those of a score."""
@@ -311,7 +344,7 @@ def seeds_estimate(terms: Sequence[Term], statistic: str = "mean", bounds: Bound
         return _estimate(per_seed.mean(), [(_variance_of_mean(per_seed), len(per_seed) - 1)], terms, bounds)
 
 
-def episodes_estimate(terms: Sequence[Term], statistic: str = "mean", bounds: Bounds = UNBOUNDED) -> Estimate:
+def episodes_estimate(terms: Sequence[Summand], statistic: str = "mean", bounds: Bounds = UNBOUNDED) -> Estimate:
     """The sum of `terms` averaged over these seeds, with the variance of new episodes, independent between terms.
 
     One seed, two terms and the mean give sqrt(s1^2 / M1 + s2^2 / M2).
@@ -323,7 +356,7 @@ def episodes_estimate(terms: Sequence[Term], statistic: str = "mean", bounds: Bo
 
 
 def crossed_estimate(
-    terms: Sequence[Term],
+    terms: Sequence[Summand],
     statistic: str = "mean",
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -385,9 +418,9 @@ def domains_estimate(
     return _estimate(values.mean(), parts, terms, bounds)
 
 
-def _estimate(center: float, parts: Sequence[tuple[float, int]], terms: Sequence[Term], bounds: Bounds) -> Estimate:
+def _estimate(center: float, parts: Sequence[tuple[float, int]], terms: Sequence[Summand], bounds: Bounds) -> Estimate:
     low, high = np.sum([term.bounds(bounds) for term in terms], axis=0)
-    is_score = all(term.minus is None and term.weight > 0 for term in terms)
+    is_score = all(term.is_score for term in terms)
     episodes = min(term.n_episodes for term in terms)
     return Estimate(float(center), tuple(parts), episodes, (float(low), float(high)), is_score)
 

@@ -226,7 +226,7 @@ def _row(terms: Sequence[Term], statistic: str, alphas: dict[str, float], asked:
         "asked": asked,
         "target": target,
     }
-    plans = _plans(found, seeds)
+    plans = plans_of(found, seeds)
     if plans is None:
         return row
     row |= {f"seed_sd{end}": np.sqrt(plan.seed) for end, plan in zip(ENDS, plans, strict=True)}
@@ -249,7 +249,7 @@ def _grid(terms: Sequence[Term], statistic: str, alphas: dict[str, float], asked
     """The power with other numbers of seeds and episodes; nothing where no variance is known."""
     found = crossed_components(terms, statistic)
     seeds, episodes = len(terms[0].values), int(found.episodes.min())
-    plans = _plans(found, seeds) or ()
+    plans = plans_of(found, seeds) or ()
     rows = []
     for s in sorted({*SEEDS, max(seeds, CLAIMS_FROM)}) if plans else ():
         for m in sorted({*EPISODES, episodes}):
@@ -261,7 +261,7 @@ def _grid(terms: Sequence[Term], statistic: str, alphas: dict[str, float], asked
     return rows
 
 
-def _plans(found: Crossed, seeds: int) -> tuple[Plan, Plan, Plan] | None:
+def plans_of(found: Crossed, seeds: int) -> tuple[Plan, Plan, Plan] | None:
     """The estimated components, and those with the seed variance at its bounds; None where there is no variance."""
     values = np.array([found.seed, *found.episode, *found.rest])
     if not np.isfinite(values).all() or not (values > 0).any():

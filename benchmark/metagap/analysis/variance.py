@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from metagap.analysis.classes import class_effect
 from metagap.analysis.grids import STANDARD, Grids
-from metagap.analysis.intervals import Array, Term, mean_of_pairs
+from metagap.analysis.intervals import Array, Summand, Term, mean_of_pairs
 
 if TYPE_CHECKING:
     from metagap.results import Results
@@ -75,7 +75,7 @@ class Component(NamedTuple):
     is_negative: bool
 
 
-def crossed_components(terms: Sequence[Term], statistic: str = "mean") -> Crossed:
+def crossed_components(terms: Sequence[Summand], statistic: str = "mean") -> Crossed:
     """The components of a sum of terms, of two seeds or more; for the mean they are those of the analysis of variance.
 
     For other statistics they are those of its resampled values, scaled to one episode. nan where values are not finite.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from metagap.executors.running import CellFailure
     from metagap.registry import Kind
     from metagap.reproduce.paper_table import PaperTable
-    from metagap.results import Results
+    from metagap.results import Results, SweepResults
 
 
 def present(found: Results, folder: Path, json: bool) -> None:
@@ -41,6 +41,23 @@ def present(found: Results, folder: Path, json: bool) -> None:
             screen.print(f"[yellow]Note:[/] {escape(note)}")
     with screen.status("drawing the report"):
         page = write_report(frames, folder)
+    screen.print(f"Report: {page}")
+
+
+def present_sweep(found: SweepResults, folder: Path, json: bool) -> None:
+    """Print scores, gaps and trends of a sweep, and write its page."""
+    from metagap.analysis.trends import trends
+    from metagap.report import sweeps
+
+    screen = console(stderr=json)
+    with screen.status("computing scores, gaps and their trends"):
+        numbers = trends(found)
+    if json:
+        print_json(sweeps.as_json(numbers))
+    else:
+        sweeps.print_sweep(numbers, screen)
+    with screen.status("drawing the page"):
+        page = sweeps.write(numbers, folder)
     screen.print(f"Report: {page}")
 
 

@@ -21,11 +21,14 @@ def report(
 ) -> None:
     """Print scores and gaps of finished results and write the report page; needs no torch and no data."""
     from metagap.files import folder_name
-    from metagap.results import read, read_own, report_folder
+    from metagap.results import read, read_own, read_sweep, report_folder
 
     name = folder_name(Path(suite).stem, "SUITE")
+    own = read_own(results / name)
+    if variant is None and own is not None and own.sweep is not None:
+        return output.present_sweep(read_sweep(results, name, own.sweep), out / name, json)
     found = read(results, name, variant)
-    output.present(found, report_folder(out, name, found.variant, read_own(results / name)), json)
+    output.present(found, report_folder(out, name, found.variant, own), json)
 
 
 def compare(

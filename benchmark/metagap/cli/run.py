@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from metagap.cli import output
 from metagap.cli.options import Running, SuiteName, completed, spread, use_data
+
+if TYPE_CHECKING:
+    from metagap.suite import Sweep
 
 
 @spread
@@ -39,9 +42,12 @@ def run(
     from metagap.results import differences, read, survey, write_own
     from metagap.runner.cell import is_done
     from metagap.runner.preflight import check
-    from metagap.suite import expand, load_changed, variation, with_choices
+    from metagap.suite import expand, load_changed, load_sweep, variation, with_choices
 
     use_data(options.data)
+    if (sweep := load_sweep(suite, set_ or [])) is not None:
+        chosen_sweep = sweep.with_choices(algorithm or (), options.seed or (), iterations)
+        return _run_sweep(chosen_sweep, load_sweep(suite), options)
     chosen, written = load_changed(suite, set_ or [])
     chosen = with_choices(chosen, algorithm or (), options.seed or (), iterations)
     machine, executor = options.machine(), executors.find(options.launch)
@@ -69,6 +75,30 @@ def run(
             changes = differences(written.model_dump(), chosen.model_dump()) or ["other settings of algorithms"]
             found.notes.insert(0, f"This is not the suite as its file has it: {'; '.join(changes)}.")
         output.present(found, page, options.json)
+
+
+def _run_sweep(sweep: Sweep, written: Sweep | None, options: Running) -> None:
+    from metagap import executors
+    from metagap.executors.sweeps import plan_of, run_sweep
+    from metagap.results import read_sweep, write_own_sweep
+
+    machine, executor = options.machine(), executors.find(options.launch)
+    place, name = executor.place(machine), sweep.first.name
+    console, store = output.console(stderr=options.json), options.results
+    output.warn_of_clashes("algorithm")
+    over = " and ".join(f"{len(axis.values)} values of {axis.key}" for axis in sweep.axes)
+    console.print(f"[bold]{sweep.first.title}[/]: {over} on {place}")
+    changed = sweep.variation(written)
+    page = options.out / name / "variants" / changed if changed else options.out / name
+    _check_room(store / name, page)
+    with output.interruptible():
+        failed = run_sweep(sweep, store, machine, console, executor, options.verbose)
+    with output.failing(failed):
+        plan = plan_of(sweep) if changed else write_own_sweep(store / name, plan_of(sweep))
+        found = read_sweep(store, name, plan)
+        if changed:
+            found.notes.insert(0, "This is not the sweep as its file has it.")
+        output.present_sweep(found, page, options.json)
 
 
 def _check_room(results: Path, page: Path) -> None:

@@ -35,8 +35,9 @@ def run_cells(
     console: Console,
     executor: Executor = LOCAL,
     verbose: bool = False,
+    names: Sequence[str] = (),
 ) -> list[CellFailure]:
-    """Run cells that are not done; returns those that failed.
+    """Run cells that are not done; returns those that failed. names: what they are called, if not by themselves.
 
     Every task is computed on one CPU thread, so that results do not depend on how many run at the same time, or where.
     What was started ends with this process, however that ends. verbose: print what the engine has to say.
@@ -45,7 +46,7 @@ def run_cells(
     if not cells:
         return []
     several = len({cell.suite.name for cell in cells}) > 1
-    names = [f"{cell.suite.name}, {cell}" if several else str(cell) for cell in cells]
+    names = names or [f"{cell.suite.name}, {cell}" if several else str(cell) for cell in cells]
     failed: list[CellFailure] = []
     with (
         Display(len(cells), console) as display,

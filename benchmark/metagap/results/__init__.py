@@ -19,7 +19,8 @@
 
 `<results>/<suite>/own.json` says which of these cells are the suite's as its file has it.
 
-`files` writes and reads single files, `markers` what says that a cell is done, `reading` whole suites.
+`files` writes and reads single files, `markers` what says that a cell is done, `reading` whole suites, `sweeps` all
+members of a sweep.
 """
 
 from metagap.results.failures import Failed, clear_failure, failures, minute, write_failure
@@ -39,8 +40,9 @@ from metagap.results.files import (
 from metagap.results.frames import records
 from metagap.results.listing import differences, listing
 from metagap.results.markers import CLASSES, FORMAT, read_config, read_file, read_marker, write_marker
-from metagap.results.own import read_own, report_folder, write_own
+from metagap.results.own import Part, Plan, read_own, report_folder, write_own, write_own_sweep
 from metagap.results.reading import MEND, Results, assemble, damage_of, read, survey
+from metagap.results.sweeps import SweepResults, read_sweep
 
 __all__ = [
     "CLASSES",
@@ -48,7 +50,10 @@ __all__ = [
     "MEND",
     "DamagedError",
     "Failed",
+    "Part",
+    "Plan",
     "Results",
+    "SweepResults",
     "assemble",
     "clear_failure",
     "damage_of",
@@ -65,6 +70,7 @@ __all__ = [
     "read_own",
     "read_sealed",
     "read_signed",
+    "read_sweep",
     "records",
     "report_folder",
     "set_aside",
@@ -75,6 +81,7 @@ __all__ = [
     "write_json",
     "write_marker",
     "write_own",
+    "write_own_sweep",
     "write_sealed",
     "write_signed",
 ]

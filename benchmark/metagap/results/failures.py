@@ -15,7 +15,8 @@ RECORD, TRACEBACK = "failed.json", "traceback.txt"
 
 
 class Failed(NamedTuple):
-    """A cell that failed: what it is called, of which variant, when and why, and the file with the traceback."""
+    """A cell that failed: what it is called, of which variant, when and why, the file with the traceback, and the hash
+    that its folder is called by, where it was read from there."""
 
     label: str
     seed: int
@@ -23,6 +24,7 @@ class Failed(NamedTuple):
     when: str
     message: str
     traceback: Path | None
+    hash: str = ""
 
     def __str__(self) -> str:
         lines = self.message.strip().splitlines() or [""]
@@ -63,7 +65,7 @@ def failures(folder: Path) -> list[Failed]:
         try:
             record = read_signed(path)
             trace = path.with_name(TRACEBACK) if record.pop("traceback") else None
-            found.append(Failed(**record, traceback=trace))
+            found.append(Failed(**record, traceback=trace, hash=path.parent.name.partition("-")[2]))
         except (DamagedError, TypeError, KeyError):
             continue  # it holds no number, and the next run writes it again
     return found

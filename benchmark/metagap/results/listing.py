@@ -54,7 +54,8 @@ def _suite(folder: Path, out: Path) -> Iterator[dict[str, Any]]:
     for variant, cells in variants.items():
         earlier = "an earlier version" if all(one.is_earlier for one in cells) else ""
         changes = "; ".join(differences(usual[-1].marker["suite"], cells[-1].marker["suite"]))
-        page = report_folder(out, folder.name, variant, own) / "index.html"
+        member = own and own.sweep and variant in {one.variant for one in own.sweep.members}
+        page = (out / folder.name if member else report_folder(out, folder.name, variant, own)) / "index.html"
         folders = {one.path.parent for one in cells}
         markers = sum(path.name == f"done-{variant}.json" for path in seen.damaged)
         yield {

@@ -22,7 +22,7 @@ from metagap.results.files import DamagedError
 from metagap.results.markers import CLASSES, FORMAT, read_config, read_episodes, read_file, read_marker
 from metagap.results.own import read_own
 from metagap.results.training import ALONG, BESIDE, QUANTITIES, empty, recorded_beside
-from metagap.suite import Suite
+from metagap.suite import Suite, said
 
 MEND = "`metagap run` does again what is needed, and keeps the damaged files under other names"
 
@@ -53,6 +53,7 @@ class Results:
     by, empty where cells of several are put together. metrics: what is recorded, the headline first; it is that of the
     columns query_score and support_score, and the others have columns of their own. classes: (algorithm, seed, split)
     -> which classes of the split each of its test episodes holds, (episodes, ways) by index, where that is recorded.
+    met: split -> a digest of its test episodes, where all cells met the same ones.
     along: the first episodes of every split at points of meta-training, as in `episodes` but at the headline step only
     and with a column `iteration`, from 0, the untrained start, to the end. quantities: what was measured beside the
     scores: algorithm, seed, quantity, iteration, split (empty: of the whole cell), episode (-1: a single number) and
@@ -69,6 +70,7 @@ class Results:
     metrics: tuple[Metric, ...] = ()
     """By default the one of old records: that of the kind of task."""
     classes: dict[tuple[str, int, str], np.ndarray] = field(default_factory=dict)
+    met: dict[str, str] = field(default_factory=dict)
     along: pd.DataFrame = field(default_factory=partial(empty, ALONG))
     quantities: pd.DataFrame = field(default_factory=partial(empty, QUANTITIES))
     recorded: Recorded = field(init=False, repr=False, compare=False)
@@ -195,12 +197,18 @@ def read(
     UserError where there is nothing to read.
     """
     seen, own = survey(results / suite), read_own(results / suite)
+    if variant is None and own is not None and own.sweep is not None:
+        members = "; ".join(f"{one.variant} has {said(own.sweep.axes, one.values)}" for one in own.sweep.members)
+        raise UserError(
+            f"suite '{suite}' is a sweep: `metagap report {suite}` shows the whole of it; one of its members is named "
+            f"by --variant: {members}"
+        )
     variants = list(dict.fromkeys(one.marker["variant"] for one in reversed(seen.found)))
     if not variants or variant not in (None, *variants):
         others = f"; there are the variants {', '.join(variants)}" if variants else ""
         what = f"variant '{variant}' of suite '{suite}'" if variant else f"suite '{suite}'"
         problem = f"no finished results of {what} in '{results / suite}'{others}; `metagap run {suite}` makes them"
-        raise UserError("\n".join([problem, *_remarks(seen)]))
+        raise UserError("\n".join([problem, *remarks_of(seen)]))
     chosen = variant or (own.variant if own and own.variant in variants else variants[0])
     notes = []
     if len(variants) > 1 and variant is None:
@@ -210,8 +218,8 @@ def read(
             f"this one is {chosen}."
         )
     meant = {*hashes} or (own.hashes if own and own.variant == chosen else frozenset())
-    latest = _of_same_settings([one for one in seen.found if one.marker["variant"] == chosen], meant, notes)
-    notes += _remarks(seen)
+    latest = of_same_settings([one for one in seen.found if one.marker["variant"] == chosen], meant, notes)
+    notes += remarks_of(seen)
     for one in failures(results / suite):
         done = latest.get((one.label, one.seed))
         if one.variant == chosen and (done is None or done.finished < one.when):
@@ -222,7 +230,7 @@ def read(
     return assemble(cells, list(dict.fromkeys(notes)), chosen, reference)
 
 
-def _of_same_settings(
+def of_same_settings(
     cells: Sequence[Marked], meant: Collection[str], notes: list[str]
 ) -> dict[tuple[str, int], Marked]:
     """The cells of each algorithm that agree with the one that is meant, or else with the last, whatever the seed.
@@ -262,7 +270,7 @@ def _versions(markers: Collection[Mapping[str, Any]]) -> Iterator[str]:
         yield f"{undigested} cell(s) were written without digests: damage may go unseen."
 
 
-def _remarks(seen: Survey) -> Iterator[str]:
+def remarks_of(seen: Survey) -> Iterator[str]:
     """Sentences on what of a store is not shown."""
     for error in seen.damaged.values():
         yield f"{error}. That cell is left out; {MEND}."
@@ -319,8 +327,9 @@ def assemble(
         samples = {**one.samples, **samples}
         curves.append(one.curve.assign(algorithm=label, seed=seed))
         notes += [note for note in done["notes"] if note not in notes]
-    for split in order:
-        if len({one.marker["episodes"].get(split) for one in records.values()} - {None}) > 1:
+    met = {split: {one.marker["episodes"].get(split) for one in records.values()} - {None} for split in order}
+    for split, digests in met.items():
+        if len(digests) > 1:
             notes.append(
                 f"The test episodes of '{split}' differ between cells (other data, or another version of metagap): "
                 "differences on it are not paired. Removing the older cells and running again mends that."
@@ -347,6 +356,7 @@ def assemble(
         metrics=metrics,
         along=_joined(ALONG, {key: one.along for key, one in records.items()}),
         quantities=_joined(QUANTITIES, {key: one.quantities for key, one in records.items()})[[*QUANTITIES]],
+        met={split: next(iter(digests)) for split, digests in met.items() if len(digests) == 1},
     )
 
 

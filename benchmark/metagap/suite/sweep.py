@@ -94,7 +94,9 @@ def waves(cells: Sequence[Cell]) -> list[list[Cell]]:
 
     Cells of one folder differ in how they are scored, and only one of them at a time can have it.
     """
-    once = {(cell.label, cell.seed, cell.hash, cell.variant): cell for cell in cells}
+    once: dict[tuple[str, int, str, str], Cell] = {}
+    for cell in cells:
+        once.setdefault((cell.label, cell.seed, cell.hash, cell.variant), cell)
     met: Counter[tuple[str, int, str]] = Counter()
     parts: list[list[Cell]] = []
     for cell in once.values():

@@ -117,8 +117,8 @@ def weighted(read: Read, weights: Mapping[str, float]) -> list[Term]:
         return []
     seeds = _shared(found)
     return [
-        Term(np.asarray(_cut(grid, seeds), dtype=float), weight=weight)
-        for grid, weight in zip(found, weights.values(), strict=True)
+        Term(np.asarray(_cut(grid, seeds), dtype=float), weight=weight, of=split)
+        for grid, (split, weight) in zip(found, weights.items(), strict=True)
     ]
 
 
@@ -131,8 +131,8 @@ def weighted_difference(read: Read, minus: Read, weights: Mapping[str, float]) -
     seeds = _shared([grid for sides in found for grid in sides])
     paired = [pair(_cut(left, seeds), _cut(right, seeds)) for left, right in found]
     terms = [
-        Term(*values, weight=weight)
-        for values, weight in zip(paired, weights.values(), strict=True)
+        Term(*values, weight=weight, of=split)
+        for values, (split, weight) in zip(paired, weights.items(), strict=True)
         if values is not None
     ]
     return terms if len(terms) == len(weights) else []
