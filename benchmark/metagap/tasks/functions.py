@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 
 from metagap.tasks.episode import Episode, TaskSpec
 from metagap.tasks.source import Part, Source
+from metagap.tasks.total_variation import of_all, of_intervals, of_normals
 
 
 def _ordered(interval: tuple[float, float]) -> tuple[float, float]:
@@ -123,6 +124,15 @@ class Waves:
         x = torch.linspace(*self.family.x, 200).view(1, -1, 1).expand(len(draw), -1, -1)
         fields = self.episode(draw, spec)._asdict() | {"curve_x": x, "curve_y": self.value(draw, x)}
         return {name: value.cpu().numpy() for name, value in fields.items() if name != "classes"}
+
+    def total_variation(self, other: Waves, spec: TaskSpec) -> float:
+        """At most so different are a support set and a query of both families: a bound on their total variation."""
+        f, g, points = self.family, other.family, spec.shots + 1
+        if f.waveform != g.waveform:
+            return 1.0
+        uniform = [of_intervals(getattr(f, name), getattr(g, name)) for name in ("amplitude", "phase", "frequency")]
+        inputs = [of_intervals(f.x, g.x)] * points
+        return of_all([*uniform, *inputs, of_normals(np.zeros(points), f.noise, 0, g.noise)])
 
     def value(self, draw: FunctionDraw, x: Tensor) -> Tensor:
         """The noiseless waves at x (T, n, 1)."""

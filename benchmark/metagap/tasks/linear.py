@@ -17,6 +17,7 @@ from metagap import digests
 from metagap.tasks.episode import Episode, TaskSpec
 from metagap.tasks.linear_risk import Facts
 from metagap.tasks.source import Part, Source
+from metagap.tasks.total_variation import of_all, of_normals
 
 Scale = Annotated[float, Ge(0)]
 Positive = Annotated[float, Gt(0)]
@@ -135,6 +136,23 @@ class LinearTasks:
             mean, covariance = every.mean(axis=0), np.atleast_2d(np.cov(every, rowvar=False, bias=True))
         inputs = np.diag(f.of_each("input_scale").double().numpy() ** 2)
         return Facts(mean, covariance, self.designs(spec.shots).double().numpy(), inputs, f.noise)
+
+    def total_variation(self, other: LinearTasks, spec: TaskSpec) -> float:
+        """At most so different are a support set and a query of both families: a bound on their total variation.
+
+        It is 1 where the designs differ, or where the tasks of one are a few and those of the other are not these.
+        """
+        f, g, points = self.family, other.family, spec.shots + 1
+        if f.dimension != g.dimension or not torch.equal(self.designs(spec.shots), other.designs(spec.shots)):
+            return 1.0
+        if self.weights is not None and other.weights is not None and torch.equal(self.weights, other.weights):
+            tasks = 0.0
+        elif self.recurring or other.recurring:
+            tasks = 1.0
+        else:
+            tasks = of_normals(*(one.of_each(name) for one in (f, g) for name in ("mean", "prior_scale")))
+        inputs = of_normals(0, f.of_each("input_scale"), 0, g.of_each("input_scale"))
+        return of_all([tasks, inputs, of_normals(np.zeros(points), f.noise, 0, g.noise)])
 
     def draw(self, count: int, spec: TaskSpec, generator: Generator) -> LinearDraw:
         """Draw `count` tasks, a design for each, their queries and all noise, on the generator's device."""
