@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from metagap.algorithms.meta_sgd import MetaSGD
 from metagap.algorithms.protonet import ProtoNet
 from metagap.algorithms.reptile import Reptile
 from metagap.models.conv4 import Conv4
+from metagap.quantities.adaptation_norm import ADAPTATION_NORM
 from metagap.quantities.body_and_head import BODY_CHANGE, FEATURE_SIMILARITY, HEAD_CHANGE
 from metagap.quantities.coherence import ADAPTATION_COHERENCE, ADAPTED_GRADIENT_COHERENCE, GRADIENT_COHERENCE
 from metagap.quantities.curvature import INITIAL_CURVATURE, LARGEST_CURVATURE, PATH_CURVATURE
@@ -246,6 +247,31 @@ class TestBodyAndHead:
         network = nn.Sequential(nn.Flatten(), nn.Linear(144, 3))
         for quantity in (BODY_CHANGE, HEAD_CHANGE, FEATURE_SIMILARITY):
             assert "not in two parts" in quantity.applies(watched(MAML(), network=network))
+
+
+class TestPath:
+    @pytest.mark.parametrize("name", LEARNERS)
+    def test_norm_is_its_length_over_that_of_the_weights(self, name):
+        algorithm, spec, prefix = LEARNERS[name]
+        seen = watched(algorithm, spec)
+        plain, expected = Plain(seen, prefix), []
+        for task in tasks_of(seen):
+            points = [plain]
+            for _ in range(2):
+                points.append(points[-1].adapted(*task.support, steps=1))
+            length = sum(float((b.vector() - a.vector()).norm()) for a, b in pairwise(points))
+            expected.append(length / float(Plain(seen).vector().norm()))
+        assert_equal(ADAPTATION_NORM.measure(seen), expected)
+
+    def test_norm_has_what_is_adapted_beside_the_weights(self):
+        seen = watched(CAVIA(inner_lr=0.1))
+        weights = torch.cat([value.flatten() for value in seen.meta.values()]).norm()
+        expected = []
+        for task in tasks_of(seen):
+            path = [point[CONTEXT] for point in seen.algorithm.adapt_path(seen.meta, task.support, 2)]
+            expected.append(sum(float((b - a).norm()) for a, b in pairwise(path)) / float(weights))
+        assert_equal(ADAPTATION_NORM.measure(seen), expected)
+        assert min(expected) > 0
 
 
 class TestWhatMoves:

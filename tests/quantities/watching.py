@@ -106,10 +106,10 @@ class Plain:
         nn.utils.vector_to_parameters(vector, moved.weights)
         return moved
 
-    def adapted(self, x: Tensor, y: Tensor) -> Plain:
+    def adapted(self, x: Tensor, y: Tensor, steps: int | None = None) -> Plain:
         moved = copy.deepcopy(self)
         descent = torch.optim.SGD(moved.weights, self.rate)
-        for _ in range(self.steps):
+        for _ in range(self.steps if steps is None else steps):
             descent.zero_grad()
             self.loss(moved.network(x), y).backward()
             descent.step()

@@ -14,11 +14,11 @@ from metagap.tasks.episode import Episode
 
 def _measure(watched: Watched) -> Tensor:
     """The length of the path through the weights over their norm before adaptation, (episodes,)."""
-    names = [name for name in watched.meta if name != PROGRESS and not name.startswith(CARRIED)]
 
     def one_task(meta: Params, episode: Episode) -> Tensor:
         path = watched.algorithm.adapt_path(meta, episode.support, watched.steps)
-        points = [torch.cat([point[name].flatten() for name in names if name in point]) for point in path]
+        names = [name for name in path[0] if name != PROGRESS and not name.startswith(CARRIED)]
+        points = [torch.cat([point[name].flatten() for name in names]) for point in path]
         moves = [(after - before).norm() for before, after in pairwise(points)]
         return torch.stack(moves).sum() / points[0].norm()
 

@@ -70,13 +70,10 @@ class Watched:
 
     @property
     def no_inner_steps(self) -> str:
-        """Why it has no path of inner gradient steps to look at, in words; empty where it has."""
-        from metagap.algorithms.base import GradientLearner
+        """Why adaptation takes no steps to look at, in words; empty where it does."""
+        from metagap.quantities.inner_loop import no_adaptation
 
-        name = type(self.algorithm).__name__
-        if not isinstance(self.algorithm, GradientLearner):
-            return f"{name} has no inner gradient steps"
-        return "" if self.steps else f"{name} is scored after no inner step"
+        return no_adaptation(self)
 
 
 EACH_AT_ONCE = 20
