@@ -14,11 +14,11 @@ CPU = Machine("cpu", engine="loop eager")
 
 @pytest.fixture
 def cells(tiny_suite):
-    def cells(**changes):
+    def cells(evaluation=None, **changes):
         path = tiny_suite(
             "images",
             training={"iterations": 1000, "schedule": "linear", "validations": 4, "validation_episodes": 5},
-            evaluation={"episodes": 9, "steps": 2, "curve_steps": 3, "diagnostic_episodes": 4},
+            evaluation={"episodes": 9, "steps": 2, "curve_steps": 3, "diagnostic_episodes": 4, **(evaluation or {})},
             splits=[
                 {"name": "old", "role": "meta-train", "classes": "train"},
                 {"name": "val", "role": "meta-val", "classes": "val"},
@@ -58,6 +58,16 @@ def parameters(cell):
 def test_what_is_not_trained_takes_no_training(cells):
     found = estimate(cells()["scratch"], CPU)
     assert (found.iteration, found.iterations, found.episodes) == (0, 0, 34)
+
+
+def test_what_is_recorded_along_training_is_counted(cells):
+    def of(**evaluation):
+        return estimate(cells(**evaluation)["maml"], CPU)
+
+    plain, along = of(), of(evaluation={"checkpoints": 2, "checkpoint_episodes": 4, "quantities": ["adaptation-norm"]})
+    assert along.episodes - plain.episodes == 3 * 4 * 3  # three points of three splits, that of validation among them
+    assert along.bytes - plain.bytes == 2 * 4 * parameters(cells()["maml"]) + BYTES_A_ROW * 3 * 4 * 3
+    assert plain.quantities == 0 < along.quantities < 60
 
 
 def test_a_pace_is_what_it_multiplies_to():

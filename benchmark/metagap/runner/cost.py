@@ -15,7 +15,9 @@ from metagap.engine.capture import WARM_UP, Captured
 from metagap.engine.outer import OuterLoop
 from metagap.engine.strategy import Strategy
 from metagap.machine import Machine
+from metagap.runner.along import scored_along
 from metagap.runner.context import TrainingContext, seed_of
+from metagap.runner.quantities import seconds_of_quantities
 from metagap.runner.score import EPISODES_IN_MEMORY, Evaluators, conditions, missing
 from metagap.suite import Cell, Split
 from metagap.tasks.episode import TaskSpec
@@ -30,18 +32,23 @@ BYTES_A_ROW, BYTES_A_METRIC = 11, 8
 
 
 class CostEstimate(NamedTuple):
-    """What a cell takes: seconds of an outer step and of scoring an episode, how many of both, and what it leaves."""
+    """What a cell takes: seconds of an outer step and of scoring an episode, how many of both, and what it leaves.
+
+    An episode along training counts as one of the evaluation, which takes at least as many inner steps.
+    """
 
     iteration: float
     iterations: int
     episode: float
     episodes: int
     bytes: int
+    quantities: float = 0.0
+    """Seconds of all quantities."""
 
     @property
     def seconds(self) -> float:
         """Of the whole cell, without preparations such as reading data and compiling."""
-        return self.iterations * self.iteration + self.episodes * self.episode
+        return self.iterations * self.iteration + self.episodes * self.episode + self.quantities
 
 
 def estimate(cell: Cell, machine: Machine) -> CostEstimate:
@@ -55,10 +62,12 @@ def estimate(cell: Cell, machine: Machine) -> CostEstimate:
     iteration = _iteration(context) if iterations else 0.0
     validated = cell.training.validations * cell.training.validation_episodes if cell.suite.validation else 0
     episode, tested = _evaluation(context)
-    rows = tested * (cell.evaluation.path_steps + 1)
-    episodes = tested + (validated if iterations else 0)
-    size = learned + (BYTES_A_ROW + BYTES_A_METRIC * (len(cell.suite.metrics) - 1)) * rows
-    return CostEstimate(iteration, iterations, episode, episodes, size)
+    along = sum(count for *_, count in scored_along(context))
+    rows = tested * (cell.evaluation.path_steps + 1) + along
+    episodes = tested + along + (validated if iterations else 0)
+    kept = sum(point > 0 for point in context.points)  # the untrained start is no file
+    size = learned * (1 + kept) + (BYTES_A_ROW + BYTES_A_METRIC * (len(cell.suite.metrics) - 1)) * rows
+    return CostEstimate(iteration, iterations, episode, episodes, size, seconds_of_quantities(context))
 
 
 def _iteration(context: TrainingContext) -> float:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from metagap.suite import Split
 from metagap.tasks.episode import Episode
 from metagap.tasks.sampling import Drawn, Sampler
 
+TRIED = 4
+"""Episodes that a quantity is tried on, to see how long it takes."""
 WHOLE = -1
 """The `episode` of a value that is not one of several."""
 
@@ -69,6 +72,22 @@ def measure(
         sha256 |= known
         notes += _notes(context.cell.label, quantity, rows)
     return {"quantities": files, "sha256": sha256, "notes": notes}
+
+
+def seconds_of_quantities(context: TrainingContext) -> float:
+    """How long all of them take: each is tried once, on few episodes of the untrained learner."""
+    seconds = 0.0
+    names = context.cell.suite.evaluation.quantities
+    places = [_Place.of(context, split) for split in _splits(context)] if names else []
+    for name in names or ():
+        quantity, place = quantities.find(name), _main(places)
+        watched = place.watched(context, quantity, 0, copied(context.meta), copied(context.meta))
+        few = min(TRIED, watched.episodes)
+        began = time.perf_counter()
+        _measured(quantity, replace(watched, episodes=few))
+        times = max(1, len(context.points)) * (len(places) if quantity.of == "split" else 1)
+        seconds += (time.perf_counter() - began) * times * watched.episodes / few
+    return seconds
 
 
 @dataclass(frozen=True)
