@@ -97,6 +97,20 @@ class Report:
         return self.records.curves
 
     @property
+    def along(self) -> pd.DataFrame:
+        """A row per episode at points of meta-training (`iteration`), where the suite has `evaluation.checkpoints`."""
+        return self.records.along
+
+    @property
+    def quantities(self) -> pd.DataFrame:
+        """A row per value that was measured beside the scores: algorithm, seed, quantity, iteration, split, ..."""
+        return self.records.quantities
+
+    def at(self, iteration: int) -> Report:
+        """The report as it were if training had ended at this point of it. Raises UserError for any other point."""
+        return Report(self.records.at(iteration))
+
+    @property
     def scores(self) -> pd.DataFrame:
         """A row per algorithm, split, condition and statistic at the headline step, with every interval."""
         return self.frames.scores

@@ -19,6 +19,7 @@ SAVED_AS = {
     "adamw.py": "outer_optimizer.py",
     "blot.py": "shift.py",
     "top.py": "metric.py",
+    "drop.py": "quantity.py",
     "counts.py": "task_kind.py",
     "here.py": "executor.py",
     "mine/mine.py": "algorithm.py",

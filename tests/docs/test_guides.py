@@ -195,7 +195,7 @@ def test_suites_and_settings_are_valid(page, readers_folder):
         table = tomllib.loads(block)
         if "project" in table:
             groups = {group.removeprefix("metagap.") for group in table["project"]["entry-points"]}
-            assert groups <= {f"{kind}s" for kind in registry.BASES} | {"gaps", "panels"}
+            assert groups <= {registry.plural(kind) for kind in registry.BASES} | {"gaps", "panels"}
         elif "columns" in table:
             Path("table.toml").write_text(block, encoding="utf-8")
             assert paper_table.load_table("table.toml").parts

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -58,14 +59,13 @@ def measure(
             rows = results.read_frame(folder / file, known[file])
         else:
             there = places if quantity.of == "split" else [_main(places)]
-            rows, done = pd.DataFrame(), 0
-            for point in points:
-                for place in there:
-                    meta = snapshots.load(point) if snapshots.points else copied(selected[point])
-                    watched = place.watched(context, quantity, point, meta, copied(snapshots.initial))
-                    split = place.split.name if quantity.of == "split" else ""
-                    rows = pd.concat([rows, _rows(quantity, watched, split)], ignore_index=True)
-                    report(f"quantity {quantity.name}", done := done + 1, len(points) * len(there))
+            frames: list[pd.DataFrame] = []
+            for point, place in itertools.product(points, there):
+                meta = snapshots.load(point) if snapshots.points else copied(selected[point])
+                watched = place.watched(context, quantity, point, meta, copied(snapshots.initial))
+                frames.append(_rows(quantity, watched, place.split.name if quantity.of == "split" else ""))
+                report(f"quantity {quantity.name}", len(frames), len(points) * len(there))
+            rows = pd.concat(frames, ignore_index=True)
             known[file] = results.write_frame(folder / file, rows)
             write_receipt(folder, stem, weights, known)
         files[quantity.name] = stem
