@@ -11,14 +11,17 @@ from scipy.stats import t
 from metagap.analysis.along import (
     along_training,
     checkpoints_of,
+    final_quantities,
     gap_curves,
     openings,
+    quantity_curves,
     score_curves,
     selected_iterations,
     selection_costs,
 )
 from metagap.analysis.along.openings import NEVER, OPENS, REVERSED, TOO_FEW
 from metagap.analysis.along.selection import LAST, VALIDATION, best, cross_fitted, taken
+from metagap.analysis.intervals import over_seeds
 from metagap.selftest.along import OPENS_AT, false_claims, made_up
 
 ITERATIONS = [0, 40, 80, 120]
@@ -232,3 +235,26 @@ def test_the_cross_fitted_oracle_finds_what_is_better():
 @pytest.mark.slow
 def test_at_most_one_in_twenty_claims_along_training_is_false():
     assert max(false_claims(3, 100, 400)) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 400)
+
+
+def test_quantities_are_averaged_run_by_run_and_over_the_domains(bench, only):
+    made = bench().split("new", "in-distribution").split("kana", "cross-domain").split("digits", "cross-domain")
+    results = made.add("new", np.full((2, 3), 0.5)).results()
+    rows = [
+        {"algorithm": "maml", "seed": seed, "quantity": "norm", "iteration": at, "split": split, "episode": m}
+        | {"value": at + 10 * seed + m + (100 if split == "kana" else 0)}
+        for seed in (0, 1)
+        for at in ((0, 5) if seed == 0 else (0, 7))
+        for split in ("new", "kana", "digits")
+        for m in (0, 1)
+    ]
+    results = replace(results, quantities=pd.DataFrame(rows))
+    curves, final = quantity_curves(results), final_quantities(results)
+    start = only(curves, split="new", iteration=0)
+    runs = np.array([[0.5], [10.5]])
+    assert tuple(start[["value", "low", "high"]]) == pytest.approx(over_seeds(runs)[:3]) and start["n_episodes"] == 2
+    end = only(final, split="average")  # each run at its own last iteration
+    assert end["value"] == pytest.approx(((5.5 + 50) + (17.5 + 50)) / 2)
+    assert (end["iteration"], end["seeds"], end["n_episodes"]) == (7, 2, 4)
+    missing = results.quantities.assign(value=lambda table: table["value"].where(table["seed"] == 0))
+    assert np.isnan(only(final_quantities(replace(results, quantities=missing)), split="new")["value"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -47,16 +49,17 @@ def make_results(
     curve_steps: int = 4,
     published: bool = True,
     small: bool = False,
+    roles: tuple[str, ...] = ("meta-train", "in-distribution", "cross-domain"),
 ) -> Results:
     """A whole `Results` of `kind`; `diverged` is the share of regression episodes whose loss explodes.
 
-    `small` keeps one split of each of the three main roles.
+    `small` keeps one split of each of these roles.
     """
     rng = np.random.default_rng(0)
     splits = CLASSIFICATION_SPLITS if kind == "classification" else REGRESSION_SPLITS
     if small:
         first = {role: (name, role, level) for name, role, level in reversed(splits)}
-        splits = tuple(first[role] for role in ("meta-train", "in-distribution", "cross-domain"))
+        splits = tuple(first[role] for role in roles)
     suite = _suite(kind, algorithms, seeds, splits, curve_steps, published)
     frames = [
         _episodes(rng, suite, algorithm, seed, split, level, episodes, diverged)
@@ -74,6 +77,28 @@ def make_results(
         samples={split["name"]: _sample(rng, kind, split) for split in suite["splits"]},
         notes=["2 other configurations of this suite are in the store <not shown>."],
     )
+
+
+def followed(results: Results, points: tuple[int, ...] = (0, 1000, 2000)) -> Results:
+    """The same as if training had been followed: scores that rise, and two quantities; "scratch" does not train."""
+    rng, last = np.random.default_rng(1), points[-1]
+    rows = results.episodes[results.episodes["condition"] == "standard"]
+    rows = rows[rows["step"] == rows["algorithm"].map(results.suite.headline_step)]
+    along, quantities = [], []
+    for iteration in points:
+        here = rows if iteration == 0 else rows[rows["algorithm"] != "scratch"]
+        noise = rng.normal(0, 0.01, len(here))
+        lost = np.where(here["role"] == "cross-domain", 0.2, 0.5) * (1 - iteration / last)
+        along.append(here.assign(iteration=iteration, query_score=here["query_score"] - lost + noise))
+        for algorithm, seed in here[["algorithm", "seed"]].drop_duplicates().itertuples(index=False):
+            about = {"algorithm": algorithm, "seed": seed, "iteration": iteration}
+            tested = [split.name for split in results.suite.splits]
+            measured = [("gradient-alignment", split, episode) for split in tested for episode in (0, 1)]
+            for quantity, split, episode in [*measured, ("<norm>", "", -1)]:
+                value = np.nan if algorithm == "reptile" and split else rng.normal(3e-7 if split else 4e4)
+                key = {"quantity": quantity, "split": split, "episode": episode}
+                quantities.append(about | key | {"value": value})
+    return replace(results, along=pd.concat(along, ignore_index=True), quantities=pd.DataFrame(quantities))
 
 
 def _suite(kind, algorithms, seeds, splits, curve_steps, published):

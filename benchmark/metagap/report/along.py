@@ -26,6 +26,14 @@ def findings(frames: Frames) -> Prose | None:
     return Prose(paragraphs=paragraphs, style="verdict") if paragraphs[0] else None
 
 
+def quantity_splits(frames: Frames, table: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """The splits on which quantities are shown first: of the whole run and of new tasks, and of new domains."""
+    there = set(table["split"])
+    home = [name for name in ("", *frames.role("in-distribution")[:1]) if name in there]
+    away = [AVERAGE] if AVERAGE in there else [name for name in frames.role("cross-domain") if name in there]
+    return home, away
+
+
 def _opened(frames: Frames, openings: pd.DataFrame) -> Paragraph:
     phrases: Paragraph = []
     for gap in (TASK_GAP.name, DOMAIN_GAP.name):

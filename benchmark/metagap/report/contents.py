@@ -66,6 +66,7 @@ CONTENTS: tuple[Shown, ...] = (
     along_tables.SELECTED,
     along_figures.QUANTITIES,
     along_tables.QUANTITIES,
+    along_tables.QUANTITIES_EVERYWHERE,
     adaptation.ADAPTATION,
     training.TRAINING,
     comparisons.COMPARISONS,

@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from metagap.analysis.grids import AVERAGE
+from metagap.report.along import quantity_splits
 from metagap.report.figures.axes import key, legend, limits_of, tall, value_axis, wrapped
 from metagap.report.frames import Frames, interval_words
 from metagap.report.panels import Panel
@@ -19,7 +21,8 @@ from metagap.report.theme import MUTED, PAPER, Style, styles
 
 
 class Multiple(NamedTuple):
-    """One of the axes: algorithm, iteration, value, low and high, as printed; marked: algorithm -> an iteration."""
+    """One of the axes: algorithm, iteration, value, low, high, as printed, and `dashed`, where not all lines are drawn
+    through; marked: algorithm -> an iteration."""
 
     title: str
     rows: pd.DataFrame
@@ -64,18 +67,19 @@ def scores(frames: Frames, narrow: bool) -> Figure | None:
 
 
 def quantities(frames: Frames, narrow: bool) -> Figure | None:
-    """Every recorded quantity against the iterations, on every split."""
+    """Every recorded quantity against the iterations, at home and in the domains on average."""
     table = frames.along.quantities
     if table["iteration"].nunique() < 2:
         return None
+    home, away = quantity_splits(frames, table)
+    table = table[table["split"].isin([*home, *away])].assign(dashed=table["split"].isin(away))
     multiples = [
-        Multiple(f"{quantity}: {frames.split_label(str(split))}" if split else str(quantity), rows)
-        for (quantity, split), rows in table.sort_values("quantity", kind="stable").groupby(
-            ["quantity", "split"], sort=False
-        )
+        Multiple(str(quantity), rows)
+        for quantity, rows in table.groupby("quantity", sort=False)
         if rows["value"].notna().any()
     ]
-    return _drawn(frames, narrow, multiples, "", alike=False)
+    dashed = table["dashed"].any()
+    return _drawn(frames, narrow, multiples, "", [key("new domains", linestyle="--")] if dashed else [], alike=False)
 
 
 def _drawn(
@@ -101,15 +105,15 @@ def _drawn(
     names = [name for name in frames.suite.algorithms if name in there]
     figure = tall(1.9 * rows, names, narrow)
     axes = figure.subplots(rows, columns, sharex=True, sharey=alike, squeeze=False).ravel()
+    multiples = [one._replace(rows=one.rows.assign(dashed=one.rows.get("dashed", False))) for one in multiples]
     together = _limits([one.rows for one in multiples], log, zero)
     for axis, one in zip(axes, multiples, strict=False):
         limits = together if alike else _limits([one.rows], log, zero)
         if zero:
             axis.axhline(0, color=MUTED, linewidth=0.9)
         for name in names:
-            line = one.rows[one.rows["algorithm"] == name].sort_values("iteration")
-            if len(line):
-                _line(axis, line, style[name], limits, last, one.marked.get(name, np.nan))
+            for _, line in one.rows[one.rows["algorithm"] == name].groupby("dashed"):
+                _line(axis, line.sort_values("iteration"), style[name], limits, last, one.marked.get(name, np.nan))
         value_axis(axis, limits, log, vertical=True)
         axis.set_xlim(0, last)
         axis.xaxis.set_major_locator(MaxNLocator(4 if narrow else 5, integer=True))
@@ -145,7 +149,7 @@ def _line(axis: Axes, line: pd.DataFrame, look: Style, limits: tuple[float, floa
     low, high = (np.where(np.isnan(value), np.nan, part) for part in (low, high))
     value, low, high = (np.clip(part, *limits) for part in (value, low, high))
     axis.fill_between(at, low, high, color=look.color, alpha=0.12, linewidth=0)
-    axis.plot(at, value, color=look.color, linewidth=1.5)
+    axis.plot(at, value, color=look.color, linewidth=1.5, linestyle="--" if line["dashed"].any() else "-")
     if (here := at == marked).any():
         axis.plot(at[here], value[here], look.marker, color=look.color, markersize=6.5, markeredgecolor=PAPER,
                   markeredgewidth=0.6, clip_on=False, zorder=5)  # fmt: skip
@@ -173,9 +177,12 @@ def scores_caption(frames: Frames) -> str:
 
 def quantities_caption(frames: Frames) -> str:
     """What is shown."""
+    home, away = quantity_splits(frames, frames.along.quantities)
+    where = f" Drawn through: {frames.split_label(home[-1])}, or the whole run." if home and home[-1] else ""
+    where += f" Dashed: {'the average over the domains' if away == [AVERAGE] else away[0]}." if away else ""
     return (
-        "Recorded quantities against the iterations of meta-training: means over the episodes and the runs. Bands: 95% "
-        "interval over the runs. `metagap show NAME` says what a quantity is."
+        f"Recorded quantities against the iterations of meta-training: means over the episodes and the runs.{where} "
+        "Bands: 95% interval over the runs. `metagap show NAME` says what a quantity is."
     )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from functools import partial
+from operator import itemgetter
 
 import pandas as pd
 
-from metagap.analysis.along.openings import NEVER, OPENS, REVERSED
+from metagap.analysis.along.openings import NEVER, OPENS, REVERSED, TOO_FEW
 from metagap.analysis.along.selection import COSTS, LAST, ORACLE, VALIDATION
+from metagap.report.along import quantity_splits
 from metagap.report.computed import interval_computed, joined
 from metagap.report.frames import STATISTICS, Frames, interval_words, values_by
 from metagap.report.panels import TableKind
@@ -23,7 +27,7 @@ GRID = (
 def openings(frames: Frames) -> Table | None:
     """Gap and split by algorithm: the iteration by which it opens; None without checkpoints."""
     table = frames.headline_along(frames.along.openings)
-    if table.empty:
+    if (table["verdict"] == TOO_FEW).all():  # also of an empty table
         return None
     cells = values_by(table, ["gap", "split", "algorithm"], ["verdict", "opens", "opens_together"])
     names = [name for name in frames.suite.algorithms if name in set(table["algorithm"])]
@@ -143,21 +147,28 @@ def _iterations(values: pd.Series) -> str:
     return ", ".join(f"{value:,}" for value in values)
 
 
-def quantities(frames: Frames) -> Table | None:
-    """Quantity and split by algorithm, at the end of meta-training; None without any."""
+def quantities(frames: Frames, every: bool = False) -> Table | None:
+    """Quantity and split by algorithm, at the end of meta-training; None without any.
+
+    every: on all splits where there are more than the table of new tasks and new domains has; without, that table.
+    """
     table = frames.along.measured
-    if table.empty:
+    shown = table[table["split"].isin(itertools.chain(*quantity_splits(frames, table)))]
+    if (every and len(shown) == len(table)) or not len(shown):
         return None
+    table = table if every else shown
     cells = values_by(table, ["quantity", "split", "algorithm"], ["value", "low", "high"])
     names = [name for name in frames.suite.algorithms if name in set(table["algorithm"])]
     rows = [
-        {"quantity": quantity, "split": frames.split_label(split) if split else "whole run"}
+        {"quantity": quantity, "split": frames.gap_row(split) if split else "whole run"}
         | {name: measured(*cells.get((quantity, split, name), [math.nan] * 3)) for name in names}
-        for quantity, split in dict.fromkeys(zip(table["quantity"], table["split"], strict=True))
+        for quantity, split in sorted(
+            dict.fromkeys(zip(table["quantity"], table["split"], strict=True)), key=itemgetter(0)
+        )
     ]
     return Table(
-        name="quantities",
-        title="Recorded quantities",
+        name="quantities-everywhere" if every else "quantities",
+        title="Recorded quantities on every split" if every else "Recorded quantities",
         caption="Recorded quantities at the last iteration at which they were measured. 95% interval over the runs.",
         frame=pd.DataFrame(rows, columns=["quantity", "split", *names]),
         labels=2,
@@ -188,3 +199,9 @@ COSTS_OF_SELECTION = TableKind(
 )
 SELECTED = TableKind(name="selected-iterations", section="training", make=selected)
 QUANTITIES = TableKind(name="quantities", section="training", make=quantities)
+QUANTITIES_EVERYWHERE = TableKind(
+    name="quantities-everywhere",
+    section="training",
+    make=partial(quantities, every=True),
+    folded="Recorded quantities on every split",
+)
