@@ -24,6 +24,7 @@ from metagap import listing
 from metagap.analysis import comparisons
 from metagap.analysis import power as powers
 from metagap.analysis.across_suites import AcrossSuites, read_across
+from metagap.analysis.along import Along
 from metagap.analysis.associations import Associations, read_associations
 from metagap.analysis.comparisons import Comparisons
 from metagap.analysis.trends import Trends, trends
@@ -119,6 +120,11 @@ class Report:
     def gaps(self) -> pd.DataFrame:
         """A row per algorithm, gap, split and statistic: value, low, high, and what the interval is over."""
         return self.frames.gaps
+
+    @property
+    def along(self) -> Along:
+        """Tables of what changes along meta-training, empty where nothing was scored there: see their functions."""
+        return self.frames.along
 
     @property
     def comparisons(self) -> pd.DataFrame:

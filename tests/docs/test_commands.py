@@ -48,7 +48,7 @@ SLOW = (
         "metagap power quickstart maml reptile --power",
     ),
     *("metagap compare-suites omniglot-small cifar-fs-small quickstart --on", "metagap report omniglot-small"),
-    "metagap run omniglot-small",
+    *("metagap run omniglot-small", "metagap run gap-along-training"),
 )
 EAGER = ["--engine", "loop plain eager"]
 MORE = {
