@@ -122,7 +122,7 @@ class Report:
         return self.frames.gaps
 
     @property
-    def along(self) -> Along:
+    def along_training(self) -> Along:
         """Tables of what changes along meta-training, empty where nothing was scored there: see their functions."""
         return self.frames.along
 
@@ -404,7 +404,7 @@ def run(
     launch: str = "local",
     quiet: bool = False,
 ) -> Report | Any:
-    """Meta-train and evaluate what is missing of a suite, and report all of it; of a sweep a `SweepReport` of all its members.
+    """Meta-train and evaluate what is missing of a suite, and report all of it; of a sweep, a `SweepReport`.
 
     what: a suite, or what `load_suite` makes one of, with the same further arguments. results: the folder of the store.
     device: "auto", "cpu" or "cuda". engine: as `metagap run --engine`. jobs: cells that run at the same time. launch:
