@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from metagap.errors import CellError
 from metagap.machine import count_cores
 from metagap.progress import bars
 
+if TYPE_CHECKING:
+    from metagap.selftest.statistics import Part
+
 app = typer.Typer(help="Try metagap's own claims.", no_args_is_help=True)
 
 
@@ -21,17 +24,41 @@ def _selftest() -> None:
     """Try metagap's own claims."""
 
 
+Jobs = Annotated[int | None, typer.Option(min=1, metavar="N", help="Processes; default: one for each core.")]
+Out = Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table as Markdown, too.")]
+
+
 @app.command()
 def statistics(
     repeats: Annotated[
         int,
         typer.Option(min=10, max=10**6, metavar="N", help="Simulated results of each kind; of pages, a fifth."),
     ] = 2000,
-    jobs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Processes; default: one for each core.")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the table as Markdown, too.")] = None,
+    jobs: Jobs = None,
+    out: Out = None,
     json: Json = False,
 ) -> None:
     """Simulate every interval and test that a page shows from a known truth, and print how often they are wrong."""
+    from metagap.selftest import statistics as trial
+
+    _try(trial.parts(repeats), jobs, out, json)
+
+
+@app.command()
+def linear(
+    repeats: Annotated[int, typer.Option(min=10, max=10**6, metavar="N", help="Simulated suites.")] = 400,
+    jobs: Jobs = None,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Train and test on tasks whose truth is known, and print how often the intervals of scores and gaps hold it."""
+    from metagap.selftest import linear as trial
+
+    _try(trial.parts(repeats), jobs, out, json)
+
+
+def _try(todo: list[Part], jobs: int | None, out: Path | None, json: bool) -> None:
+    """Compute all parts and print their rows; raises CellError where a claim does not hold."""
     from metagap.files import check_writable
     from metagap.report.terminal import print_table
     from metagap.selftest import statistics as trial
@@ -39,7 +66,7 @@ def statistics(
 
     if out is not None:
         check_writable(out.parent, "--out")
-    console, todo = output.console(stderr=json), trial.parts(repeats)
+    console = output.console(stderr=json)
     with bars(console) as progress:
         task = progress.add_task("simulated", total=len(todo))
         rows = trial.run(todo, jobs or count_cores(), lambda: progress.advance(task))

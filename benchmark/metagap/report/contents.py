@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from metagap import registry
 from metagap.report import along, texts
-from metagap.report.figures import adaptation, gap_comparisons, gaps, samples, scores, slopes, training
+from metagap.report.figures import adaptation, exact, gap_comparisons, gaps, samples, scores, slopes, training
 from metagap.report.figures import along as along_figures
 from metagap.report.panels import Section, Shown
 from metagap.report.tables import along as along_tables
@@ -23,6 +23,7 @@ from metagap.report.tables import (
     settings,
     variance,
 )
+from metagap.report.tables import exact as exact_tables
 from metagap.report.tables import gaps as gap_tables
 from metagap.report.tables import scores as score_tables
 
@@ -32,6 +33,7 @@ SECTIONS = (
     Section("published", "Published values"),
     Section("gaps", "Gaps"),
     Section("training", "Along training"),
+    Section("exact", "Measured beside exact"),
     Section("curves", "Curves"),
     Section("comparisons", "Comparisons"),
     Section("samples", "Sample episodes"),
@@ -67,6 +69,9 @@ CONTENTS: tuple[Shown, ...] = (
     along_figures.QUANTITIES,
     along_tables.QUANTITIES,
     along_tables.QUANTITIES_EVERYWHERE,
+    exact.EXACT,
+    exact_tables.EXACT,
+    exact_tables.REGRET,
     adaptation.ADAPTATION,
     training.TRAINING,
     comparisons.COMPARISONS,

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from metagap import kinds as task_kinds
-from metagap.analysis import comparisons, leaders, outliers, published_values, scores, variance
+from metagap.analysis import comparisons, exact, leaders, outliers, published_values, scores, variance
 from metagap.analysis.along import Along, along_training
 from metagap.analysis.gaps import ADJUSTED, GapKind, gap_kinds, gap_table
 from metagap.analysis.gaps.kind import Place
@@ -55,6 +55,7 @@ class Frames:
     variance: pd.DataFrame
     published: pd.DataFrame
     along: Along
+    exact: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=exact.COLUMNS))
     further: dict[str, dict[Scored, pd.DataFrame]] = field(default_factory=dict)
     """The tables of scores in the metrics after the headline one, by name."""
 
@@ -84,6 +85,7 @@ class Frames:
             variance=variance.variance_table(grids),
             published=published_values.published_table(grids),
             along=along_training(results),
+            exact=exact.exact_table(grids),
         )
 
     @cached_property
