@@ -13,7 +13,7 @@ import torch
 from metagap import registry
 from metagap.cli import main
 from metagap.executors import Done, pool
-from metagap.report import page
+from metagap.report import page, sweeps
 from metagap.report.panels import Gallery, Panel
 from tiny_suites import write
 
@@ -77,6 +77,7 @@ def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
         return [shown for shown in contents if not isinstance(shown, Panel | Gallery)], faults
 
     monkeypatch.setattr(page, "page_contents", without)
+    monkeypatch.setattr(sweeps, "figures_of", lambda found: {})
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import pytest
 
 import metagap
 from metagap.errors import UserError
-from metagap.report import sweeps
 
 RUN = ("--engine", "loop plain eager")
 NEW = [
@@ -19,9 +18,8 @@ NEW = [
 
 
 @pytest.fixture
-def suite(tiny_suite, monkeypatch, in_process):
+def suite(tiny_suite, in_process, no_figures):
     """A tiny suite that is a sweep over this key; its page has no figures."""
-    monkeypatch.setattr(sweeps, "figures_of", lambda found: {})
 
     def write(key: str, *values: float, **more) -> str:
         sweep = {"key": key, "values": [*values], "scale": "log"}
@@ -65,6 +63,7 @@ def test_a_sweep_is_run_resumed_and_reported(here, suite, tmp_path):
     assert code == 2 and "suite 'tiny' is a sweep" in errors and "has training.lr = 0.001" in errors
 
 
+@pytest.mark.slow  # tests/test_sweep.py has what makes a variation, and the order of cells of one folder
 def test_other_values_make_a_report_of_their_own(here, suite, tmp_path):
     path = suite("training.lr", 0.1, 0.001, algorithms={"scratch": None})
     assert here("run", path, *RUN, "--set", "sweep.values=[0.1, 0.2]", "--seed", "0")[0] == 0
@@ -85,6 +84,7 @@ def test_algorithms_that_the_key_is_not_of_are_run_once(here, suite, tmp_path):
     assert {row["algorithm"] for row in numbers["points"]} == {"maml", "scratch"}
 
 
+@pytest.mark.slow
 def test_cells_of_one_folder_are_scored_after_each_other(here, suite, tmp_path):
     path = suite("evaluation.episodes", 4, 5, algorithms={"scratch": None})
     code, _, errors = here("run", path, *RUN, "--seed", "0")

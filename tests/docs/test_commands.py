@@ -49,6 +49,7 @@ SLOW = (
     ),
     *("metagap compare-suites omniglot-small cifar-fs-small quickstart --on", "metagap report omniglot-small"),
     *("metagap run omniglot-small", "metagap run gap-along-training"),
+    *("metagap run gap-over-classes", "metagap report gap-over-classes"),
 )
 EAGER = ["--engine", "loop plain eager"]
 MORE = {
@@ -110,6 +111,9 @@ def small(table: dict[str, Any]) -> dict[str, Any]:
             return [reduced(below) for below in value]
         return min(value, SMALLEST[key]) if key in SMALLEST and isinstance(value, int) else value
 
+    if isinstance(table.get("sweep"), dict):
+        sweep = table["sweep"]
+        table = table | {"sweep": sweep | {"values": sweep["values"][:2]}}
     return table if "columns" in table else reduced(table) | {"seeds": [0]}
 
 

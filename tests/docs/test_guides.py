@@ -20,7 +20,7 @@ from metagap.errors import UserError
 from metagap.files import SUITES
 from metagap.machine import Machine
 from metagap.reproduce import paper_table
-from metagap.suite import Suite, expand, load_suite, with_algorithms
+from metagap.suite import Suite, expand, load_suite, load_sweep, with_algorithms
 
 
 def test_the_readme_is_short():
@@ -104,7 +104,9 @@ def placeholder(value: str) -> bool:
 def check_suite(given: dict[str, Any]) -> None:
     if placeholder(given["suite"]):
         return
-    suite = load_suite(given["suite"], given.get("set_") or [])
+    changes = given.get("set_") or []
+    sweep = load_sweep(given["suite"], changes)
+    suite = load_suite(given["suite"], changes) if sweep is None else sweep.first
     if given.get("algorithm"):
         suite = with_algorithms(suite, given["algorithm"])
     if "launch" in given:
@@ -201,9 +203,10 @@ def test_suites_and_settings_are_valid(page, readers_folder):
             assert paper_table.load_table("table.toml").parts
         elif "title" in table:
             Path("suite.toml").write_text(block, encoding="utf-8")
-            assert expand(load_suite("suite.toml"))
+            sweep = load_sweep("suite.toml")
+            assert expand(load_suite("suite.toml")) if sweep is None else all(sweep.cells)
         else:
-            assert set(table) <= set(Suite.model_fields)
+            assert set(table) <= {*Suite.model_fields, "sweep"}
             check_part(table)
 
 
@@ -215,7 +218,7 @@ def check_part(table: dict[str, Any]) -> None:
         base["source"] = table.pop("source")
     lines = tomlify(base | table)
     Path("part.toml").write_text(lines, encoding="utf-8")
-    load_suite("part.toml")
+    assert load_sweep("part.toml") or load_suite("part.toml")
 
 
 def tomlify(table: dict[str, Any]) -> str:

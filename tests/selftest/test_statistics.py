@@ -7,6 +7,7 @@ import pytest
 
 from metagap.analysis.comparisons import all_pairs
 from metagap.selftest import claims, statistics
+from metagap.selftest import trends as sweeps
 from metagap.selftest.coverage import PROCEDURES, coverage, robust_coverage
 from metagap.selftest.worlds import CEILING, GAUSSIAN, LAWS, Setting, World
 
@@ -61,6 +62,24 @@ def test_a_page_finds_a_difference_that_is_there():
     home = found.scores[found.scores["split"] == "home"]
     assert home["verdict"].tolist() == ["algorithm 0 better"]
     assert "algorithm 1 smaller" in set(found.gaps["verdict"])
+
+
+def test_a_sweep_that_changes_nothing_claims_nothing():
+    assert sweeps.false_trends(GAUSSIAN, 3, 40, 12) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("law", [GAUSSIAN, LAWS[1]], ids=lambda law: law.name)
+def test_a_sweep_that_changes_nothing_claims_a_trend_on_at_most_one_page_of_twenty(law):
+    assert sweeps.false_trends(law, 3, 100, 400) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 400)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_a_slope_is_found_as_often_as_is_said(seeds):
+    found, held = sweeps.found_slopes(GAUSSIAN, seeds, 100, 400)
+    assert found == pytest.approx(0.8, abs=3 * np.sqrt(0.8 * 0.2 / 400))
+    assert held >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / 400)
 
 
 @pytest.mark.parametrize("published", claims.PUBLISHED)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 BANDS = "Lines: mean over seeds. Bands: the crossed 95% interval, of new training runs on new episodes, at each value."
+ALL_GAPS = "All gaps at all values"
 OTHERS = "Slopes and trends of other measures"
 TABLES: dict[str, Callable[[Trends], Table | None]] = {
     "trends": tables.trends,
@@ -47,7 +48,7 @@ def figures_of(found: Trends) -> dict[str, tuple[Draw, str]]:
     if len(found.axes) == 1:
         name = found.axes[0].name
         return {
-            "scores": (figures.scores, f"Score on each split against {name}. {BANDS}"),
+            "scores": (figures.scores, f"{found.metric.heading}, on each split against {name}. {BANDS}"),
             "gaps": (figures.gaps, f"Each gap against {name}; above zero, generalization costs something. {BANDS}"),
         }
     claimed = found.trends[found.trends["family"] > 0]
@@ -139,7 +140,7 @@ def blocks(found: Trends) -> list[Block]:
         ("scores", "scores", "", tables.scores(found)),
         ("figure-gaps", "gaps", "", drawn.get("gaps")),
         *((name, "gaps", "", one) for name, one in maps.items() if not name.startswith("map-score")),
-        ("gaps", "gaps", "", tables.gaps(found)),
+        ("gaps", "gaps", ALL_GAPS, tables.gaps(found)),
         ("trends", "slopes-and-trends", "", tables.trends(found)),
         ("trends-others", "slopes-and-trends", OTHERS, tables.trends(found, claimed=False)),
         ("run", "what-was-run", "", Prose(terms=_run(found))),

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from metagap.analysis.power import POWER
 from metagap.report.table import Table
 from metagap.selftest import along, claims
+from metagap.selftest import trends as sweeps
 from metagap.selftest.coverage import coverage, robust_coverage
 from metagap.selftest.worlds import CEILING, GAUSSIAN, LAWS, Law
 
@@ -56,6 +58,8 @@ def parts(repeats: int, seeds: tuple[int, ...] = SEEDS, episodes: tuple[int, ...
         *(partial(_robust, s, episodes[0], pages) for s in seeds),
         *(partial(_claimed, law, s, episodes[0], pages) for law in (GAUSSIAN, LAWS[1]) for s in seeds),
         *(partial(_along, s, episodes[0], pages) for s in seeds),
+        *(partial(_swept, law, s, episodes[0], pages) for law in (GAUSSIAN, LAWS[1]) for s in seeds),
+        *(partial(_sloping, s, episodes[0], pages) for s in seeds),
         *(partial(_judged, published, s, episodes[0], repeats) for published in claims.PUBLISHED for s in seeds),
     ]
 
@@ -103,6 +107,8 @@ def table(rows: list[Row]) -> Table:
 
 
 def _words(low: float, high: float) -> str:
+    if low == high:
+        return f"{100 * low:g}"
     if low == 0:
         return f"at most {100 * high:g}"
     return f"at least {100 * low:g}" if high == 1 else f"{100 * low:g} to {100 * high:g}"
@@ -151,6 +157,22 @@ def _along(seeds: int, episodes: int, repeats: int) -> list[Row]:
     return [
         Row(f"along training: {name}", "runs, episodes", GAUSSIAN.name, seeds, episodes, repeats, share, (0, 0.05))
         for name, share in zip(names, found, strict=True)
+    ]
+
+
+def _swept(law: Law, seeds: int, episodes: int, pages: int) -> list[Row]:
+    what = f"page of a sweep that changes nothing, {sweeps.ALGORITHMS} algorithms: any false trend"
+    share = sweeps.false_trends(law, seeds, episodes, pages)
+    return [Row(what, "runs, episodes", law.name, seeds, episodes, pages, share, (0, 0.05))]
+
+
+def _sloping(seeds: int, episodes: int, repeats: int) -> list[Row]:
+    """A slope is found as often as is said; its interval may be a little too wide, as that of any contrast."""
+    found, held = sweeps.found_slopes(GAUSSIAN, seeds, episodes, repeats)
+    about = ("runs, episodes", GAUSSIAN.name, seeds, episodes, repeats)
+    return [
+        Row(f"slope that is found with {100 * POWER:g}%: found", *about, found, (POWER, POWER)),
+        Row("slope of a score over the values of a sweep", *about, held, (0.93, 0.98)),
     ]
 
 

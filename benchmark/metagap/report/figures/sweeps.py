@@ -30,7 +30,8 @@ def scores(found: Trends, narrow: bool) -> Figure | None:
     rows = found.points[found.points["what"] == SCORE]
     metric = found.metric
     values = [metric.values(*row) for row in rows[["value", "low", "high"]].itertuples(index=False)]
-    return _panels(found, _scaled(rows, values), narrow, metric.axis_label, metric.log, lambda _, split: split)
+    unit = f"{metric.label} ({metric.unit})" if metric.unit else metric.label
+    return _panels(found, _scaled(rows, values), narrow, unit, metric.log, lambda _, split: split)
 
 
 def gaps(found: Trends, narrow: bool) -> Figure | None:
@@ -53,7 +54,7 @@ def _scaled(rows: pd.DataFrame, values: list[tuple[float, float, float]] | np.nd
 def _panels(
     found: Trends, rows: pd.DataFrame, narrow: bool, unit: str, log: bool, title: Callable[[str, str], str]
 ) -> Figure | None:
-    """A panel for each measure: along the first key, a line style for each value of the second."""
+    """A panel for each measure, against the only key."""
     measures = list(dict.fromkeys(zip(rows["what"], rows["split"], strict=True)))
     if not measures or len(found.axes) > 1:
         return None

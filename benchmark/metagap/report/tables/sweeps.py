@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from metagap.analysis.grids import AVERAGE
 from metagap.analysis.trends import SCORE, Trends
 from metagap.report.computed import joined
 from metagap.report.table import Table
@@ -41,7 +42,9 @@ def per(axis: Axis) -> str:
 
 def measure(what: str, split: str) -> str:
     """What a row is about."""
-    return f"score on {split}" if what == SCORE else f"{what}, {split}"
+    if split == AVERAGE:
+        return "average score on the other domains" if what == SCORE else f"average {what}"
+    return f"score on {split}" if what == SCORE else f"{what} to {split}"
 
 
 def axis_of(found: Trends, key: str) -> Axis:
