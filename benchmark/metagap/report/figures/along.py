@@ -118,7 +118,7 @@ def _drawn(
         axis.set_xlim(0, last)
         axis.xaxis.set_major_locator(MaxNLocator(4 if narrow else 5, integer=True))
         axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        axis.set_title(wrapped(one.title, (22 if columns > 1 else 44) if narrow else 32), fontsize=8.5)
+        axis.set_title(wrapped(one.title, (19 if columns > 1 else 44) if narrow else 32), fontsize=8.5)
         axis.tick_params(length=0, labelbottom=True)
     for axis in axes[len(multiples) :]:
         axis.remove()
