@@ -6,6 +6,7 @@
 | run, reproduce | `--engine` is named, so that nothing is timed; cells are run in this process |
 | report, compare, results | of a run of the two that are compared, or of `maml` and `scratch` |
 | power | the same, of two seeds |
+| associations | of `quickstart` and `sinusoid` with a quantity, whatever suites are named |
 | compare-suites | of `quickstart` and `sinusoid` with three algorithms, whatever suites are named |
 | reproduce --from | nothing: it only reads the records of the reference |
 | check | without the engine paths that are traced |
@@ -35,11 +36,11 @@ NOT_RUN = {
     "pytest": "runs these tests",
     "ruff": "is run by .ci/run",
     "python benchmark/docs/generate.py": "writes into the repository; test_guides compares what it makes",
-    "metagap associations": "needs suites with quantities; tests/report/test_associations_page runs it",
     "metagap selftest": "takes minutes; tests/selftest has a short form",
     "metagap --install-completion": "writes into the settings of the user's shell; test_cli asks for completions",
 }
 SLOW = (
+    "metagap associations",  # with tests of its own
     *("metagap speed", "metagap run quickstart --algorithm all", "metagap data verify"),
     # with a sibling that is run
     *(
@@ -69,6 +70,7 @@ SAYS = {
     "new": r"Next: change mine\.py",
     "power": r"\d",
     "compare-suites": r"rank",
+    "associations": r"Rank correlations with the gaps",
     "data": r"omniglot|mnist",
     "results": r"quickstart",
     "speed": r"sinusoid|[\d,]+ rows",
@@ -171,6 +173,11 @@ def test_a_command_of_the_guides_runs(
             "sinusoid",
             *[word for word in words[1:] if not re.match("omni|cifar|quick", word)],
         ]
+    if words[0] == "associations":
+        measured = "--set=evaluation.quantities=['adaptation-norm']"
+        for suite in ("quickstart", "sinusoid"):
+            assert here("run", suite, "--algorithm=maml", "--algorithm=scratch", measured, *EAGER)[0] == 0
+        words = ["associations", "quickstart", "sinusoid"]
     if "--from" in words:
         monkeypatch.undo()
         words = [str(ROOT / word) if word.startswith("results/") else word for word in words]
