@@ -43,14 +43,14 @@ def frames(results):
 def test_a_cell_says_what_was_measured_what_is_exact_and_whether_that_is_inside(frames):
     table = exact(frames)
     rows = table.frame.set_index(["of", "split"])
-    assert list(rows.index) == [("score", SPLITS[1]), ("score", SPLITS[2]), ("domain gap", SPLITS[2])]
+    assert list(rows.index) == [("MSE", SPLITS[1]), ("MSE", SPLITS[2]), ("domain gap", SPLITS[2])]
     for (of, split), row in rows.iterrows():
         for algorithm in ("maml", "reptile"):
             assert row[algorithm].endswith(" ✗") == (algorithm == "reptile" and split == SPLITS[2]), (
                 of,
                 row[algorithm],
             )
-    measured, known = rows.loc[("score", SPLITS[1]), "maml"].rstrip(")").split(" (")
+    measured, known = rows.loc[("MSE", SPLITS[1]), "maml"].rstrip(")").split(" (")
     assert float(measured.split()[0]) == pytest.approx(float(known), abs=0.006)
     assert rows.loc[("domain gap", SPLITS[2]), "maml"].startswith("+")
     assert "4 of 6 intervals hold it" in table.caption

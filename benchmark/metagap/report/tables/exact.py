@@ -63,7 +63,7 @@ def _by_algorithm(frames: Frames, table: pd.DataFrame, text: Callable[[dict], st
     rows: Iterable[tuple[str, str]] = dict.fromkeys(zip(table["gap"], table["split"], strict=True))
     return pd.DataFrame(
         [
-            {"of": gap, "split": frames.gap_row(split)}
+            {"of": "MSE" if gap == SCORE else gap, "split": frames.gap_row(split)}
             | {name: cells.get((gap, split, name), MISSING) for name in frames.algorithms}
             for gap, split in rows
         ]
