@@ -49,7 +49,7 @@ HALF = Quantity(name="half", about="Half.", citation="none", cost="nothing", kin
     ("evaluation", "said"),
     [
         ({"quantities": ["adaptaton-norm"]}, "unknown quantity 'adaptaton-norm'; did you mean 'adaptation-norm'?"),
-        ({"quantities": ["{plugin}:HALF"]}, "is not for classification: it is for regression"),
+        ({"quantities": ["{plugin}:HALF"]}, "HALF' is for regression, not for classification"),
         ({"quantities": ["{plugin}:THIRD"]}, "no Quantity 'THIRD' in"),
         ({"checkpoints": 7}, "evaluation.checkpoints = 7, but 'maml' has 6 iterations; allowed: at most one"),
         ({"checkpoints": 2, "checkpoint_splits": ["newer"]}, "no split is called 'newer'; did you mean 'new'?"),
@@ -98,7 +98,7 @@ def test_points_are_evenly_spaced_and_end_at_the_end(tiny_suite, checkpoints, it
 
 
 def test_results_of_no_checkpoints_have_empty_frames():
-    finished = make_results()
+    finished = make_results(small=True, episodes=4, seeds=(0,))
     assert list(finished.along) == list(ALONG)
     assert finished.quantities.empty and finished.iterations() == []
     with pytest.raises(UserError, match=r"nothing was scored at iteration 3; allowed: none: the suite has no"):

@@ -124,7 +124,7 @@ class Stop(Exception):
     """An interruption."""
 
 
-@pytest.mark.parametrize("stop", [1, 3, 5])
+@pytest.mark.parametrize("stop", [pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(5, marks=pytest.mark.slow)])
 def test_an_interrupted_training_has_the_same_snapshots(both, tmp_path, stop):
     store, _, watched = both
     cell = watched["maml"]
@@ -169,7 +169,9 @@ def test_weights_that_come_out_otherwise_replace_the_old_ones_and_this_is_said(b
     assert found.iterations("protonet") == [0, 2, 4, 6]
 
 
-@pytest.mark.parametrize("pattern", ["along/*.parquet", "along/*.json", "snapshots/4.pt"])
+@pytest.mark.parametrize(
+    "pattern", ["along/*.parquet", pytest.param("along/*.json", marks=pytest.mark.slow), "snapshots/4.pt"]
+)
 def test_damage_is_set_aside_and_mended(both, tmp_path, pattern, caplog):
     store, _, watched = both
     cell = watched["maml"]

@@ -173,18 +173,21 @@ def _check_optimizer(training: Training, place: str) -> None:
 
 
 def _check_quantities(suite: Suite, place: str) -> None:
-    """Raises UserError where a quantity cannot be loaded, or is not for the kind of task."""
+    """Raises UserError where quantities cannot be loaded, or are not for the kind of task."""
     known: dict[str, str] = {}
+    wrong: list[str] = []
     for i, name in enumerate(suite.evaluation.quantities or ()):
         try:
             found = registry.load_named("quantity", name)
         except UserError as error:
-            raise UserError(f"{place}.{i}: {error}") from None
+            wrong.append(f"{place}.{i}: {error}")
+            continue
         if suite.kind.name not in found.kinds:
-            allowed = f"it is for {' and '.join(found.kinds)}"
-            raise UserError(f"{place}.{i}: quantity '{name}' is not for {suite.kind}: {allowed}")
+            wrong.append(f"{place}.{i}: '{name}' is for {' and '.join(found.kinds)}, not for {suite.kind}")
         if (other := known.setdefault(found.name, name)) != name:
-            raise UserError(f"{place}.{i}: '{other}' and '{name}' both call themselves '{found.name}'")
+            wrong.append(f"{place}.{i}: '{other}' and '{name}' both call themselves '{found.name}'")
+    if wrong:
+        raise UserError("\n".join(wrong))
 
 
 def _resolve_source(table: dict[str, Any], kind: TaskKind | None, place: str) -> dict[str, Any]:
