@@ -28,7 +28,7 @@ from metagap.suite import Training
 from metagap.tasks.episode import Episode, TaskSpec
 
 IMAGES, POINTS = TaskSpec("classification", 3, 2, 3), TaskSpec("regression", 1, 5, 6)
-TASKS = 4
+TASKS = 5
 OF_INPUTS = ["a-distance-inputs", "mmd-inputs", "frechet-inputs"]
 OF_FEATURES = ["a-distance-features", "mmd-features", "frechet-features", "diversity"]
 OF_CLASSES = ["silhouette-inputs", "silhouette-features", "fisher-ratio-inputs", "fisher-ratio-features"]
@@ -72,7 +72,8 @@ def generator() -> torch.Generator:
 
 
 def alone(a: np.ndarray, b: np.ndarray) -> Samples:
-    return Samples(a, b, np.arange(len(a) + len(b)))
+    each = np.arange(len(a) + len(b))
+    return Samples(a, b, each, each)
 
 
 # The distances themselves.
@@ -89,14 +90,25 @@ def test_a_distance_of_what_can_and_what_cannot_be_told_apart():
 
 
 def test_a_distance_does_not_know_the_same_images_by_heart():
-    few = normal(10, [0] * 30, np.eye(30), 1)
+    few, each = normal(10, [0] * 30, np.eye(30), 1), np.arange(200)
     known = np.concatenate([np.repeat(np.arange(5), 20), np.repeat(np.arange(5, 10), 20)])
-    side = few[known]
-    by_heart = a_distance(alone(side[:100], side[100:]), generator())
-    assert by_heart == 2
-    assert a_distance(Samples(side[:100], side[100:], known), generator()) < 1
-    with pytest.raises(UserError, match="needs 5 different examples of each side; there are 4"):
-        a_distance(Samples(side[:80], side[100:], np.delete(known, np.arange(80, 100))), generator())
+    a, b = np.split(few[known], 2)
+    assert a_distance(alone(a, b), generator()) == 2
+    assert a_distance(Samples(a, b, known, known), generator()) < 1
+    with pytest.raises(UserError, match="share so many examples that none are left"):
+        a_distance(Samples(a, a, np.tile(known[:100], 2), each), generator())
+    with pytest.raises(UserError, match="needs 5 tasks of each side; there are 2"):
+        a_distance(Samples(a, b, each, each // 50), generator())
+
+
+def test_a_distance_holds_out_whole_tasks():
+    """The examples of a task sum to zero, as after batch norm, so that each is the opposite of the others."""
+    rng, found = np.random.default_rng(0), []
+    for task in (np.arange(200) // 5, np.arange(200)):
+        x = rng.normal(size=(40, 5, 40))
+        a, b = np.split((x - x.mean(1, keepdims=True)).reshape(200, 40), 2)
+        found.append(a_distance(Samples(a, b, np.arange(200), task), generator()))
+    assert abs(found[0]) < 0.4 and found[1] < found[0] - 0.2
 
 
 def test_mmd_by_a_double_loop():

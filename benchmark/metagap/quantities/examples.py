@@ -33,6 +33,8 @@ class Samples(NamedTuple):
     target: np.ndarray
     identity: np.ndarray
     """(n + m,): examples with the same input have the same number."""
+    task: np.ndarray
+    """(n + m,): so have those of the same task; those of both sides are numbered on."""
 
 
 def inputs(watched: Watched) -> Samples:
@@ -86,7 +88,10 @@ def _samples(watched: Watched, look: Callable[[Episode], Tensor]) -> Samples:
 
     blocks = [_scaled(*(one.astype(np.float64) for one in sample(view))) for view in views]
     identity = np.unique(np.concatenate(sample(_inputs)), axis=0, return_inverse=True)[1].ravel()
-    return Samples(*_reduced(*(np.concatenate(side, 1) for side in zip(*blocks, strict=True))), identity)
+    counts = [one.support_x.shape[1] + one.query_x.shape[1] for one in sides]
+    of = [row.numpy() // count for row, count in zip(rows, counts, strict=True)]
+    task = np.concatenate([of[0], of[1] + len(sides[0].query_x)])
+    return Samples(*_reduced(*(np.concatenate(side, 1) for side in zip(*blocks, strict=True))), identity, task)
 
 
 def _chosen(episodes: Episode, generator: Generator) -> Tensor:
