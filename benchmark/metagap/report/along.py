@@ -21,7 +21,7 @@ Paragraph = list[Phrase]
 
 def findings(frames: Frames) -> Prose | None:
     """What is claimed, and what cannot be; None without checkpoints."""
-    openings = frames.headline_along(frames.along.openings)
+    openings = frames.headline_rows(frames.along.openings)
     paragraphs = [[*_opened(frames, openings), *_costs(frames), *_selected(frames)]]
     return Prose(paragraphs=paragraphs, style="verdict") if paragraphs[0] else None
 
@@ -63,7 +63,7 @@ def _opened(frames: Frames, openings: pd.DataFrame) -> Paragraph:
 
 
 def _costs(frames: Frames) -> Paragraph:
-    table = frames.headline_along(frames.along.costs)
+    table = frames.headline_rows(frames.along.costs)
     if table.empty or not table["family"].max():
         return []
     phrases: Paragraph = []
@@ -90,7 +90,7 @@ def _costs(frames: Frames) -> Paragraph:
 
 
 def _selected(frames: Frames) -> Paragraph:
-    table = frames.headline_along(frames.along.selected)
+    table = frames.headline_rows(frames.along.selected)
     table = table[table["selection"] == VALIDATION]
     if table.empty:
         return []

@@ -6,9 +6,10 @@ Plugins add theirs by entry points of the group `metagap.panels`; they stand at 
 from __future__ import annotations
 
 from metagap import registry
-from metagap.report import along, texts
+from metagap.report import along, responses, texts
 from metagap.report.figures import adaptation, exact, gap_comparisons, gaps, samples, scores, slopes, training
 from metagap.report.figures import along as along_figures
+from metagap.report.figures import responses as response_figures
 from metagap.report.panels import Section, Shown
 from metagap.report.tables import along as along_tables
 from metagap.report.tables import (
@@ -25,6 +26,7 @@ from metagap.report.tables import (
 )
 from metagap.report.tables import exact as exact_tables
 from metagap.report.tables import gaps as gap_tables
+from metagap.report.tables import responses as response_tables
 from metagap.report.tables import scores as score_tables
 
 SECTIONS = (
@@ -32,6 +34,7 @@ SECTIONS = (
     Section("scores", "Scores"),
     Section("published", "Published values"),
     Section("gaps", "Gaps"),
+    Section("responses", "Dose and response"),
     Section("training", "Along training"),
     Section("exact", "Measured beside exact"),
     Section("curves", "Curves"),
@@ -60,6 +63,12 @@ CONTENTS: tuple[Shown, ...] = (
     gaps.GAPS_WITHIN,
     gap_tables.GAPS_WITHIN,
     texts.FORMULAS,
+    responses.FINDINGS,
+    response_figures.RESPONSES,
+    response_tables.AREAS,
+    response_tables.HALVES,
+    response_figures.IMAGES,
+    response_tables.PAIRS,
     along.FINDINGS,
     along_figures.GAPS,
     along_tables.OPENINGS,

@@ -17,6 +17,7 @@ from metagap.analysis.gaps import ADJUSTED, GapKind, gap_kinds, gap_table
 from metagap.analysis.gaps.kind import Place
 from metagap.analysis.grids import AVERAGE, STANDARD, Grids
 from metagap.analysis.intervals import CLAIMS_FROM, CROSSED
+from metagap.analysis.responses import Family, Responses, families, response_tables
 from metagap.metrics import Metric
 from metagap.suite import Split, Suite
 from metagap.text import uncertain
@@ -55,6 +56,7 @@ class Frames:
     variance: pd.DataFrame
     published: pd.DataFrame
     along: Along
+    responses: Responses
     exact: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=exact.COLUMNS))
     further: dict[str, dict[Scored, pd.DataFrame]] = field(default_factory=dict)
     """The tables of scores in the metrics after the headline one, by name."""
@@ -85,6 +87,7 @@ class Frames:
             variance=variance.variance_table(grids),
             published=published_values.published_table(grids),
             along=along_training(results),
+            responses=response_tables(grids),
             exact=exact.exact_table(grids),
         )
 
@@ -255,9 +258,14 @@ class Frames:
         ]
         return self.gaps[(self.gaps["statistic"] == self.metric.statistic) & self.gaps["gap"].isin(shown)]
 
-    def headline_along(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The rows in the headline statistic of a table of what is along training."""
+    def headline_rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a table in the headline statistic."""
         return table[table["statistic"] == self.metric.statistic]
+
+    @cached_property
+    def families(self) -> list[Family]:
+        """The responses of the suite."""
+        return families(self.suite)
 
     def headline_pairs(self) -> pd.DataFrame:
         """One row per pair of algorithms and split in the headline statistic."""

@@ -77,7 +77,7 @@ def write_report(frames: Frames, out: Path, contents: Sequence[Shown] | None = N
         contents: what is on the page; by default all that metagap and plugins have.
     """
     frames, blocks = make(frames, contents)
-    data = {name: frames.data(name) for name in DATA} | frames.along.tables
+    data = {name: frames.data(name) for name in DATA} | frames.along.tables | frames.responses.tables
     return write_page(render(frames, blocks), blocks, data, out)
 
 

@@ -31,9 +31,9 @@ class Multiple(NamedTuple):
 
 def gaps(frames: Frames, narrow: bool) -> Figure | None:
     """Every gap against the iterations, with a marker where it opens."""
-    table = frames.headline_along(frames.along.gaps)
+    table = frames.headline_rows(frames.along.gaps)
     table = table.assign(**{name: table[name] * frames.metric.gap_scale for name in ("value", "low", "high")})
-    found = frames.headline_along(frames.along.openings).dropna(subset="opens")
+    found = frames.headline_rows(frames.along.openings).dropna(subset="opens")
     multiples = [
         Multiple(
             str(gap) if split in frames.role("in-distribution") else f"{gap}: {frames.gap_row(str(split))}",
@@ -53,7 +53,7 @@ def _opened(rows: pd.DataFrame) -> dict[str, float]:
 
 def scores(frames: Frames, narrow: bool) -> Figure | None:
     """The score on every split against the iterations."""
-    table = frames.headline_along(frames.along.scores)
+    table = frames.headline_rows(frames.along.scores)
     printed = [frames.metric.values(*row) for row in table[["score", "low", "high"]].itertuples(index=False)]
     table = table.assign(
         **dict(zip(("value", "low", "high"), zip(*printed, strict=True), strict=True) if printed else {})
@@ -157,7 +157,7 @@ def _line(axis: Axes, line: pd.DataFrame, look: Style, limits: tuple[float, floa
 
 def gaps_caption(frames: Frames) -> str:
     """What is shown."""
-    rows = frames.headline_along(frames.along.gaps)
+    rows = frames.headline_rows(frames.along.gaps)
     return (
         f"Gaps against the iterations of meta-training; above zero, generalization costs. Bands: 95% "
         f"{interval_words(rows)}, of each iteration by itself.{frames.robust} A marker stands where a gap opens: from "
@@ -168,7 +168,7 @@ def gaps_caption(frames: Frames) -> str:
 
 def scores_caption(frames: Frames) -> str:
     """What is shown."""
-    rows = frames.headline_along(frames.along.scores)
+    rows = frames.headline_rows(frames.along.scores)
     return (
         f"Scores against the iterations of meta-training, on the same episodes at every checkpoint. Bands: 95% "
         f"{interval_words(rows)}.{frames.robust}"

@@ -26,7 +26,7 @@ GRID = (
 
 def openings(frames: Frames) -> Table | None:
     """Gap and split by algorithm: the iteration by which it opens; None without checkpoints."""
-    table = frames.headline_along(frames.along.openings)
+    table = frames.headline_rows(frames.along.openings)
     if (table["verdict"] == TOO_FEW).all():  # also of an empty table
         return None
     cells = values_by(table, ["gap", "split", "algorithm"], ["verdict", "opens", "opens_together"])
@@ -56,7 +56,7 @@ def _opening(verdict: str, opens: float, together: float) -> str:
 
 def openings_computed(frames: Frames) -> str:
     """How the openings come about."""
-    table = frames.headline_along(frames.along.openings)
+    table = frames.headline_rows(frames.along.openings)
     counts = sorted(set(table["checkpoints"]))
     number = " or ".join(map(str, counts))
     return joined(
@@ -72,7 +72,7 @@ def openings_computed(frames: Frames) -> str:
 
 def costs(frames: Frames) -> Table | None:
     """Split and rule by algorithm: what it loses against the best iteration on the target; None without any."""
-    table = frames.headline_along(frames.along.costs)
+    table = frames.headline_rows(frames.along.costs)
     if table.empty:
         return None
     names = [name for name in frames.suite.algorithms if name in set(table["algorithm"])]
@@ -101,7 +101,7 @@ def costs(frames: Frames) -> Table | None:
 
 def costs_computed(frames: Frames) -> str:
     """How the costs come about."""
-    table = frames.headline_along(frames.along.costs)
+    table = frames.headline_rows(frames.along.costs)
     return joined(
         f"“{LAST}”: the last checkpoint. “{VALIDATION}”: of each run, the checkpoint with the best "
         f"{STATISTICS[frames.metric.statistic]} over all its validation episodes here; the untrained start counts "
@@ -116,7 +116,7 @@ def costs_computed(frames: Frames) -> str:
 
 def selected(frames: Frames) -> Table | None:
     """The iteration that each run selected, next to the checkpoint that is best on validation; None without any."""
-    table = frames.headline_along(frames.along.selected)
+    table = frames.headline_rows(frames.along.selected)
     if table.empty:
         return None
     rows = []
