@@ -27,7 +27,7 @@ SECTIONS: list[tuple[str, type, str]] = [
     ("`[algorithms.LABEL]`", suite.Entry, "All other keys are hyper-parameters: `metagap show maml`."),
     ("`[[splits]]`", suite.Split, ""),
     ("`shift` of a split", suite.Shift, ""),
-    ("`[[responses]]`", suite.Response, ""),
+    ("`[[responses]]`", suite.Response, "[Dose and response](responses.md) explains them."),
     ("`dose` of a split", suite.Dose, "`[[responses]]` makes such splits."),
     ("`[[published]]`", suite.Published, ""),
     ("`[sweep]`", suite.Axis, "Two tables `[[sweep]]` are a grid of two keys."),

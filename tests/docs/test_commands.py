@@ -50,6 +50,7 @@ SLOW = (
     ),
     *("metagap compare-suites omniglot-small cifar-fs-small quickstart --on", "metagap report omniglot-small"),
     *("metagap run omniglot-small", "metagap run gap-along-training"),
+    "metagap run dose-response",
     *("metagap run gap-over-classes", "metagap report gap-over-classes"),
 )
 EAGER = ["--engine", "loop plain eager"]
@@ -136,7 +137,7 @@ def needed(words: list[str]) -> set[str]:
     if words[0] == "data":
         return FILES.keys() & set(words)
     trains = words[0] in ("run", "report", "compare", "reproduce") and "--dry-run" not in words
-    return {"omniglot"} if trains and re.match(r"omniglot|maml-table1", words[1]) else set()
+    return {"omniglot"} if trains and re.match(r"(.*-)?omniglot|maml-table1", words[1]) else set()
 
 
 @pytest.mark.parametrize("line", lines())
