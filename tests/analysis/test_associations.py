@@ -13,7 +13,7 @@ from sklearn.linear_model import Ridge
 from metagap.analysis.associations import CONSTANT, TOO_FEW, UP, associations, correlate
 from metagap.analysis.associations.prediction import BY_ALGORITHM, MEAN, TOGETHER, predictions
 from metagap.analysis.associations.ranks import OVERALL, SCOPES, WITHIN, associate, permuted, spearman
-from metagap.analysis.associations.rows import Rows, rows_of
+from metagap.analysis.associations.rows import GAPS, Rows, rows_of
 from metagap.analysis.associations.variance import (
     ALGORITHM,
     BOTH,
@@ -109,7 +109,7 @@ def found(bench, rng):
 def test_a_row_has_the_gaps_that_are_about_its_split(found, only):
     rows = rows_of({name: Grids(results) for name, results in found.items()})
     for name, results in found.items():
-        gaps = gap_table(results)
+        gaps = gap_table(results, GAPS)
         gaps = gaps[gaps["statistic"] == results.metric.statistic]
         for gap in ("task gap", "domain gap", "difficulty-adjusted domain gap"):
             for label in STEPS:

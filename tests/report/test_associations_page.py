@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 import metagap
 from metagap.analysis import across_suites as reading
-from metagap.analysis.associations import associations
+from metagap.analysis import associations as command
+from metagap.analysis.associations import TOO_FEW, associations
 from metagap.cli import app
 from metagap.errors import UserError
 from metagap.report import associations as pages
@@ -88,21 +89,18 @@ def test_nothing_says_why(written):
         assert CAUSAL.findall(path.read_text(encoding="utf-8")) == []
 
 
-def test_weak_evidence_and_too_few_suites_are_said_in_words(found, results):
+def test_weak_evidence_and_too_few_suites_are_said_in_words(found):
     told = " ".join(pages.said(found))
     assert "No quantity can be told to go with a gap" in told
     assert "the evidence is weak" in told
     table = found.correlations.assign(verdict="goes up with the gap")
     claimed = " ".join(pages.said(dataclasses.replace(found, correlations=table)))
     assert "12 can be told" in claimed and "gradient-alignment goes up with the task gap, overall (" in claimed
-    constant = {
-        name: dataclasses.replace(one, quantities=one.quantities.assign(value=float(place)))
-        for place, (name, one) in enumerate(results.items())
-    }
-    assert "too few suites and algorithms, whatever their values" in " ".join(pages.said(associations(constant)))
+    few = dataclasses.replace(found, correlations=found.correlations.assign(why=TOO_FEW))
+    assert "for 12 of the hypotheses there are too few suites and algorithms" in " ".join(pages.said(few))
 
 
-def test_the_command_prints_tables_or_json_and_writes_the_page(stored, tmp_path, monkeypatch):
+def test_the_command_prints_tables_or_json_and_writes_the_page(stored, found, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(pages, "FIGURES", {})
     monkeypatch.setattr(pages, "_drawn", lambda *_: None)
@@ -116,6 +114,7 @@ def test_the_command_prints_tables_or_json_and_writes_the_page(stored, tmp_path,
         "index.html",
     ):
         assert part in shown.output
+    monkeypatch.setattr(command, "read_associations", lambda *_: found)
     numbers = json.loads(CliRunner().invoke(app, ["associations", *names, "--json", "--out", "here"]).stdout)
     assert numbers["family"] == 12 and {"correlations", "predictions", "variance", "rows"} <= set(numbers)
     assert (tmp_path / "here" / "associations" / "+".join(names) / "index.html").is_file()
@@ -134,7 +133,8 @@ def test_bad_input_is_one_message(stored, arguments, message):
         CliRunner().invoke(app, ["associations", *arguments], catch_exceptions=False)
 
 
-def test_in_python_the_same(stored):
+def test_in_python_the_same(found, monkeypatch):
+    monkeypatch.setattr("metagap.api.read_associations", lambda *_: found)
     report = metagap.associations(["suite-0", "suite-1", "suite-2"])
     assert "Cannot tell" in report.findings and report.figures == ["correlations", "strongest"]
     assert len(report.table("hypotheses").frame) == 12
