@@ -57,7 +57,7 @@ def test_tables_and_sentences(frames):
     assert said.startswith("Along noise (0 to 4), maml loses least on average: +2")
     assert "significantly less than" in said and "lost first at 1." in said and "by fomaml" in said
     for kind in (AREAS, HALVES, PAIRS):
-        assert kind.computed(frames)
+        assert said(kind.computed, frames)
 
 
 def test_shifted_splits_are_in_no_other_table(frames):
