@@ -53,9 +53,9 @@ def test_tables_and_sentences(frames):
     assert "maml smaller" in set(pairs.frame["verdict"])
     prose = responses.findings(frames)
     assert prose is not None
-    said = "".join(phrase.text for phrase in prose.paragraphs[0])
-    assert said.startswith("Along noise (0 to 4), maml loses least on average: +2")
-    assert "significantly less than" in said and "lost first at 1." in said and "by fomaml" in said
+    words = "".join(phrase.text for phrase in prose.paragraphs[0])
+    assert words.startswith("Along noise (0 to 4), maml loses least on average: +2")
+    assert "significantly less than" in words and "lost first at 1." in words and "by fomaml" in words
     for kind in (AREAS, HALVES, PAIRS):
         assert said(kind.computed, frames)
 
