@@ -10,6 +10,7 @@ from synthetic import make_results
 from metagap.report import responses
 from metagap.report.figures.responses import IMAGES, RESPONSES
 from metagap.report.frames import Frames
+from metagap.report.panels import said
 from metagap.report.tables.responses import AREAS, HALVES, PAIRS, half
 from metagap.results import Results
 from metagap.suite.schema import Dose
