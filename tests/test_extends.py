@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,7 @@ def test_the_guides_example_holds(tmp_path):
 
 def test_built_in_twins_are_short():
     lines = {name: len(SUITES.path(name).read_text(encoding="utf-8").splitlines()) for name in SUITES.names()}
-    twins = [name for name in SUITES.names() if "extends" in SUITES.read(SUITES.path(name))]
+    own = {name: tomllib.loads(SUITES.path(name).read_text(encoding="utf-8")) for name in SUITES.names()}
+    twins = [name for name, table in own.items() if "extends" in table and "responses" not in table]
     assert len(twins) >= 24
     assert all(lines[name] <= 45 for name in twins)

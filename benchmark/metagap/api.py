@@ -41,7 +41,7 @@ from metagap.report.table import Table
 from metagap.report.verdict import plain, verdict
 from metagap.results import Results, read_own, read_sweep, survey, write_own, write_own_sweep
 from metagap.results import read as read_results
-from metagap.suite import Suite, expand, load_changed, load_sweep, variation, with_choices
+from metagap.suite import Suite, Sweep, expand, load_chosen, variation, with_choices
 from metagap.suite import load_suite as suite_of_file
 
 if TYPE_CHECKING:
@@ -422,36 +422,34 @@ def run(
     from metagap.runner.cell import is_done
     from metagap.runner.preflight import check
 
-    if not isinstance(what, Suite) and (sweep := load_sweep(os.fspath(what), _settings(changes))) is not None:
-        sweep, written_sweep = sweep.with_choices(algorithms, seeds), load_sweep(os.fspath(what))
-        machine, executor = asked(device=device, engine=engine, workers=jobs), executors.find(launch)
-        executor.place(machine)
-        if failed := run_sweep(sweep, Path(results), machine, Console(quiet=quiet), executor):
-            raise error_of(failed)
-        plan, name = plan_of(sweep), sweep.first.name
-        if not sweep.variation(written_sweep):
-            plan = write_own_sweep(Path(results) / name, plan)
-        return SweepReport(trends(read_sweep(Path(results), name, plan)))
     if isinstance(what, Suite):
         if changes or algorithms or seeds:
             raise TypeError("changes, algorithms and seeds are for metagap.load_suite: this suite is made already")
         chosen, written = what, None
     else:
-        chosen, written = load_changed(os.fspath(what), _settings(changes))
-        chosen = with_choices(chosen, algorithms, seeds)
+        chosen, written = load_chosen(os.fspath(what), _settings(changes))
     machine, executor = asked(device=device, engine=engine, workers=jobs), executors.find(launch)
     executor.place(machine)
-    store, cells = Path(results), expand(chosen)
+    store, console = Path(results), Console(quiet=quiet)
+    if isinstance(chosen, Sweep):
+        sweep = chosen.with_choices(algorithms, seeds)
+        if failed := run_sweep(sweep, store, machine, console, executor):
+            raise error_of(failed)
+        plan, name = plan_of(sweep), sweep.first.name
+        if not sweep.variation(written if isinstance(written, Sweep) else None):
+            plan = write_own_sweep(store / name, plan)
+        return SweepReport(trends(read_sweep(store, name, plan)))
+    chosen = with_choices(chosen, algorithms, seeds)
+    cells = expand(chosen)
     pending = [cell for cell in cells if not is_done(cell, store)]
     earlier = survey(store / chosen.name).notes if pending else []
-    console = Console(quiet=quiet)
     if pending:
         for note in [*earlier, *check(pending)]:
             console.print(f"Note: {note}", markup=False)
         if failed := run_cells(pending, store, machine, console, executor):
             raise error_of(failed)
     hashes = {cell.hash for cell in cells}
-    if written is not None and not variation(cells[0], written):
+    if isinstance(written, Suite) and not variation(cells[0], written):
         write_own(store / chosen.name, cells[0].variant, hashes, chosen.reference)
     found = read_results(store, chosen.name, cells[0].variant, hashes, chosen.reference)
     found.notes[:0] = earlier

@@ -206,7 +206,7 @@ def test_suites_and_settings_are_valid(page, readers_folder):
             sweep = load_sweep("suite.toml")
             assert expand(load_suite("suite.toml")) if sweep is None else all(sweep.cells)
         else:
-            assert set(table) <= {*Suite.model_fields, "sweep"}
+            assert set(table) <= {*Suite.model_fields, "responses", "sweep"}
             check_part(table)
 
 

@@ -12,6 +12,7 @@ from metagap.engine.outer import OuterLoop
 from metagap.engine.strategy import parse
 from metagap.machine import Machine
 from metagap.runner.context import TrainingContext
+from metagap.runner.snapshots import Snapshots
 from metagap.runner.train import _Training
 from metagap.suite import expand, load_suite, with_algorithms, with_iterations
 
@@ -32,7 +33,8 @@ class NothingWaits(TorchDispatchMode):
 def test_an_iteration_never_waits_for_the_device(kind, algorithm, run, tiny_suite, tmp_path):
     chosen = load_suite(str(tiny_suite(kind, algorithms={"maml": None, "scratch": None, algorithm: {}})))
     context = TrainingContext(expand(chosen)[0], Machine("cpu", engine=f"vmap plain {run}"))
-    training = _Training(context, tmp_path / "checkpoint.pt", lambda *_: None, None)
+    snapshots = Snapshots(context, tmp_path / "snapshots")
+    training = _Training(context, tmp_path / "checkpoint.pt", lambda *_: None, snapshots, None, None)
     training.iterate()  # what is made once may wait
     before = {name: value.clone() for name, value in context.meta.items()}
     with NothingWaits():

@@ -160,4 +160,4 @@ def test_an_algorithm_without_inner_gradient_steps_has_no_path(tmp_path):
     steps = quantities.find("adaptation-norm").applies
     assert steps(watched(cell)) == ""
     none = first(tmp_path, ["adaptation-norm"], steps=0)[0]
-    assert steps(watched(none)) == "MAML is scored after no inner step"
+    assert steps(watched(none)) == "there are no inner steps: evaluation.steps is 0"

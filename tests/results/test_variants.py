@@ -12,6 +12,7 @@ from tiny_store import CPU, WAVES, load
 from metagap import cli, results
 from metagap.errors import UserError
 from metagap.files import Files, check_writable
+from metagap.results.own import Own
 from metagap.runner import cell as runner
 from metagap.runner.cell import run_cell
 
@@ -138,9 +139,9 @@ def test_what_is_the_suites_own_outlives_damage_and_edits(store):
     folder = store[0] / "tiny"
     results.write_own(folder, "a", {"1"})
     results.write_own(folder, "a", {"2"})
-    assert results.read_own(folder) == ("a", {"1", "2"}, "")
+    assert results.read_own(folder) == Own("a", frozenset({"1", "2"}), "")
     results.write_own(folder, "b", {"3"}, "maml")
-    assert results.read_own(folder) == ("b", {"3"}, "maml")
+    assert results.read_own(folder) == Own("b", frozenset({"3"}), "maml")
     (folder / "own.json").write_text("{")
     assert results.read_own(folder) is None
     assert results.read(store[0], "tiny").variant

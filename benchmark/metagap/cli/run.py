@@ -11,7 +11,7 @@ from metagap.cli import output
 from metagap.cli.options import Running, SuiteName, completed, spread, use_data
 
 if TYPE_CHECKING:
-    from metagap.suite import Sweep
+    from metagap.suite import Suite, Sweep
 
 
 @spread
@@ -37,19 +37,25 @@ def run(
     options: Running,
 ) -> None:
     """Meta-train and evaluate what is missing of a suite, then print scores and gaps and write the report."""
+    from metagap.suite import Sweep, load_chosen, with_choices
+
+    use_data(options.data)
+    choices = algorithm or (), options.seed or (), iterations
+    match load_chosen(suite, set_ or []):
+        case Sweep() as sweep, written:
+            _run_sweep(sweep.with_choices(*choices), written, options)
+        case chosen, written:
+            _run_suite(with_choices(chosen, *choices), written, options)
+
+
+def _run_suite(chosen: Suite, written: Suite, options: Running) -> None:
     from metagap import executors
     from metagap.executors.running import run_cells
     from metagap.results import differences, read, survey, write_own
     from metagap.runner.cell import is_done
     from metagap.runner.preflight import check
-    from metagap.suite import expand, load_changed, load_sweep, variation, with_choices
+    from metagap.suite import expand, variation
 
-    use_data(options.data)
-    if (sweep := load_sweep(suite, set_ or [])) is not None:
-        chosen_sweep = sweep.with_choices(algorithm or (), options.seed or (), iterations)
-        return _run_sweep(chosen_sweep, load_sweep(suite), options)
-    chosen, written = load_changed(suite, set_ or [])
-    chosen = with_choices(chosen, algorithm or (), options.seed or (), iterations)
     machine, executor = options.machine(), executors.find(options.launch)
     place, cells = executor.place(machine), expand(chosen)
     console, store = output.console(stderr=options.json), options.results

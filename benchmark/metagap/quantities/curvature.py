@@ -89,15 +89,15 @@ class _Hessian(LinearOperator):
 
     def __init__(self, loop: InnerLoop, point: Params, task: Episode):
         self._loop, self._point, self._task = loop, point, task
-        self._parameters = loop.parameters(point)
-        self._like = next(iter(self._parameters.values()))
-        size = sum(value.numel() for value in self._parameters.values())
+        self._variables = loop.parameters(point)
+        self._like = next(iter(self._variables.values()))
+        size = sum(value.numel() for value in self._variables.values())
         super().__init__(torch.empty(0, dtype=self._like.dtype).numpy().dtype, (size, size))
 
     def _matvec(self, x: np.ndarray) -> np.ndarray:
         pieces = torch.from_numpy(x.reshape(-1)).to(self._like)
-        pieces = pieces.split([value.numel() for value in self._parameters.values()])
-        names = self._parameters.items()
+        pieces = pieces.split([value.numel() for value in self._variables.values()])
+        names = self._variables.items()
         vector = {name: piece.view_as(value) for (name, value), piece in zip(names, pieces, strict=True)}
         curved = self._loop.curved(self._point, self._task.support, vector)
         return torch.cat([curved[name].flatten() for name in vector]).cpu().numpy()

@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from metagap.algorithms.base import Params
 from metagap.engine.kernels import differentiable
 from metagap.errors import UserError
-from metagap.models.making import copied
+from metagap.models.making import BATCH_NORMS, copied
 
 EXAMPLES = 25
 """Of a task over which the Fisher information is averaged, the first ones; the head is fitted to all."""
@@ -96,7 +95,7 @@ def standing(features: nn.Module, weights: Params, x: Tensor) -> nn.Module:
     """A copy whose batch norms keep to the statistics of the batch x, so that examples do not influence each other."""
     copy = copied(features)
     seen: dict[str, tuple[Tensor, Tensor]] = {}
-    norms = {name: m for name, m in copy.named_modules() if isinstance(m, _BatchNorm) and m.running_mean is None}
+    norms = {name: m for name, m in copy.named_modules() if isinstance(m, BATCH_NORMS) and m.running_mean is None}
 
     def watch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
         return lambda _, given: seen.update({name: _statistics(given[0])})
@@ -121,7 +120,7 @@ def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
 class _Standing(nn.Module):
     """A batch norm with given statistics."""
 
-    def __init__(self, norm: _BatchNorm, mean: Tensor, variance: Tensor):
+    def __init__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d, mean: Tensor, variance: Tensor):
         super().__init__()
         self.weight, self.bias = norm.weight, norm.bias
         self.mean, self.factor = mean, (variance + norm.eps).rsqrt()

@@ -7,7 +7,7 @@ fills in defaults; `variants` makes suites of another one, `sweep` one for each 
 
 from metagap.suite.cell import Cell, as_json, digest, expand, written_cell
 from metagap.suite.messages import Faults, validated
-from metagap.suite.resolve import load_changed, load_suite, resolve, written_suite
+from metagap.suite.resolve import load_suite, resolve, written_suite
 from metagap.suite.schema import (
     RECORDING,
     Axis,
@@ -27,7 +27,7 @@ from metagap.suite.schema import (
     Training,
 )
 from metagap.suite.sources import make_source
-from metagap.suite.sweep import Member, Sweep, Values, load_sweep, said, waves
+from metagap.suite.sweep import Member, Sweep, Values, load_chosen, load_sweep, said, waves
 from metagap.suite.variants import variation, with_algorithms, with_budget, with_choices, with_iterations, with_seeds
 
 __all__ = [
@@ -55,7 +55,7 @@ __all__ = [
     "as_json",
     "digest",
     "expand",
-    "load_changed",
+    "load_chosen",
     "load_suite",
     "load_sweep",
     "make_source",

@@ -29,10 +29,8 @@ def load_suite(name_or_path: str, changes: Sequence[str] = ()) -> Suite:
     return resolve(_changed(SUITES.read(path), changes), path)
 
 
-def load_changed(name_or_path: str, changes: Sequence[str]) -> tuple[Suite, Suite]:
-    """The suite with changes, and as its file has it; the file is read once."""
-    path = SUITES.path(name_or_path)
-    table = SUITES.read(path)
+def resolve_changed(table: Mapping[str, Any], path: Path, changes: Sequence[str]) -> tuple[Suite, Suite]:
+    """The suite of a table read from `path` with changes, and as the table has it."""
     written = resolve(table, path)
     return (resolve(_changed(table, changes), path) if changes else written), written
 

@@ -17,7 +17,7 @@ from metagap.files import SUITES
 from metagap.suite.cell import Cell, digest, expand
 from metagap.suite.edit import put, set_key
 from metagap.suite.messages import Faults, validated
-from metagap.suite.resolve import place_of, resolve
+from metagap.suite.resolve import place_of, resolve, resolve_changed
 from metagap.suite.schema import Axis, Entry, Suite
 from metagap.suite.variants import variation, with_choices
 
@@ -113,7 +113,22 @@ def load_sweep(name_or_path: str, changes: Sequence[str] = ()) -> Sweep | None:
     Raises UserError with the file, the key, the value and what is allowed.
     """
     path = SUITES.path(name_or_path)
-    table = copy.deepcopy(SUITES.read(path))
+    return _changed_sweep(SUITES.read(path), path, changes)
+
+
+def load_chosen(name_or_path: str, changes: Sequence[str] = ()) -> tuple[Suite, Suite] | tuple[Sweep, Sweep | None]:
+    """What is to be run, a suite or a sweep, with changes, and as its file has it; the file is read once.
+
+    None for the second where the file has no sweep, but the changes make one. Raises as `load_sweep`.
+    """
+    path = SUITES.path(name_or_path)
+    table = SUITES.read(path)
+    sweep = _changed_sweep(table, path, changes)
+    return resolve_changed(table, path, changes) if sweep is None else (sweep, _changed_sweep(table, path))
+
+
+def _changed_sweep(read: Mapping[str, Any], path: Path, changes: Sequence[str] = ()) -> Sweep | None:
+    table = copy.deepcopy(dict(read))
     for change in changes:
         set_key(table, change)
     if not table.get("sweep"):
