@@ -440,7 +440,7 @@ def test_a_second_instance_may_be_scored_without_transduction(cells, tmp_path):
     own = '[algorithms.alone]\nalgorithm = "maml"\ninner_lr = 0.1\nevaluation = { batch_norm = "inductive" }\n'
     several = cells(IMAGES.replace("[algorithms.reptile]", own + "[algorithms.reptile]"))
     for label in ("maml", "alone"):
-        run_cell(several[label], tmp_path, CPU)
+        run_cell(several[label], tmp_path, EAGER)
     episodes = results.read(tmp_path, "tiny").episodes.query("split == 'new' and step == 2").set_index("episode")
     by = {key: group.query_loss for key, group in episodes.groupby(["algorithm", "condition"])}
     few = by["maml", "inductive"].index

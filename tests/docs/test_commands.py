@@ -49,7 +49,8 @@ SLOW = (
         "metagap power quickstart maml reptile --power",
     ),
     *("metagap compare-suites omniglot-small cifar-fs-small quickstart --on", "metagap report omniglot-small"),
-    *("metagap run omniglot-small", "metagap run gap-along-training"),
+    *("metagap run omniglot-small", "metagap run gap-along-training", "metagap run linear-tasks"),
+    *("metagap run quickstart --iterations 50", "metagap run quickstart --data DIR"),
     "metagap run dose-response",
     *("metagap run gap-over-classes", "metagap report gap-over-classes"),
 )

@@ -22,7 +22,7 @@ def test_the_mean_of_a_law_is_that_of_its_scores(law):
     assert (float(LAWS[1].mean()), float(CEILING.mean())) == pytest.approx((0.97, 0.9998))
 
 
-@pytest.mark.parametrize("seeds", [3, 10])
+@pytest.mark.parametrize("seeds", [3, pytest.param(10, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
 def test_intervals_hold_what_they_claim(law, seeds):
     found = coverage(law, seeds, 200, 250)
@@ -42,7 +42,7 @@ def test_robust_intervals_hold_what_they_claim():
         assert share >= 0.93 - 3 * np.sqrt(0.05 * 0.95 / 60)
 
 
-@pytest.mark.parametrize("law", [GAUSSIAN, LAWS[1]], ids=lambda law: law.name)
+@pytest.mark.parametrize("law", [GAUSSIAN, pytest.param(LAWS[1], marks=pytest.mark.slow)], ids=lambda law: law.name)
 def test_pages_of_equal_algorithms_claim_nothing(law):
     found = claims.false_claims(law, 3, 60, 40)
     assert found.any <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 40)
