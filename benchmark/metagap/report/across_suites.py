@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +14,8 @@ from metagap.analysis.across_suites import AcrossSuites
 from metagap.analysis.ranks import RankTest
 from metagap.report import terminal, theme
 from metagap.report.figures import across_suites as figures
-from metagap.report.figures.saving import to_png, to_svg
-from metagap.report.page import Block, Content, Drawn, render_page, write_page
-from metagap.report.panels import Phrase, Prose, Shown
+from metagap.report.page import Block, Drawn, drawn, render_page, stacked, write_page
+from metagap.report.panels import Phrase, Prose
 from metagap.report.table import Table
 from metagap.text import number, probability, uncertain
 
@@ -182,21 +180,19 @@ def figure(found: AcrossSuites, name: str, narrow: bool = False) -> Figure | Non
 
 def blocks(found: AcrossSuites) -> list[Block]:
     """The page from top to bottom."""
-    notes = tuple(found.notes)
-    made: list[tuple[str, str, Content | None]] = [
-        ("verdict", "findings", Prose(paragraphs=[[Phrase(said(found))]], style="verdict")),
-        ("ranks", "findings", ranks(found)),
-        ("notes", "findings", Prose(items=found.notes, style="notes")),
-        ("critical-difference", "ranks", _drawn(found, "critical-difference")),
-        ("pairs", "ranks", pairs(found)),
-        ("iqm", "normalised-scores", _drawn(found, "iqm")),
-        ("profiles", "normalised-scores", _drawn(found, "profiles")),
-        ("scores", "scores-in-each-suite", scores(found)),
-        ("meanings", "what-it-means", Prose(terms=MEANINGS)),
-        ("suites", "what-was-compared", Prose(terms=_suites(found))),
+    made = [
+        ("verdict", "findings", "", Prose(paragraphs=[[Phrase(said(found))]], style="verdict")),
+        ("ranks", "findings", "", ranks(found)),
+        ("notes", "findings", "", Prose(items=found.notes, style="notes")),
+        ("critical-difference", "ranks", "", _drawn(found, "critical-difference")),
+        ("pairs", "ranks", "", pairs(found)),
+        ("iqm", "normalised-scores", "", _drawn(found, "iqm")),
+        ("profiles", "normalised-scores", "", _drawn(found, "profiles")),
+        ("scores", "scores-in-each-suite", "", scores(found)),
+        ("meanings", "what-it-means", "", Prose(terms=MEANINGS)),
+        ("suites", "what-was-compared", "", Prose(terms=_suites(found))),
     ]
-    made = [(n, section, replace(one, notes=notes) if isinstance(one, Table) else one) for n, section, one in made]
-    return [Block(Shown(name=name, section=section), content) for name, section, content in made if content]
+    return stacked(made, found.notes)
 
 
 def render(found: AcrossSuites, made: list[Block]) -> str:
@@ -271,10 +267,7 @@ def _result(test: RankTest) -> str:
 
 
 def _drawn(found: AcrossSuites, name: str) -> Drawn | None:
-    wide, narrow = figure(found, name), figure(found, name, narrow=True)
-    if wide is None or narrow is None:
-        return None
-    return Drawn(name, FIGURES[name][1], to_svg(wide), to_png(wide), to_svg(narrow))
+    return drawn(name, FIGURES[name][1], figure(found, name), figure(found, name, narrow=True))
 
 
 def _suites(found: AcrossSuites) -> list[tuple[str, str]]:

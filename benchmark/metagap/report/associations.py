@@ -6,7 +6,6 @@ Two things that go together may do so for any reason, so that no sentence here s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +21,8 @@ from metagap.analysis.comparisons import CANNOT_TELL
 from metagap.report import terminal, theme
 from metagap.report.across_suites import folder_name_of
 from metagap.report.figures import associations as figures
-from metagap.report.figures.saving import to_png, to_svg
-from metagap.report.page import Block, Content, Drawn, render_page, write_page
-from metagap.report.panels import Phrase, Prose, Shown
+from metagap.report.page import Block, Drawn, drawn, render_page, stacked, write_page
+from metagap.report.panels import Phrase, Prose
 from metagap.report.table import Table
 from metagap.text import MISSING, number, probability, share, uncertain
 
@@ -291,8 +289,7 @@ def styles(found: Associations) -> dict[str, theme.Style]:
 
 def blocks(found: Associations) -> list[Block]:
     """The page from top to bottom."""
-    notes = tuple(found.notes)
-    made: list[tuple[str, str, str, Content | None]] = [
+    made = [
         ("verdict", "findings", "", Prose(paragraphs=[[Phrase(text)] for text in said(found)], style="verdict")),
         ("notes", "findings", "", Prose(items=found.notes, style="notes")),
         ("correlations", "correlations", "", _drawn(found, "correlations")),
@@ -304,15 +301,7 @@ def blocks(found: Associations) -> list[Block]:
         ("meanings", "what-it-means", "", Prose(terms=MEANINGS)),
         ("suites", "what-was-used", "", Prose(terms=_suites(found))),
     ]
-    return [
-        Block(
-            Shown(name=name, section=section),
-            replace(one, notes=notes) if isinstance(one, Table) else one,
-            folded=folded,
-        )
-        for name, section, folded, one in made
-        if one
-    ]
+    return stacked(made, found.notes)
 
 
 def render(found: Associations, made: list[Block]) -> str:
@@ -358,10 +347,7 @@ def as_json(found: Associations) -> dict:
 
 
 def _drawn(found: Associations, name: str) -> Drawn | None:
-    wide, narrow = figure(found, name), figure(found, name, narrow=True)
-    if wide is None or narrow is None:
-        return None
-    return Drawn(name, FIGURES[name][1], to_svg(wide), to_png(wide), to_svg(narrow))
+    return drawn(name, FIGURES[name][1], figure(found, name), figure(found, name, narrow=True))
 
 
 def _suites(found: Associations) -> list[tuple[str, str]]:

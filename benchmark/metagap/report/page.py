@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -24,6 +24,9 @@ from metagap.report.frames import Frames
 from metagap.report.panels import Failure, Gallery, Panel, Picture, Prose, Shown, TableKind, Text, attempt, said
 from metagap.report.table import WORD, Table
 from metagap.report.texts import facts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SIGNATURE = b"metagap</title>"
 """What every page of ours has in it."""
@@ -140,10 +143,30 @@ def _made(shown: Shown, frames: Frames) -> Content | None:
 
 def _drawn(panel: Panel, frames: Frames) -> Drawn | None:
     figure, narrow = panel.figure(frames), panel.figure(frames, narrow=True)
-    if figure is None:
+    return None if figure is None else drawn(panel.name, said(panel.caption, frames), figure, narrow)
+
+
+def drawn(name: str, caption: str, wide: Figure | None, narrow: Figure | None) -> Drawn | None:
+    """A figure of a page, and the same for a phone; None where there is nothing to draw."""
+    if wide is None:
         return None
-    phone = "" if narrow is None else to_svg(narrow)
-    return Drawn(panel.name, said(panel.caption, frames), to_svg(figure), to_png(figure), phone)
+    return Drawn(name, caption, to_svg(wide), to_png(wide), "" if narrow is None else to_svg(narrow))
+
+
+def stacked(made: Iterable[tuple[str, str, str, Content | None]], notes: Sequence[str]) -> list[Block]:
+    """The blocks of a page that no panels make: (name, section, what is clicked on to see it, content) of each.
+
+    What has no content is left out. notes: of every table, where it is read without the page.
+    """
+    return [
+        Block(
+            Shown(name=name, section=section),
+            replace(content, notes=tuple(notes)) if isinstance(content, Table) else content,
+            folded=folded,
+        )
+        for name, section, folded, content in made
+        if content
+    ]
 
 
 def _table(kind: TableKind, frames: Frames) -> Table | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +15,8 @@ from rich.markup import escape
 from metagap.analysis.trends import SCORE, WORDS, Trends
 from metagap.report import terminal, theme
 from metagap.report.figures import sweeps as figures
-from metagap.report.figures.saving import to_png, to_svg
-from metagap.report.page import Block, Content, Drawn, render_page, write_page
-from metagap.report.panels import Phrase, Prose, Shown
+from metagap.report.page import Block, Drawn, drawn, render_page, stacked, write_page
+from metagap.report.panels import Phrase, Prose
 from metagap.report.table import Table
 from metagap.report.tables import sweeps as tables
 from metagap.report.tables.sweeps import measure, per, step_of
@@ -129,38 +127,26 @@ def _limits(found: Trends, claimed: pd.DataFrame) -> Iterator[list[Phrase]]:
 
 def blocks(found: Trends) -> list[Block]:
     """The page from top to bottom."""
-    notes = tuple(found.notes)
-    drawn = {name: _drawn(found, name) for name in figures_of(found)}
-    maps = {name: one for name, one in drawn.items() if name.startswith("map-")}
-    made: list[tuple[str, str, str, Content | None]] = [
+    shown = {name: _drawn(found, name) for name in figures_of(found)}
+    maps = {name: one for name, one in shown.items() if name.startswith("map-")}
+    made = [
         ("findings", "findings", "", Prose(paragraphs=findings(found), style="verdict")),
         ("notes", "findings", "", Prose(items=found.notes, style="notes")),
-        ("figure-scores", "scores", "", drawn.get("scores")),
+        ("figure-scores", "scores", "", shown.get("scores")),
         *((name, "scores", "", one) for name, one in maps.items() if name.startswith("map-score")),
         ("scores", "scores", "", tables.scores(found)),
-        ("figure-gaps", "gaps", "", drawn.get("gaps")),
+        ("figure-gaps", "gaps", "", shown.get("gaps")),
         *((name, "gaps", "", one) for name, one in maps.items() if not name.startswith("map-score")),
         ("gaps", "gaps", ALL_GAPS, tables.gaps(found)),
         ("trends", "slopes-and-trends", "", tables.trends(found)),
         ("trends-others", "slopes-and-trends", OTHERS, tables.trends(found, claimed=False)),
         ("run", "what-was-run", "", Prose(terms=_run(found))),
     ]
-    return [
-        Block(
-            Shown(name=name, section=section),
-            replace(content, notes=notes) if isinstance(content, Table) else content,
-            folded=folded,
-        )
-        for name, section, folded, content in made
-        if content
-    ]
+    return stacked(made, found.notes)
 
 
 def _drawn(found: Trends, name: str) -> Drawn | None:
-    wide, narrow = figure(found, name), figure(found, name, narrow=True)
-    if wide is None or narrow is None:
-        return None
-    return Drawn(name, figures_of(found)[name][1], to_svg(wide), to_png(wide), to_svg(narrow))
+    return drawn(name, figures_of(found)[name][1], figure(found, name), figure(found, name, narrow=True))
 
 
 def _facts(found: Trends) -> list[tuple[str, str]]:

@@ -26,13 +26,13 @@ def load_suite(name_or_path: str, changes: Sequence[str] = ()) -> Suite:
     Raises UserError with the file, the key, what was found and what is allowed.
     """
     path = SUITES.path(name_or_path)
-    return resolve(_changed(SUITES.read(path), changes), path)
+    return resolve(with_changes(SUITES.read(path), changes), path)
 
 
 def resolve_changed(table: Mapping[str, Any], path: Path, changes: Sequence[str]) -> tuple[Suite, Suite]:
     """The suite of a table read from `path` with changes, and as the table has it."""
     written = resolve(table, path)
-    return (resolve(_changed(table, changes), path) if changes else written), written
+    return (resolve(with_changes(table, changes), path) if changes else written), written
 
 
 def written_suite(name_or_path: str) -> Suite:
@@ -110,11 +110,12 @@ def _faults_of_parts(table: Mapping[str, Any], file: str) -> list[str]:
     return faults.messages
 
 
-def _changed(table: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
-    changed = copy.deepcopy(dict(table))
+def with_changes(table: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """A copy of the table of a suite with changes `key.key=value` made."""
+    copied = copy.deepcopy(dict(table))
     for change in changes:
-        set_key(changed, change)
-    return changed
+        set_key(copied, change)
+    return copied
 
 
 def place_of(table: Mapping[str, Any], path: Path) -> str:

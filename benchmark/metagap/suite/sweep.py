@@ -15,9 +15,9 @@ from metagap import registry
 from metagap.errors import UserError
 from metagap.files import SUITES
 from metagap.suite.cell import Cell, digest, expand
-from metagap.suite.edit import put, set_key
+from metagap.suite.edit import put
 from metagap.suite.messages import Faults, validated
-from metagap.suite.resolve import place_of, resolve, resolve_changed
+from metagap.suite.resolve import place_of, resolve, resolve_changed, with_changes
 from metagap.suite.schema import Axis, Entry, Suite
 from metagap.suite.variants import variation, with_choices
 
@@ -128,9 +128,7 @@ def load_chosen(name_or_path: str, changes: Sequence[str] = ()) -> tuple[Suite, 
 
 
 def _changed_sweep(read: Mapping[str, Any], path: Path, changes: Sequence[str] = ()) -> Sweep | None:
-    table = copy.deepcopy(dict(read))
-    for change in changes:
-        set_key(table, change)
+    table = with_changes(read, changes)
     if not table.get("sweep"):
         return None
     for key, change in ((axis, change) for axis in _keys(table["sweep"]) for change in changes):

@@ -43,7 +43,7 @@ class Linear(Source):
     """Linear functions y = w x + noise of several inputs, one task per w, whose risks are known exactly.
 
     The weights w of a task are normal, of a `mean` and a `prior_scale`, and inputs are normal around zero; coordinates
-    are independent. Support inputs are not drawn anew for each task: it takes one of a pool of `designs` at random, so
+    are independent. Support inputs are not new ones for each task: it takes one of a pool of `designs` at random, so
     that the risk of a learner is a finite mean of closed forms. Every option but `dimension` is a shift parameter.
     What belongs to a coordinate is one number for all of them, or a list.
     """
