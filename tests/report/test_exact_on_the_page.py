@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 from synthetic import make_results
 
+from metagap.analysis.exact import bounds_table
+from metagap.analysis.grids import Grids
 from metagap.report.contents import CONTENTS
 from metagap.report.figures.exact import caption
 from metagap.report.figures.exact import exact as figure
 from metagap.report.frames import Frames
 from metagap.report.page import make
-from metagap.report.tables.exact import exact, regret
+from metagap.report.tables.exact import bounds, exact, regret
 
 SPLITS = ("sinusoid train", "sinusoid test", "larger amplitude")
 
@@ -65,6 +67,24 @@ def test_regret_is_what_the_exact_risk_has_above_the_least(frames):
     assert table.loc[SPLITS[1], "maml"] == f"{-known - 0.01:.3f} (0.002)"
 
 
+def test_a_bound_stands_beside_the_gap_that_it_is_about(results, frames):
+    known = results.cells[["algorithm", "seed", "selected_iteration"]].rename(
+        columns={"selected_iteration": "iteration"}
+    )
+    found = [
+        known.assign(episode=-1, split=SPLITS[1], quantity="stability-bound", value=7.0),
+        known[known["algorithm"] == "maml"].assign(
+            episode=-1, split=SPLITS[2], quantity="total-variation-bound", value=0.25
+        ),
+    ]
+    exact_gap = frames.exact.assign(gap="task gap", split=SPLITS[1], exact=1.5).drop_duplicates("algorithm")
+    grids = Grids(replace(results, quantities=pd.concat(found, ignore_index=True)))
+    table = bounds(replace(frames, bounds=bounds_table(grids, exact_gap))).frame.set_index("bound")
+    assert table.loc["stability-bound", ["maml", "reptile"]].tolist() == ["7.000 (+1.500)"] * 2
+    assert table.loc["total-variation-bound", ["maml", "reptile"]].tolist() == ["0.250", "–"]
+    assert bounds(frames) is None
+
+
 def test_the_figure_has_a_dot_for_every_value_and_draws_on_a_phone_too(frames):
     for narrow in (False, True):
         axes = figure(frames, narrow).axes
@@ -79,6 +99,6 @@ def test_the_figure_has_a_dot_for_every_value_and_draws_on_a_phone_too(frames):
 
 def test_where_nothing_exact_is_known_there_is_no_section(results, frames):
     shown = [one for one in CONTENTS if one.section == "exact"]
-    assert len(shown) == 3
+    assert len(shown) == 4
     assert [block.shown.name for block in make(frames, shown)[1]] == ["exact", "exact", "regret"]
     assert make(Frames.of(results), shown)[1] == []

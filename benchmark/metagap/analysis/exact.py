@@ -22,6 +22,8 @@ from metagap.analysis.intervals import (
 
 RISK, LEAST, BIAS = "exact-risk", "least-risk", "exact-bias"
 """Quantities, in the unit of the squared error."""
+OF_TASK_GAP, OTHER_BOUNDS = "stability-bound", ("total-variation-bound", "pac-bayes-gap")
+"""Bounds from theory: on the exact task gap, and on what is not known exactly, for it is about a clipped loss."""
 METRIC = "mse"
 SCORE = "score"
 KINDS = (TASK_GAP, DOMAIN_GAP)
@@ -69,6 +71,21 @@ def exact_table(grids: Grids, level: float = LEVEL) -> pd.DataFrame:
                 | {"seeds": len(terms[0].values), "n_episodes": min(term.n_episodes for term in terms)}
             )
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def bounds_table(grids: Grids, exact: pd.DataFrame) -> pd.DataFrame:
+    """One row per bound from theory x split x algorithm, each the mean over the runs: quantity, split, algorithm,
+    bound, and exact, the gap that it is a bound of, NaN where that is not known. exact: see `exact_table`.
+
+    Empty where nothing exact was recorded.
+    """
+    gaps = exact[exact["gap"] == TASK_GAP.name].set_index(["split", "algorithm"])["exact"]
+    rows = []
+    for quantity in (OF_TASK_GAP, *OTHER_BOUNDS) if len(exact) else ():
+        for (algorithm, split), values in recorded(grids, quantity).groupby(["algorithm", "split"]):
+            known = gaps.get((split, algorithm), np.nan) if quantity == OF_TASK_GAP else np.nan
+            rows.append((quantity, split, algorithm, float(values.mean()), known))
+    return pd.DataFrame(rows, columns=["quantity", "split", "algorithm", "bound", "exact"])
 
 
 def recorded(grids: Grids, quantity: str) -> pd.Series:

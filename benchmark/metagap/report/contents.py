@@ -81,6 +81,7 @@ CONTENTS: tuple[Shown, ...] = (
     exact.EXACT,
     exact_tables.EXACT,
     exact_tables.REGRET,
+    exact_tables.BOUNDS,
     adaptation.ADAPTATION,
     training.TRAINING,
     comparisons.COMPARISONS,

@@ -58,6 +58,7 @@ class Frames:
     along: Along
     responses: Responses
     exact: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=exact.COLUMNS))
+    bounds: pd.DataFrame = field(default_factory=pd.DataFrame)
     further: dict[str, dict[Scored, pd.DataFrame]] = field(default_factory=dict)
     """The tables of scores in the metrics after the headline one, by name."""
 
@@ -65,7 +66,7 @@ class Frames:
     def of(cls, results: Any) -> Frames:
         """Analyse a `metagap.results.Results`."""
         grids = Grids(results)
-        compared = comparisons.all_pairs(grids)
+        compared, known = comparisons.all_pairs(grids), exact.exact_table(grids)
         kinds, faults = gap_kinds()
         if (named := results.suite.reference) and named not in grids.algorithms:
             faults.append(f"The reference, {named}, has no results here: there are no difficulty-adjusted gaps.")
@@ -88,7 +89,8 @@ class Frames:
             published=published_values.published_table(grids),
             along=along_training(results),
             responses=response_tables(grids),
-            exact=exact.exact_table(grids),
+            exact=known,
+            bounds=exact.bounds_table(grids, known),
         )
 
     @cached_property

@@ -50,6 +50,32 @@ def regret(frames: Frames) -> Table | None:
     )
 
 
+def bounds(frames: Frames) -> Table | None:
+    """Bound and split by algorithm, with the exact gap where that is known; None where no bound was recorded."""
+    table = frames.bounds
+    if table.empty:
+        return None
+    cells = {(one["quantity"], one["split"], one["algorithm"]): _bound(one) for one in table.to_dict("records")}
+    rows = dict.fromkeys(zip(table["quantity"], table["split"], strict=True))
+    return Table(
+        name="bounds",
+        title="Bounds from theory",
+        caption="What theory says that a gap is at most; in brackets the exact gap of these runs, in the mean, where "
+        "the bound is about the unclipped loss. stability-bound: on the task gap, in mean squared error. "
+        "total-variation-bound: on the gap from the training tasks to the split, as a share of what the loss is "
+        "clipped at. pac-bayes-gap: on the gap from the training tasks to new ones, of the loss clipped at the mean "
+        "square of the targets, as a share of it. 1 or more of a share says nothing. –: the bound does not apply.",
+        frame=pd.DataFrame(
+            [
+                {"bound": quantity, "split": frames.gap_row(split)}
+                | {name: cells.get((quantity, split, name), MISSING) for name in frames.algorithms}
+                for quantity, split in rows
+            ]
+        ),
+        labels=2,
+    )
+
+
 def held(table: pd.DataFrame) -> str:
     """How many intervals hold what is exact."""
     return (
@@ -77,6 +103,11 @@ def _cell(one: dict) -> str:
     return f"{measured} ({number(sign * one['exact'], DECIMALS, sign > 0)}){'' if one['holds'] else MISSED}"
 
 
+def _bound(one: dict) -> str:
+    known = "" if pd.isna(one["exact"]) else f" ({number(one['exact'], DECIMALS, True)})"
+    return f"{number(one['bound'], DECIMALS)}{known}"
+
+
 def _regret(one: dict) -> str:
     return f"{number(one['regret'], DECIMALS)} ({number(one['bias'], DECIMALS)})"
 
@@ -89,3 +120,4 @@ COMPUTED = (
 )
 EXACT = TableKind(name="exact", section="exact", make=exact, computed=COMPUTED)
 REGRET = TableKind(name="regret", section="exact", make=regret)
+BOUNDS = TableKind(name="bounds", section="exact", make=bounds)
