@@ -19,11 +19,11 @@ FALLS = {"maml": 0.1, "fomaml": 0.25, "scratch": 0.0}
 """What a step of the strength costs; scratch is at chance."""
 
 
-def responding() -> Results:
-    """Three algorithms whose accuracy falls along a response of four strengths."""
+def responding(scratch: float = 0.2) -> Results:
+    """Three algorithms whose accuracy falls along a response of four strengths; scratch: its accuracy."""
     base = make_results(algorithms=tuple(FALLS), episodes=40, small=True, published=False)
     home = base.episodes[(base.episodes["role"] == "in-distribution") & (base.episodes["condition"] == "standard")]
-    home = home.assign(query_score=np.where(home["algorithm"] == "scratch", 0.2, home["query_score"]))
+    home = home.assign(query_score=np.where(home["algorithm"] == "scratch", scratch, home["query_score"]))
     frames, splits, samples = [base.episodes[base.episodes["role"] != "in-distribution"], home], [], {}
     reference = base.suite.split(str(home["split"].iloc[0]))
     for strength in (1.0, 2.0, 4.0):
@@ -59,6 +59,14 @@ def test_tables_and_sentences(frames):
     assert "significantly less than" in words and "lost first at 1." in words and "by fomaml" in words
     for kind in (AREAS, HALVES, PAIRS):
         assert said(kind.computed, frames)
+
+
+def test_who_has_learned_nothing_is_not_praised_for_losing_little():
+    prose = responses.findings(Frames.of(responding(scratch=0.4)))
+    assert prose is not None
+    words = "".join(phrase.text for phrase in prose.paragraphs[0])
+    assert words.startswith("Along noise (0 to 4), maml loses least on average") and "scratch" not in words
+    assert "significantly less than the other one" in words
 
 
 def test_shifted_splits_are_in_no_other_table(frames):

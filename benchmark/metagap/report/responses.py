@@ -15,6 +15,8 @@ from metagap.report.tables.responses import strength
 def findings(frames: Frames) -> Prose | None:
     """A paragraph for each response; None without any."""
     table = frames.headline_rows(frames.responses.areas)
+    trained = table["algorithm"] != frames.suite.reference_label  # who has learned little has little to lose
+    table = table[trained] if trained.any() else table
     paragraphs = [
         [*_least(frames, family, rows), *_half(family, rows)]
         for family in frames.families
@@ -39,9 +41,11 @@ def _least(frames: Frames, family: Family, rows: pd.DataFrame) -> list[Phrase]:
     ]
     pairs = frames.headline_rows(frames.responses.pairs)
     pairs = pairs[(pairs["response"] == family.name) & ((pairs["a"] == name) | (pairs["b"] == name))]
+    pairs = pairs[pairs["a"].isin(rows["algorithm"]) & pairs["b"].isin(rows["algorithm"])]
     if len(pairs) and pairs["family"].max():
         count = int((pairs["verdict"] == f"{name} smaller").sum())
-        told = f"That is significantly less than {count} of the {len(pairs)} others" if count else "It cannot be told"
+        others = "the other one" if len(pairs) == 1 else f"{count} of the {len(pairs)} others"
+        told = f"That is significantly less than {others}" if count else "It cannot be told"
         end = "." if count else " from the others."
         said += [Phrase(" "), Phrase(told, target="table-response-comparisons"), Phrase(end)]
     return said
