@@ -142,9 +142,11 @@ def test_a_quantity_without_value_is_named_and_left_out(bench, rng):
     found = {name: suite_results(bench, rng, place=place) for place, name in enumerate("ab")}
     raw = found["b"].quantities
     none = raw["value"].where((raw["quantity"] != "alignment") | (raw["algorithm"] != "protonet"))
-    found["b"] = dataclasses.replace(found["b"], quantities=raw.assign(value=none))
+    said = "Quantity 'alignment' of protonet is not there: it has no inner steps."
+    found["b"] = dataclasses.replace(found["b"], quantities=raw.assign(value=none), notes=["Seen.", said])
     told = associations(found)
     assert any(note == "alignment has no value for protonet in b." for note in told.notes)
+    assert "b: Seen." in told.notes and not any(said in note for note in told.notes)  # once is enough
     pairs = told.correlations.set_index(["quantity", "gap", "scope"])["pairs"]
     assert pairs["whole", "domain gap", OVERALL] - pairs["alignment", "domain gap", OVERALL] == 2
 

@@ -68,7 +68,8 @@ def rows_of(grids: Mapping[str, Grids]) -> Rows:
         here = pd.DataFrame(_gaps(one), columns=COLUMNS[1:-1])
         gaps.append(here.assign(suite=name, scaled=here["value"] / spans[name][0])[COLUMNS])
         quantities.append(_quantities(one.results, gaps[-1]).assign(suite=name))
-        notes += [f"{name}: {note}" for note in one.results.notes]
+        # What a suite's own page says of quantities that do not apply is said below, once for all suites.
+        notes += [f"{name}: {note}" for note in one.results.notes if not note.startswith("Quantity '")]
     together = pd.concat(gaps, ignore_index=True)
     if together["value"].isna().all():
         raise UserError(
@@ -151,8 +152,11 @@ def _remarks(gaps: pd.DataFrame, quantities: pd.DataFrame, spans: Mapping[str, t
         where = _listed_by(missing, "suite")
         yield f"{len(missing)} gaps are left out, for scores on both sides are not finite: {where}."
     empty = quantities[quantities["value"].isna()]
+    where: dict[str, list[str]] = {}
     for name, rows in empty.groupby("quantity", sort=False):
-        yield f"{name} has no value for {_listed_by(rows, 'algorithm')} in {_listed_by(rows, 'suite')}."
+        where.setdefault(f"{_listed_by(rows, 'algorithm')} in {_listed_by(rows, 'suite')}", []).append(str(name))
+    for place, names in where.items():
+        yield f"{_listed(names)} {'has' if len(names) == 1 else 'have'} no value for {place}."
 
 
 def _listed(names: Iterable[object]) -> str:
