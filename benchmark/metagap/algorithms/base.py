@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Generic, Literal, Self, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
@@ -96,7 +96,15 @@ class Algorithm(BaseModel):
     """What a bound algorithm's network computes in; None: in the type of its weights."""
 
     def bind(self, network: nn.Module, spec: TaskSpec, precision: torch.dtype | None = None) -> Self:
-        """This algorithm for a network and a form of task."""
+        """This algorithm for a network and a form of task. Raises UserError where it is not for this kind of task."""
+        if spec.kind.acts:
+            raise UserError(
+                f"algorithm {type(self).__name__} has no policy, and task.kind = '{spec.kind}'; allowed: such as "
+                "promp or maml-trpo"
+            )
+        return self._bound(network, spec, precision)
+
+    def _bound(self, network: nn.Module, spec: TaskSpec, precision: torch.dtype | None) -> Self:
         bound = self.model_copy()
         for name, value in {
             "network": network,
@@ -121,6 +129,16 @@ class Algorithm(BaseModel):
     def joins_support(self) -> bool:
         """Whether `predict` puts the support set into the queries' batch by itself."""
         return False
+
+    @classmethod
+    def input_shape(cls, tasks: Any) -> tuple[int, ...]:
+        """What the network is given of tasks of a source: an example."""
+        return tasks.x_shape
+
+    @classmethod
+    def outputs(cls, tasks: Any, ways: int) -> int:
+        """How many numbers the network gives of an input."""
+        return ways
 
     # The contract.
 

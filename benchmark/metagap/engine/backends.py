@@ -21,8 +21,7 @@ from metagap.engine.internals.pool import Cuts
 from metagap.engine.memory import first_line, is_out_of_memory
 from metagap.engine.strategy import BackendName, Strategy
 from metagap.engine.tracing import is_random, trace
-from metagap.engine.trees import tree_leaves
-from metagap.tasks.episode import Episode
+from metagap.engine.trees import count, cut, devices, tree_leaves
 
 log = logging.getLogger("metagap")
 
@@ -36,7 +35,7 @@ ALONE = 1.0
 class Backend(Protocol):
     """Runs a function of some tasks for the pieces of a batch."""
 
-    def run(self, meta: Params, episodes: Episode, cuts: Cuts, advance: Advance) -> Iterator[Any]:
+    def run(self, meta: Params, episodes: Any, cuts: Cuts, advance: Advance) -> Iterator[Any]:
         """The result of every piece, in their order. Raises CannotRunError."""
         ...
 
@@ -59,16 +58,16 @@ class Eager:
     def __init__(self, function: TaskFunction):
         self._function = function
 
-    def run(self, meta: Params, episodes: Episode, cuts: Cuts, advance: Advance) -> Iterator[Any]:
+    def run(self, meta: Params, episodes: Any, cuts: Cuts, advance: Advance) -> Iterator[Any]:
         """See `Backend`."""
         for start, end in cuts:
-            tasks = episodes.tasks(start, end)
+            tasks = cut(episodes, start, end)
             with torch.no_grad():
                 result = self.prepared(meta, tasks)(meta, tasks)
             yield result
             advance(end - start)
 
-    def prepared(self, meta: Params, tasks: Episode) -> TaskFunction:
+    def prepared(self, meta: Params, tasks: Any) -> TaskFunction:
         """The function, ready for tensors of these shapes."""
         return self._function
 
@@ -84,19 +83,18 @@ class Traced(Eager):
         self._share = share
         self._ready: dict[Any, TaskFunction] = {}
 
-    def prepared(self, meta: Params, tasks: Episode) -> TaskFunction:
+    def prepared(self, meta: Params, tasks: Any) -> TaskFunction:
         """The function, ready for tensors of these shapes."""
         key = tuple((leaf.shape, leaf.stride(), leaf.dtype, leaf.device) for leaf in tree_leaves((meta, tasks)))
         if key not in self._ready:
-            devices = [tasks.support_x.device] if tasks.support_x.is_cuda else []
-            with torch.random.fork_rng(devices):  # the same numbers as of a function that was made ready before
+            with torch.random.fork_rng(devices(tasks)):  # the same numbers as of a function that was made ready before
                 self._ready[key] = self._made_ready(meta, tasks)
         return self._ready[key]
 
-    def _made_ready(self, meta: Params, tasks: Episode) -> TaskFunction:
+    def _made_ready(self, meta: Params, tasks: Any) -> TaskFunction:
         return self.trace(meta, tasks)
 
-    def trace(self, meta: Params, tasks: Episode) -> fx.GraphModule:
+    def trace(self, meta: Params, tasks: Any) -> fx.GraphModule:
         """The trace for tensors of these shapes. Raises CannotRunError."""
         try:
             return trace(self._function, meta, tasks, share=self._share)
@@ -111,7 +109,7 @@ class Traced(Eager):
 class Compiled(Traced):
     """The trace made into kernels by torch."""
 
-    def _made_ready(self, meta: Params, tasks: Episode) -> TaskFunction:
+    def _made_ready(self, meta: Params, tasks: Any) -> TaskFunction:
         traced = self.trace(meta, tasks)
         try:
             compiled = torch.compile(traced, dynamic=False, fullgraph=True)
@@ -136,7 +134,7 @@ class Workers:
         self._jobs: dict[Any, pool.Run] = {}
         self._spent = 0.0
 
-    def run(self, meta: Params, episodes: Episode, cuts: Cuts, advance: Advance) -> Iterator[Any]:
+    def run(self, meta: Params, episodes: Any, cuts: Cuts, advance: Advance) -> Iterator[Any]:
         """See `Backend`."""
         started = time.monotonic()
         done = self._side_by_side(meta, episodes, cuts, advance)
@@ -149,20 +147,20 @@ class Workers:
         pool.workers(self._others).ready(None)
         self._spent = ALONE
 
-    def _side_by_side(self, meta: Params, episodes: Episode, cuts: Cuts, advance: Advance) -> list[Any]:
+    def _side_by_side(self, meta: Params, episodes: Any, cuts: Cuts, advance: Advance) -> list[Any]:
         """The results of the pieces of one size; none of them where workers are of no use."""
         size = cuts[0][1] - cuts[0][0]
         alike = [(start, end) for start, end in cuts if end - start == size]
-        if not self._others or len(alike) < 2 or self._spent < ALONE or episodes.support_x.device.type != "cpu":
+        if not self._others or len(alike) < 2 or self._spent < ALONE or devices(episodes):
             return []
-        tasks = episodes.tasks(*alike[0])
+        tasks = cut(episodes, *alike[0])
         function = self._traced.prepared(meta, tasks)
         if not isinstance(function, fx.GraphModule) or is_random(function.graph):
             return []
         try:
             if not pool.workers(self._others).ready():
                 return []
-            key = (id(function), len(episodes.support_x))
+            key = (id(function), count(episodes))
             if key not in self._jobs:
                 with torch.no_grad():
                     first = function(meta, tasks)

@@ -11,10 +11,10 @@ from metagap.algorithms.base import Params
 from metagap.engine.kernels import differentiable
 from metagap.engine.strategy import Batching
 from metagap.engine.trees import tree_map
-from metagap.tasks.episode import Episode
 
-TaskFunction = Callable[[Params, Episode], Any]
-"""Of meta-parameters and one task, or of meta-parameters and some tasks, which have a leading dimension more."""
+TaskFunction = Callable[[Params, Any], Any]
+"""Of meta-parameters and one task, or of meta-parameters and some tasks, which have a leading dimension more. A task is
+an `Episode`, or another tree of tensors."""
 
 
 def batched(function: TaskFunction, batching: Batching, mean: bool) -> TaskFunction:
@@ -24,12 +24,12 @@ def batched(function: TaskFunction, batching: Batching, mean: bool) -> TaskFunct
     give wrong second derivatives through batch norm.
     """
 
-    def of_one(meta: Params, tasks: Episode) -> Any:
+    def of_one(meta: Params, tasks: Any) -> Any:
         with differentiable():
-            result = function(meta, Episode(*(field[0] for field in tasks)))
+            result = function(meta, tree_map(lambda leaf: leaf[0], tasks))
         return result if mean else tree_map(lambda leaf: leaf[None], result)
 
-    def of_many(meta: Params, tasks: Episode) -> Any:
+    def of_many(meta: Params, tasks: Any) -> Any:
         with differentiable():
             results = vmap(function, in_dims=(None, 0), randomness="different")(meta, tasks)
             return tree_map(lambda leaf: leaf.sum(0), results) if mean else results

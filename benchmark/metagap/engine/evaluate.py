@@ -59,14 +59,14 @@ class Evaluator:
         return {name: value.double().cpu() for name, value in scores.items()}
 
     def _one_task(self, meta: Params, episode: Episode) -> Scores:
-        algorithm, ways = self.algorithm, self.spec.ways
+        algorithm, ways, seen = self.algorithm, self.spec.ways, self.spec.support  # of one stage: the first
         if self.last_only:
             path = [algorithm.adapt(meta, episode.support, self.steps)]
         else:
             path = algorithm.adapt_path(meta, episode.support, self.steps)
         found = {}
         for part, outputs, y in (
-            ("support", algorithm.predict_path(path, episode.support_x), episode.support_y),
+            ("support", algorithm.predict_path(path, episode.support_x[:seen]), episode.support_y[:seen]),
             ("query", self._predict(path, episode.support_x, episode.query_x), episode.query_y),
         ):
             outputs = [output[:, :ways] for output in outputs]

@@ -16,9 +16,8 @@ from metagap.engine.batching import TaskFunction, batched
 from metagap.engine.layouts import arranged
 from metagap.engine.memory import first_line, halved, is_out_of_memory
 from metagap.engine.strategy import AS_WRITTEN, Strategy
-from metagap.engine.trees import tree_map
+from metagap.engine.trees import count, cut, tree_map
 from metagap.models.layers_in_use import last_layer
-from metagap.tasks.episode import Episode
 
 log = logging.getLogger("metagap")
 
@@ -62,7 +61,7 @@ class TaskMap:
         """Start worker processes where they will be wanted and wait for them: not only after some computing."""
         self._backend.start()
 
-    def __call__(self, meta: Params, episodes: Episode, advance: Callable[[int], None] = lambda _: None) -> Any:
+    def __call__(self, meta: Params, episodes: Any, advance: Callable[[int], None] = lambda _: None) -> Any:
         """The results for a batch of tasks; advance is told the number of tasks done, piece by piece.
 
         Raises UserError where the memory does not hold one task.
@@ -75,14 +74,14 @@ class TaskMap:
                 self._follow(self.strategy._replace(backend=error.instead))
             except Exception as error:
                 if is_out_of_memory(error):
-                    self._follow(halved(self.strategy, len(episodes.support_x), error))
+                    self._follow(halved(self.strategy, count(episodes), error))
                 elif self.strategy.batching == "vmap" and self._falls_back:
                     self._follow(self._one_by_one(meta, episodes, error))
                 else:
                     raise
 
-    def _computed(self, meta: Params, episodes: Episode, advance: Callable[[int], None]) -> Any:
-        total, size = len(episodes.support_x), self.strategy.at_once
+    def _computed(self, meta: Params, episodes: Any, advance: Callable[[int], None]) -> Any:
+        total, size = count(episodes), self.strategy.at_once
         cuts = [(start, min(start + size, total)) for start in range(0, total, size)]
         meta = arranged(meta, self.strategy.layout)  # once for all tasks
         results: list[Any] = []
@@ -92,12 +91,12 @@ class TaskMap:
             return tree_map(lambda leaf: leaf / total, results[0])
         return tree_map(lambda *leaves: torch.cat(leaves), *results) if len(results) > 1 else results[0]
 
-    def _one_by_one(self, meta: Params, episodes: Episode, error: Exception) -> Strategy:
+    def _one_by_one(self, meta: Params, episodes: Any, error: Exception) -> Strategy:
         """The strategy that goes task by task, after `vmap` failed; raises what a single task raises."""
         alone = TaskMap(self._function, AS_WRITTEN._replace(layout=self.strategy.layout), mean=self._mean)
-        alone(meta, episodes.tasks(0, 1))
+        alone(meta, cut(episodes, 0, 1))
         with contextlib.suppress(Exception), last_layer(self._network) as layer, torch.no_grad():
-            self._piece(arranged(meta, self.strategy.layout), episodes.tasks(0, self.strategy.chunk))
+            self._piece(arranged(meta, self.strategy.layout), cut(episodes, 0, self.strategy.chunk))
         log.warning(
             "the engine computes task by task, for vmap cannot map %s%s (%s)",
             "this network" if self._network is None else type(self._network).__name__,

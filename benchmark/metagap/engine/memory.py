@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import torch
 from torch import fx
@@ -11,8 +12,8 @@ from metagap.algorithms.base import Params
 from metagap.engine.batching import TaskFunction, batched
 from metagap.engine.strategy import Strategy
 from metagap.engine.tracing import peak_bytes, trace
+from metagap.engine.trees import count, cut
 from metagap.errors import UserError
-from metagap.tasks.episode import Episode
 
 log = logging.getLogger("metagap")
 
@@ -41,26 +42,26 @@ def first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-def within(budget: int, function: TaskFunction, meta: Params, episodes: Episode, strategy: Strategy) -> Strategy:
+def within(budget: int, function: TaskFunction, meta: Params, episodes: Any, strategy: Strategy) -> Strategy:
     """`strategy` with as many tasks at once as fit into `budget` bytes, by the traces of one and of two tasks.
 
     Raises UserError where one task does not fit. Where the function cannot be traced the strategy stays as it is.
     """
     try:
-        one = peak_bytes(_traced(function, meta, episodes.tasks(0, 1), strategy))
+        one = peak_bytes(_traced(function, meta, cut(episodes, 0, 1), strategy))
     except Exception as error:
         unknown = "--memory %s cannot be kept to, for what a task needs is not known (%s)"
         log.warning(unknown, _text(budget), first_line(error))
         return strategy
     if one > budget:
         raise UserError(f"--memory {_text(budget)} is too little: one task needs {_text(one)}")
-    if strategy.batching == "loop" or len(episodes.support_x) < 2:
+    if strategy.batching == "loop" or count(episodes) < 2:
         return strategy
-    two = peak_bytes(_traced(function, meta, episodes.tasks(0, 2), strategy))
+    two = peak_bytes(_traced(function, meta, cut(episodes, 0, 2), strategy))
     return strategy._replace(chunk=min(strategy.chunk, 1 + (budget - one) // max(1, two - one)))
 
 
-def _traced(function: TaskFunction, meta: Params, tasks: Episode, strategy: Strategy) -> fx.GraphModule:
+def _traced(function: TaskFunction, meta: Params, tasks: Any, strategy: Strategy) -> fx.GraphModule:
     return trace(batched(function, strategy.batching, mean=True), meta, tasks, share=strategy.share)
 
 

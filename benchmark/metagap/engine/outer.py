@@ -32,6 +32,7 @@ class OuterLoop:
         strategy = permitted(strategy, algorithm)
         laid_out = in_layout(algorithm, strategy.layout)
         self.map = TaskMap(laid_out.meta_gradient, strategy, mean=True, cores=cores, network=laid_out.network)
+        self._algorithm = laid_out
         self._carried = {name: value for name, value in meta.items() if name.startswith(CARRIED)}
         self._learned = {name: value for name, value in meta.items() if name not in (PROGRESS, *self._carried)}
         parameters = list(self._learned.values())
@@ -71,6 +72,12 @@ class OuterLoop:
     def update(self, episodes: Episode) -> dict[str, Tensor]:
         """What a step does on the device: all of it can be captured in a CUDA graph."""
         gradient, metrics = self.gradient(episodes)
+        self._descend(gradient)
+        self._carry(gradient, len(episodes.support_x))  # of the mean over tasks
+        return metrics
+
+    def _descend(self, gradient: Params) -> None:
+        """A step of the optimizer."""
         for name, parameter in self._learned.items():
             # A fused optimizer reads memory in order, whatever the strides are, and a layout may have others.
             parameter.grad = gradient[name].to(parameter.dtype).contiguous()
@@ -80,9 +87,11 @@ class OuterLoop:
             for part in self._parts:
                 torch.nn.utils.clip_grad_norm_(part, self.training.clip_norm)
         self._optimizer.step()
+
+    def _carry(self, gradient: Params, tasks: int) -> None:
+        """Add what the tasks add to the meta-parameters that are handed on."""
         for name, value in self._carried.items():
-            value.add_(gradient[name], alpha=len(episodes.support_x))  # of the mean over tasks
-        return metrics
+            value.add_(gradient[name], alpha=tasks)
 
     def gradient(self, episodes: Episode) -> tuple[Params, dict[str, Tensor]]:
         """The mean meta-gradient of a meta-batch and its mean metrics."""

@@ -25,6 +25,22 @@ def tree_map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
     return function(tree, *others)
 
 
+def count(tasks: Any) -> int:
+    """How many tasks there are in a batch, a tree of tensors with a leading task dimension."""
+    return len(tree_leaves(tasks)[0])
+
+
+def cut(tasks: Any, start: int, stop: int) -> Any:
+    """The tasks start..stop-1 of a batch."""
+    return tree_map(lambda leaf: leaf[start:stop], tasks)
+
+
+def devices(tasks: Any) -> list[Any]:
+    """The GPU that a batch is on, as `torch.random.fork_rng` wants it."""
+    first = tree_leaves(tasks)[0]
+    return [first.device] if first.is_cuda else []
+
+
 def tree_filled(tree: Any, leaves: list[Any]) -> Any:
     """A tree of this shape with other leaves, in order."""
     rest = iter(leaves)

@@ -23,6 +23,8 @@ class TaskKind:
     has_ways: bool
     """True: targets are class indices (n,), an episode holds `shots` examples of each of its `ways` classes, and the
     network gives a logit for each. False: targets are real (n, ...), `shots` counts all examples, and `ways` is 1."""
+    acts: bool = False
+    """True: tasks answer back, so learners are policies, and an example is a rollout to be: see `tasks.control`."""
     metrics: tuple[str | Metric, ...]
     """Recorded where a suite names none. The first is the training score, and what published values are by default. A
     name, or the metric itself."""

@@ -79,3 +79,24 @@ def _memberships(output: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     classes = torch.arange(output.shape[-1], device=output.device)
     predicted = (output.argmax(-1)[:, None] == classes) & output.isfinite().all(-1, keepdim=True)
     return predicted.to(output.dtype), (y[:, None] == classes).to(output.dtype)
+
+
+def mean_return(output: Tensor, y: Tensor) -> Tensor:
+    """Mean of returns (n, 1)."""
+    return output.mean()
+
+
+def negative_return(output: Tensor, y: Tensor) -> Tensor:
+    """Minus the mean of returns (n, 1)."""
+    return -output.mean()
+
+
+def normalised_return(output: Tensor, y: Tensor) -> Tensor:
+    """The mean of returns (n, 1) on a scale from those of random actions, 0, to the best, 1: y (n, 2)."""
+    random, best = y.mean(0)
+    return (output.mean() - random) / (best - random)
+
+
+def regret(output: Tensor, y: Tensor) -> Tensor:
+    """The best returns, y[:, 1] (n,), minus returns (n, 1), on average."""
+    return y[:, 1].mean() - output.mean()

@@ -20,9 +20,9 @@ from metagap.engine.strategy import Strategy, parse
 from metagap.machine import Machine
 from metagap.models.making import for_test, make_model
 from metagap.runner import randomness
-from metagap.suite import Cell, Split, Suite, Task, Training, make_source
+from metagap.suite import Cell, Split, Suite, Task, make_source
 from metagap.tasks import corruptions
-from metagap.tasks.episode import TaskSpec
+from metagap.tasks.episode import Tasks, TaskSpec, formed
 from metagap.tasks.images import ImageStore, pixel_statistics
 from metagap.tasks.sampling import Sampler
 from metagap.tasks.source import Part
@@ -51,17 +51,20 @@ class Learner:
     """In what the network differs from what its author wrote."""
 
     @classmethod
-    def of(cls, cell: Cell, x_shape: tuple[int, ...], class_count: int) -> Learner:
-        """That of a cell, seeded, on the CPU. Raises UserError where network and algorithm do not go together."""
+    def of(cls, cell: Cell, tasks: Tasks[Any]) -> Learner:
+        """That of a cell, seeded, on the CPU. Raises UserError where network and algorithm do not go together.
+
+        tasks: those of meta-training.
+        """
         suite = cell.suite
         randomness.seed(cell.seed)
-        made = make_model(suite.model, x_shape, suite.task.ways)
         make = registry.load("algorithm", cell.algorithm)
         algorithm = make(**cell.hyperparameters)
-        bound = algorithm.bind(made.network, training_spec(suite.task, cell.training))
+        made = make_model(suite.model, algorithm.input_shape(tasks), algorithm.outputs(tasks, suite.task.ways))
+        bound = algorithm.bind(made.network, training_spec(cell, tasks))
         bound.check_network()
         generator = torch.Generator().manual_seed(seed_of("meta-parameters", cell.seed))
-        meta = bound.init(made.network, class_count, generator)
+        meta = bound.init(made.network, tasks.class_count, generator)
         frozen = {name for name, value in made.network.named_parameters() if not value.requires_grad}
         meta = {name: value for name, value in meta.items() if name not in frozen}  # whatever a plugin's init says
         at_test = make(**cell.hyperparameters | cell.evaluation.settings)
@@ -90,9 +93,9 @@ class TrainingContext:
         if suite.source.get("normalise"):
             self._normalisation = pixel_statistics(self.training_tasks)
             self.training_tasks = self.training_tasks.normalised(*self._normalisation)
-        self.training_spec = training_spec(suite.task, cell.training)
+        self.training_spec = training_spec(cell, self.training_tasks)
 
-        self.learner = Learner.of(cell, self.training_tasks.x_shape, self.training_tasks.class_count)
+        self.learner = Learner.of(cell, self.training_tasks)
         self.learner.to(self.device, self.dtype)
         for note in self.learner.notes:
             log.warning(note)
@@ -125,7 +128,9 @@ class TrainingContext:
         It is chosen for the tasks of training; where these are pooled and nothing is mapped, for those of the test.
         """
         machine = self.machine
-        spec = spec_of(self.cell.suite.task) if self.algorithm.pooled else self.training_spec
+        spec = self.training_spec
+        if self.algorithm.pooled:
+            spec = formed(self.training_tasks, spec_of(self.cell.suite.task), 1)
         episodes = Sampler(self.training_tasks, spec, 0, self.device).episodes(self.cell.training.meta_batch)
         episodes = episodes.to(self.device, self.dtype)
         algorithm = self.bind(spec)
@@ -158,7 +163,8 @@ class TrainingContext:
     def captures(self) -> bool:
         """Whether an iteration can be one CUDA graph: on a GPU, of pure functions, with the images there."""
         streamed = isinstance(self.training_tasks, ImageStore) and self.training_tasks.streamed
-        return self.device.type == "cuda" and self.algorithm.mappable and not streamed
+        # Rollouts to be are made on the CPU, and a line search looks at values.
+        return self.device.type == "cuda" and self.algorithm.mappable and not streamed and not self._acts
 
     def bind(self, spec: TaskSpec, *, test: bool = False) -> Algorithm:
         """The algorithm with the network, for tasks of this form; test: with its settings for evaluation."""
@@ -174,12 +180,17 @@ class TrainingContext:
 
     def spec(self, split: Split) -> TaskSpec:
         """The form of a split's tasks."""
-        return spec_of(self.cell.suite.split_task(split))
+        tasks = make_source(split.source).tasks(Part(split.classes, split.images), "cpu") if self._acts else None
+        return formed(tasks, spec_of(self.cell.suite.split_task(split)), self.cell.evaluation.path_steps)
 
     def sampler(self, split: Split, purpose: str) -> Sampler:
         """The episodes of a split, drawn on the CPU: the same ones on every device."""
         tasks = shifted(self.tasks(split.source, Part(split.classes, split.images)), split)
         return Sampler(tasks, self.spec(split), self.seed(split, purpose))
+
+    @property
+    def _acts(self) -> bool:
+        return self.cell.suite.kind.acts
 
     def seed(self, split: Split, purpose: str) -> int:
         """What a split's episodes are drawn from. It belongs to the split: all algorithms and seeds get the same."""
@@ -206,9 +217,11 @@ def spec_of(task: Task) -> TaskSpec:
     return TaskSpec(task.kind, task.ways, task.shots, task.queries)
 
 
-def training_spec(task: Task, training: Training) -> TaskSpec:
+def training_spec(cell: Cell, tasks: Tasks[Any]) -> TaskSpec:
     """The form of the tasks in meta-training, which may have shots and queries of their own."""
-    return spec_of(task)._replace(shots=training.shots or task.shots, queries=training.queries or task.queries)
+    task, training = cell.suite.task, cell.training
+    spec = spec_of(task)._replace(shots=training.shots or task.shots, queries=training.queries or task.queries)
+    return formed(tasks, spec, int(cell.hyperparameters.get("inner_steps", 1)))
 
 
 def training_part(suite: Suite) -> Part:

@@ -62,7 +62,7 @@ def _look_at(tasks: Any, spec: TaskSpec) -> None:
 def _check_episode(episode: Any, shape: tuple[int, ...], count: int, spec: TaskSpec) -> None:
     _require(isinstance(episode, Episode), "episode", type(episode).__name__, "an Episode")
     classes, names = spec.kind.has_ways, ("support", "query")
-    for name, each in zip(names, (spec.shots, spec.queries), strict=True):
+    for name, each in zip(names, (spec.stages * spec.shots, spec.queries), strict=True):
         x, y, n = getattr(episode, f"{name}_x"), getattr(episode, f"{name}_y"), spec.ways * each
         _require(
             _is(x, (TASKS, n, *shape)) and x.is_floating_point(),

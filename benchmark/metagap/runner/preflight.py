@@ -14,7 +14,7 @@ from metagap.runner.overlap import overlap
 from metagap.runner.rehearsal import rehearse
 from metagap.runner.score import missing, remarks
 from metagap.suite import Cell, make_source
-from metagap.tasks.episode import TaskSpec
+from metagap.tasks.episode import TaskSpec, formed, input_shape
 from metagap.tasks.source import Part
 
 
@@ -30,7 +30,7 @@ def check(cells: Sequence[Cell]) -> list[str]:
     source.digest(suite.training_classes)
     notes: list[str] = []
     for cell in {cell.label: cell for cell in cells}.values():
-        spec = training_spec(suite.task, cell.training)
+        spec = training_spec(cell, training)
         with _place(f"training of {cell.label}"):
             _require(spec, training.x_shape, cell.training.meta_batch)
             examine(training, spec)
@@ -43,15 +43,15 @@ def check(cells: Sequence[Cell]) -> list[str]:
         tasks = shifted(source.tasks(Part(split.classes, split.images), "cpu"), split)
         source.digest(split.classes)
         with _place(f"split '{split.name}'"):
-            spec = spec_of(suite.split_task(split))
+            spec = formed(tasks, spec_of(suite.split_task(split)), 1)
             _require(spec, tasks.x_shape, 1)
             examine(tasks, spec)
             examine_metrics(suite.metrics, tasks, spec)
             notes += remarks(split.source, tasks, spec, f"Split '{split.name}'")
-        if tasks.x_shape != training.x_shape:
+        if (shape := input_shape(tasks)) != (trained := input_shape(training)):
             raise UserError(
-                f"split '{split.name}': inputs of shape {tasks.x_shape}, but the networks are trained on "
-                f"{training.x_shape}; set image_size and channels of its source to match"
+                f"split '{split.name}': inputs of shape {shape}, but the networks are trained on {trained}; set "
+                "image_size and channels of its source to match"
             )
         notes += overlap(suite, split)
     return list(dict.fromkeys(notes))

@@ -20,7 +20,7 @@ from metagap.models.layers_in_use import last_layer
 from metagap.models.making import error_line
 from metagap.runner.context import Learner, seed_of, spec_of, training_spec
 from metagap.suite import Cell
-from metagap.tasks.episode import Episode, TaskSpec
+from metagap.tasks.episode import Episode, TaskSpec, formed
 from metagap.tasks.sampling import Sampler
 
 STEPS = 2
@@ -49,12 +49,12 @@ def rehearse(cell: Cell, tasks: Any) -> None:
     tasks: the meta-training tasks. Raises UserError that names the layer and what to do about it.
     """
     with torch.random.fork_rng(devices=[]):
-        learner = Learner.of(cell, tasks.x_shape, tasks.class_count)
+        learner = Learner.of(cell, tasks)
         if registry.fingerprint("model", cell.suite.model["name"]) is None:
             return
         dtype = torch.float64 if cell.training.precision == "float64" else torch.float32
         learner.to(torch.device("cpu"), dtype)
-        train, test = _small(training_spec(cell.suite.task, cell.training)), _small(spec_of(cell.suite.task))
+        train, test = _small(training_spec(cell, tasks)), _small(formed(tasks, spec_of(cell.suite.task), STEPS))
         episodes = Sampler(tasks, train, seed_of("rehearsal", 0)).episodes(2).to("cpu", dtype)
         if learner.algorithm.takes_apart:
             _check_parts(learner, episodes.support_x[0])

@@ -15,7 +15,7 @@ from metagap import results
 from metagap.algorithms.base import Params
 from metagap.engine.capture import Captured
 from metagap.engine.evaluate import Evaluator
-from metagap.engine.outer import OuterLoop
+from metagap.engine.policy import outer_loop
 from metagap.engine.strategy import Strategy, parse
 from metagap.runner import randomness
 from metagap.runner.context import Report, TrainingContext, log, seed_of
@@ -130,7 +130,7 @@ class _Training:
         self.validation = _Validation.of(context)
         # The same numbers to the last bit need the same kernels.
         strategy = (plan or context.training_strategy) if state is None else Strategy(*state["plan"])
-        self.outer = OuterLoop(
+        self.outer = outer_loop(
             context.bind(context.training_spec), context.meta, self.settings, strategy, context.machine.cores
         )
         # Training episodes are drawn on the device; a generator's stream depends on where it runs.

@@ -16,19 +16,40 @@ class _TaskSpec(NamedTuple):
     ways: int
     shots: int
     queries: int
+    stages: int
+    world: Any
 
 
 class TaskSpec(_TaskSpec):
     """The specification of a task: its kind, its ways, and support and query examples per class.
 
     ways is 1 where the kind has none, and shots and queries count all examples then. The kind may be given by its name.
+    Of tasks that answer back, `stages` is how often an algorithm may collect rollouts before the scored ones, `shots`
+    of them each time, and `world` is the `World` that they share; both are set by `formed`.
     """
 
     __slots__ = ()
 
-    def __new__(cls, kind: TaskKind | str, ways: int, shots: int, queries: int) -> Self:
+    def __new__(
+        cls, kind: TaskKind | str, ways: int, shots: int, queries: int, stages: int = 1, world: Any = None
+    ) -> Self:
         """Raises UserError where there is no such kind."""
-        return super().__new__(cls, find(kind), ways, shots, queries)
+        return super().__new__(cls, find(kind), ways, shots, queries, stages, world)
+
+    @property
+    def support(self) -> int:
+        """The size of a support set, or of one stage of it."""
+        return self.ways * self.shots
+
+
+def formed(tasks: Any, spec: TaskSpec, stages: int) -> TaskSpec:
+    """`spec` with what only the tasks know, where they know it: the world that they share."""
+    return tasks.formed(spec, stages) if hasattr(tasks, "formed") else spec
+
+
+def input_shape(tasks: Any) -> tuple[int, ...]:
+    """The shape of what a network is given: of an example, unless the tasks say otherwise."""
+    return getattr(tasks, "input_shape", tasks.x_shape)
 
 
 class Support(NamedTuple):

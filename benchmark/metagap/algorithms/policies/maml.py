@@ -1,0 +1,56 @@
+"""MAML for policies, with the outer rules that go by other names."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor
+from torch.func import grad
+
+from metagap.algorithms.base import Params
+from metagap.algorithms.policies.learner import Experience, PolicyLearner, outer_rule
+
+
+class MAMLTRPO(PolicyLearner):
+    """Learns a policy from which a few policy-gradient steps solve a task.
+
+    An inner step is a step of REINFORCE with advantages, on rollouts of the policy so far; the outer loop descends the
+    surrogate after the last one, through the inner steps, within a trust region (Finn et al. 2017, algorithm 3).
+    """
+
+    paper: ClassVar[str] = "Finn, Abbeel, Levine (2017), Model-Agnostic Meta-Learning for Fast Adaptation, ICML"
+
+    outer: Literal["gradient", "ppo", "trpo"] = outer_rule("trpo")
+    first_order: bool = Field(default=False, description="take the inner gradients as constants of the outer loop")
+    estimator: Literal["score", "ratio"] = Field(
+        default="score",
+        description="of the inner gradient: log probabilities, whose second derivative is biased; or likelihood "
+        "ratios, ProMP's low-variance curvature",
+    )
+
+    def inner_loss(self, fast: Params, stage: Experience) -> Tensor:
+        """Its gradient is the policy gradient, whatever the estimator; they differ in the second derivative."""
+        weight = self.log_prob(fast, stage)
+        if self.estimator == "ratio":
+            weight = (weight - weight.detach()).exp()
+        return -stage.mean(weight * stage.advantage)
+
+    def inner_step(self, fast: Params, stage: Experience, step: int) -> Params:
+        """One step of gradient ascent on the return."""
+        gradient = grad(self.inner_loss)(fast, stage)
+        if self.first_order:
+            gradient = {name: value.detach() for name, value in gradient.items()}
+        return {name: value - self.step_size(step) * gradient[name] for name, value in fast.items()}
+
+
+class FOMAMLTRPO(MAMLTRPO):
+    """MAML-TRPO without second derivatives: the outer gradient is the policy gradient of the adapted policies."""
+
+    first_order: bool = Field(default=True, description="take the inner gradients as constants of the outer loop")
+
+
+class MAMLPPO(MAMLTRPO):
+    """MAML with several steps on the clipped surrogate, on the same rollouts, in place of the trust region."""
+
+    outer: Literal["gradient", "ppo", "trpo"] = outer_rule("ppo")

@@ -1,0 +1,1 @@
+"""Worlds that come with metagap, a family in each file."""
