@@ -7,6 +7,11 @@ from pathlib import Path
 from metagap import registry
 
 
+def predictors() -> list[str]:
+    """The algorithms that are for tasks with examples, not for those that answer back."""
+    return [name for name in registry.names("algorithm") if not registry.load("algorithm", name).acts]
+
+
 def install(site: Path, name: str, groups: dict[str, dict[str, str]], code: str) -> None:
     """A package of one module of the same name. groups: for each of ours, such as "algorithms", its entry points."""
     info = site / f"{name}-1.0.dist-info"

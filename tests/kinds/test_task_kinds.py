@@ -66,7 +66,7 @@ def test_shapes_in_words():
 
 
 def test_every_kind_is_complete():
-    assert kinds.names() == ["classification", "regression"] and "kinds" in KINDS
+    assert kinds.names() == ["classification", "control", "regression"] and "kinds" in KINDS
     for name in kinds.names():
         kind = kinds.find(name)
         assert all(callable(f()) for f in (kind.loss_function, kind.trivial_loss_function, kind.drawing_function))
@@ -79,7 +79,7 @@ def test_trivial_losses():
     assert REGRESSION.trivial_loss_function()(torch.tensor([[[1.0], [3.0]]]), 1).tolist() == [5.0]
 
 
-@pytest.mark.parametrize("kind", ["classification", "regression"])
+@pytest.mark.parametrize("kind", ["classification", "control", "regression"])
 def test_the_training_score_is_what_it_was(kind):
     spec = TaskSpec(kind, 3 if kind == "classification" else 1, 2, 2)
     algorithm = MAML().bind(MLP((1,), spec.ways, [4]), spec)

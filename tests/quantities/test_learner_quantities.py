@@ -11,6 +11,7 @@ from watching import IMAGES, POINTS, watched
 
 from metagap import quantities, registry
 from metagap.errors import UserError
+from packages import predictors
 
 NAMES = (
     "gradient-alignment",
@@ -61,7 +62,7 @@ def values(name: str, spec) -> dict[str, list[float]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", registry.names("algorithm"))
+@pytest.mark.parametrize("name", predictors())
 def test_all_have_them_or_say_why_not(name):
     if name.startswith("learn2learn"):
         pytest.importorskip("learn2learn")

@@ -77,6 +77,8 @@ class Algorithm(BaseModel):
     """False: it is no pure function of tensors inside (it has modules that change, or calls autograd itself), so the
     engine runs it as it is written, one task at a time, and neither maps nor traces it."""
 
+    acts: ClassVar[bool] = False
+    """True: it learns a policy, for tasks that answer back; see `policies.learner`."""
     takes_apart: ClassVar[bool] = False
     """True: it relies on forward(x) of the network being head(features(x))."""
 
@@ -97,14 +99,12 @@ class Algorithm(BaseModel):
 
     def bind(self, network: nn.Module, spec: TaskSpec, precision: torch.dtype | None = None) -> Self:
         """This algorithm for a network and a form of task. Raises UserError where it is not for this kind of task."""
-        if spec.kind.acts:
+        if spec.kind.acts != self.acts:
+            allowed = "control" if self.acts else "classification, regression, or one of a plugin"
+            learns = "a policy" if self.acts else "to predict"
             raise UserError(
-                f"algorithm {type(self).__name__} has no policy, and task.kind = '{spec.kind}'; allowed: such as "
-                "promp or maml-trpo"
+                f"algorithm {type(self).__name__} learns {learns}: task.kind = '{spec.kind}'; allowed: {allowed}"
             )
-        return self._bound(network, spec, precision)
-
-    def _bound(self, network: nn.Module, spec: TaskSpec, precision: torch.dtype | None) -> Self:
         bound = self.model_copy()
         for name, value in {
             "network": network,

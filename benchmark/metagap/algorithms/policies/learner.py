@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from annotated_types import Ge, Gt, Le
@@ -13,9 +13,8 @@ from torch.func import grad_and_value
 
 from metagap.algorithms.base import Algorithm, Params
 from metagap.algorithms.policies.advantages import advantages
-from metagap.errors import UserError
 from metagap.tasks.actions import Gaussian
-from metagap.tasks.episode import Episode, Support, TaskSpec
+from metagap.tasks.episode import Episode, Support
 from metagap.tasks.world import Rollouts, Seen, World, rollouts
 
 LOG_STD = "policy/log_std"
@@ -74,6 +73,7 @@ class PolicyLearner(Algorithm):
     `surrogate`. The outer rule is the engine's: see `outer`.
     """
 
+    acts: ClassVar[bool] = True
     derivative: ClassVar[Literal["exact", "first-order", "other"]] = "other"
 
     inner_lr: PositiveFloat = Field(default=0.1, description="step size of the inner loop")
@@ -94,12 +94,6 @@ class PolicyLearner(Algorithm):
     def world(self) -> World:
         """Of a bound algorithm."""
         return self.spec.world
-
-    def bind(self, network: nn.Module, spec: TaskSpec, precision: torch.dtype | None = None) -> Self:
-        """This algorithm for a network and a form of task; raises UserError where that is none that answers back."""
-        if not spec.kind.acts:
-            raise UserError(f"algorithm {type(self).__name__}: task.kind = '{spec.kind}'; allowed: 'control'")
-        return self._bound(network, spec, precision)
 
     @classmethod
     def input_shape(cls, tasks: Any) -> tuple[int, ...]:
