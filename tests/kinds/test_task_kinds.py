@@ -79,7 +79,7 @@ def test_trivial_losses():
     assert REGRESSION.trivial_loss_function()(torch.tensor([[[1.0], [3.0]]]), 1).tolist() == [5.0]
 
 
-@pytest.mark.parametrize("kind", ["classification", "control", "regression"])
+@pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_the_training_score_is_what_it_was(kind):
     spec = TaskSpec(kind, 3 if kind == "classification" else 1, 2, 2)
     algorithm = MAML().bind(MLP((1,), spec.ways, [4]), spec)
@@ -92,7 +92,7 @@ def test_the_training_score_is_what_it_was(kind):
 def test_an_unknown_kind_is_said_once(tmp_path):
     path = tmp_path / "bursts.toml"
     path.write_text(BURSTS.replace("counts.py:COUNTS", "count").replace('"counts.py:Bursts"', '"sinusoid"'))
-    with pytest.raises(UserError, match=r"key 'task\.kind' = 'count': unknown kind 'count'; allowed: cl") as error:
+    with pytest.raises(UserError, match=r"key 'task\.kind' = 'count': unknown kind 'count'; .*allowed: cl") as error:
         load_suite(str(path))
     assert str(error.value).count("unknown kind") == 1
 

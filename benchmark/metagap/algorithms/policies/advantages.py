@@ -8,6 +8,7 @@ from torch import Tensor
 from metagap.tasks.world import Rollouts
 
 RIDGE = 1e-5
+"""Of the mean squares of features, which may be constant or say the same."""
 
 
 def advantages(rollouts: Rollouts, discount: float, gae_lambda: float) -> Tensor:
@@ -39,7 +40,7 @@ def baseline(rollouts: Rollouts, target: Tensor) -> Tensor:
     time = (torch.arange(horizon, device=target.device).to(target) / 100)[:, None, None].expand(horizon, runs, 1)
     features = torch.cat([seen, seen.square(), time, time**2, time**3, torch.ones_like(time)], -1).flatten(0, 1)
     taken = rollouts.alive.flatten()[:, None]
-    weighted = features * taken
+    weighted = features * taken / taken.sum()
     gram = weighted.T @ features + RIDGE * torch.eye(features.shape[1]).to(target)
     solution = torch.linalg.solve(gram, weighted.T @ target.flatten()[:, None])
     return (features @ solution).view(horizon, runs)

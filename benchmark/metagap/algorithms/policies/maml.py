@@ -45,12 +45,20 @@ class MAMLTRPO(PolicyLearner):
 
 
 class FOMAMLTRPO(MAMLTRPO):
-    """MAML-TRPO without second derivatives: the outer gradient is the policy gradient of the adapted policies."""
+    """MAML-TRPO without second derivatives.
+
+    The outer gradient is the policy gradient of the adapted policies (Finn et al. 2017, section 5.2, "first-order
+    approximation", for policies).
+    """
 
     first_order: bool = Field(default=True, description="take the inner gradients as constants of the outer loop")
 
 
 class MAMLPPO(MAMLTRPO):
-    """MAML with several steps on the clipped surrogate, on the same rollouts, in place of the trust region."""
+    """MAML with PPO in place of the trust region.
+
+    The outer rule makes several steps on the clipped surrogate, on the same rollouts (Schulman et al. 2017, equation 7),
+    as in the comparisons of Rothfuss et al. (2019).
+    """
 
     outer: Literal["gradient", "ppo", "trpo"] = outer_rule("ppo")
