@@ -37,6 +37,24 @@ TASKS: dict[str, dict[str, Any]] = {
             {"name": "digits", "role": "cross-domain", "source": {"name": "digits", "image_size": 16}},
         ],
     },
+    "plane": {
+        "title": "Tiny plane",
+        "task": {"kind": "control", "shots": 3, "queries": 2},
+        "model": {"name": "mlp", "hidden": [4]},
+        "source": {"name": "navigation", "horizon": 6},
+        "training": {"iterations": 1, "meta_batch": 2, "select": "last"},
+        "evaluation": {"episodes": 5, "steps": 1, "curve_steps": 2},
+        "algorithms": {"fomaml-trpo": {}, "policy-random": {}},
+        "splits": [
+            {"name": "old", "role": "meta-train", "classes": "train"},
+            {"name": "new", "role": "in-distribution", "classes": "test"},
+            {
+                "name": "wind",
+                "role": "cross-domain",
+                "source": {"name": "navigation", "horizon": 6, "wind": [0.1, 0.0]},
+            },
+        ],
+    },
 }
 
 

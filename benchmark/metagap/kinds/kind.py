@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from metagap import metrics, registry
+from metagap.conditions import Diagnostic
 from metagap.metrics import Metric
 
 Function = str | Callable[..., Any]
@@ -34,8 +35,17 @@ class TaskKind:
     """Of targets (tasks, n, ...) and ways: the loss (tasks,) of the predictor that knows nothing."""
     divergence: float | None = None
     """An episode whose loss exceeds this multiple of the trivial one diverged; None: only one that is not finite."""
+    diagnostics: tuple[Diagnostic, ...] = get_args(Diagnostic)
+    """The further conditions that such tasks can be scored under."""
     drawing: Function
     """Of the arrays of a sample episode it gives a matplotlib figure; imported by reports only."""
+    sampled: str = ""
+    """What the drawing shows: the sentences above the samples of a page."""
+    shot: str = "shot"
+    """What one of the `shots` of a task without ways is called."""
+    terms: tuple[tuple[str, str], ...] = ()
+    """Words that a page uses and what they mean for such tasks, where that is not what they mean for labelled examples:
+    support, queries, inner step."""
     revision: int = 1
     """Raised by its author when other weights or scores come of the same settings, as after a correction of a loss."""
 
@@ -69,7 +79,7 @@ class TaskKind:
 
     def shape(self, ways: int, shots: int) -> str:
         """The shape of a task in the words of the field: "5-way 1-shot", or "10-shot" where there are no ways."""
-        return f"{ways}-way {shots}-shot" if self.has_ways else f"{shots}-shot"
+        return f"{ways}-way {shots}-shot" if self.has_ways else f"{shots}-{self.shot}"
 
     def fault_of_ways(self, ways: int) -> str:
         """What is wrong with a suite whose tasks have this number of ways; empty where nothing is."""

@@ -181,6 +181,8 @@ def conditions(context: TrainingContext, split: Split) -> dict[Condition, int]:
 
 def _applies(condition: Condition, context: TrainingContext, split: Split) -> bool:
     """Whether a split of this role is scored under it, and the outcome could differ from the standard one."""
+    if condition.diagnostic not in context.cell.suite.kind.diagnostics:
+        return False
     if condition.roles and split.role not in condition.roles:
         return False
     usual = context.cell.evaluation.batch_norm

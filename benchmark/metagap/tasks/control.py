@@ -11,8 +11,12 @@ import torch
 from torch import Generator, Tensor
 
 from metagap.tasks.episode import Episode, TaskSpec
+from metagap.tasks.showing import SHOWN, references, scene
 from metagap.tasks.source import Part, Source
 from metagap.tasks.world import World
+
+SCATTERED = 100
+"""Tasks whose parameters are in a sample."""
 
 
 @dataclass(frozen=True)
@@ -121,9 +125,8 @@ class ControlTasks:
         return torch.stack([random, best], -1).view(*x.shape[:2], 2)
 
     def sample(self, draw: ControlDraw, spec: TaskSpec) -> dict[str, np.ndarray]:
-        """The parameters of the first of these tasks, by name."""
-        return {name: value[:SHOWN].cpu().numpy() for name, value in draw.task.items()}
-
-
-SHOWN = 12
-"""Tasks in a sample."""
+        """The first of these tasks, with what random actions and, where they are known, the best ones do in them."""
+        tasks = min(SHOWN, len(draw))
+        queries = self.episode(draw[:tasks], spec).query_x[:, :1].cpu()
+        more = {f"task-{name}": value[:SCATTERED].cpu().numpy() for name, value in draw.task.items()}
+        return scene(self.world, queries, references(self.world, queries)) | more

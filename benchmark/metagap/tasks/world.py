@@ -65,6 +65,19 @@ class World(ABC):
 
         return rollouts(self, control, act, None).returns
 
+    def ideal(self, task: dict[str, Tensor], state: Tensor) -> Tensor | None:
+        """The best action (R, actions.size) of one who knows the task; None where it is not known. It is only shown."""
+        return None
+
+    def shown(self, found: Rollouts) -> dict[str, Tensor]:
+        """What people are shown of rollouts, by name, (H, R, ...) each; its name says how it is drawn.
+
+        `path` (H, R, 2): in the plane. `choice` (H, R), whole numbers from 0: a square for each step, and the parameter
+        of the task that has a number for each choice beside it. `reward` (H, R): the return so far. Others are kept in
+        the records and not drawn.
+        """
+        return {"reward": found.reward}
+
     # A rollout to be, as one example of a task: the parameters of its task, then its noise.
 
     @property

@@ -146,7 +146,9 @@ def _about(episode: dict[str, np.ndarray], role: str) -> str:
 
 
 def text(frames: Frames) -> str:
-    """What the pictures are, by what the samples hold."""
+    """What the pictures are: what the kind of task says, or else by what the samples hold."""
+    if frames.kind.sampled:
+        return frames.kind.sampled
     if any("curve_x" in episode for episode in frames.samples.values()):
         return "Tasks of every split: the true functions, and the support points that an algorithm adapts to."
     return (

@@ -139,6 +139,13 @@ class Evaluation(Section):
             elif (other := known.setdefault(found.name, name)) != name:
                 yield f"{place}: '{other}' and '{name}' both call themselves '{found.name}'"
 
+    def faults_of_diagnostics(self, kind: TaskKind) -> Iterator[str]:
+        """Which conditions were asked for that mean nothing for tasks of a kind; as the default they are left out."""
+        wrong = [one for one in self.diagnostics if one not in kind.diagnostics]
+        if wrong and "diagnostics" in self.model_fields_set:
+            allowed = f"allowed: {', '.join(kind.diagnostics) or 'an empty list'}"
+            yield f"evaluation.diagnostics: '{wrong[0]}' means nothing for tasks of kind {kind}; {allowed}"
+
     def faults_of_checkpoints(self, splits: Sequence[str], iterations: Mapping[str, Any]) -> Iterator[str]:
         """What is wrong with the points of training that are looked at: names of splits, and iterations by label."""
         for i, name in enumerate(self.checkpoint_splits or ()):

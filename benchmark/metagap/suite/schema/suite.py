@@ -107,6 +107,7 @@ class Suite(Section):
         yield from filter(None, (split.fault_of_ways(self.task) for split in self.splits))
         of_metrics = list(self.evaluation.faults_of_metrics(self.kind))
         yield from of_metrics
+        yield from self.evaluation.faults_of_diagnostics(self.kind)
         recorded, usual = () if of_metrics else self.metrics, self.kind.metric.name
         if recorded and usual not in {one.name for one in recorded} and any(not one.metric for one in self.published):
             yield f"evaluation.metrics lacks '{usual}', which the published values are"

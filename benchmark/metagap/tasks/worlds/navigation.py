@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from metagap.tasks.actions import Actions, Gaussian
 from metagap.tasks.control import ControlSource
-from metagap.tasks.world import Step, World
+from metagap.tasks.world import Rollouts, Step, World
 
 PLANE = Gaussian(2)
 Distance = Annotated[float, Ge(0), Le(100)]
@@ -67,6 +67,17 @@ class NavigationWorld(World):
             left = left - left.clamp(-self.speed, self.speed)
             returns = returns - size * left.square().sum(-1).sqrt()
         return returns
+
+    def ideal(self, task: dict[str, Tensor], state: Tensor) -> Tensor:
+        """Straight to the goal in the frame of the actions, against the wind."""
+        turn = task["turn"].unflatten(-1, (2, 2))
+        size = turn.square().sum((-2, -1), keepdim=True) / 2
+        left = (task["goal"] - task["wind"] - state[:, :2]).unsqueeze(-1)
+        return (turn.mT @ left / size).squeeze(-1).clamp(-self.speed, self.speed)
+
+    def shown(self, found: Rollouts) -> dict[str, Tensor]:
+        """The way through the plane, as it is seen."""
+        return {"path": found.observation[..., :2]}
 
 
 class Navigation(ControlSource):
