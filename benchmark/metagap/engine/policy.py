@@ -58,7 +58,7 @@ class PolicyLoop(OuterLoop):
                 gradient, found = self._differentiate(self.meta, trials)
                 self._descend(gradient)
             found = self._look(self.meta, trials)
-        for name, value in self._learner.carried(self.meta, found).items():
+        for name, value in self._learner.carried(self.meta, found, metrics).items():
             self._carried[name].copy_(value)
         return {**{name: value.mean(0) for name, value in metrics.items()}, "kl": found.kl}
 

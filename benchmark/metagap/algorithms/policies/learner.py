@@ -204,10 +204,10 @@ class PolicyLearner(Algorithm):
             fast = self.inner_step(fast, stage, step)
         return fast, torch.stack(inner_kl) if inner_kl else trials[-1].reward.new_zeros(0)
 
-    def carried(self, meta: Params, found: Surrogate) -> Params:
+    def carried(self, meta: Params, found: Surrogate, metrics: dict[str, Tensor]) -> Params:
         """What meta-parameters that are handed on (see `CARRIED`) become after an outer step; by default as they are.
 
-        found: the mean over tasks of what they give after it.
+        found: the mean over tasks of what they give after it. metrics: those of each task (T,).
         """
         return {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -10,6 +10,18 @@ from torch.func import grad
 
 from metagap.algorithms.base import Params
 from metagap.algorithms.policies.learner import Experience, PolicyLearner, outer_rule
+
+Estimator = Literal["score", "ratio", "dice"]
+
+
+def estimator(default: str) -> Any:
+    """The option `estimator`, with another default."""
+    return Field(
+        default=default,
+        description="of the inner gradient. All have the same first derivative; the second is, of score (log "
+        "probabilities), biased; of ratio (likelihood ratios: the low-variance curvature of Rothfuss et al. 2019), "
+        "unbiased where the horizon is 1; of dice (Foerster et al. 2018), unbiased, with more variance",
+    )
 
 
 class MAMLTRPO(PolicyLearner):
@@ -23,18 +35,24 @@ class MAMLTRPO(PolicyLearner):
 
     outer: Literal["gradient", "ppo", "trpo"] = outer_rule("trpo")
     first_order: bool = Field(default=False, description="take the inner gradients as constants of the outer loop")
-    estimator: Literal["score", "ratio"] = Field(
-        default="score",
-        description="of the inner gradient: log probabilities, whose second derivative is biased; or likelihood "
-        "ratios, ProMP's low-variance curvature",
-    )
+    estimator: Estimator = estimator("score")
 
     def inner_loss(self, fast: Params, stage: Experience) -> Tensor:
         """Its gradient is the policy gradient, whatever the estimator; they differ in the second derivative."""
-        weight = self.log_prob(fast, stage)
+        return -stage.mean(self._weight(fast, stage) * stage.advantage)
+
+    def _weight(self, fast: Params, stage: Experience) -> Tensor:
+        """Of the advantages (H, R)."""
         if self.estimator == "ratio":
-            weight = (weight - weight.detach()).exp()
-        return -stage.mean(weight * stage.advantage)
+            return self.ratio(fast, stage)
+        log_prob = self.log_prob(fast, stage)
+        if self.estimator == "score":
+            return log_prob
+        # An action changes what is met after it as well: its advantage counts by the ratio of the rollout up to it,
+        # less the ratio of the rollout before it.
+        change = log_prob - log_prob.detach()
+        so_far = (change * stage.alive).cumsum(0)
+        return so_far.exp() - (so_far - change).exp()
 
     def inner_step(self, fast: Params, stage: Experience, step: int) -> Params:
         """One step of gradient ascent on the return."""
@@ -57,8 +75,8 @@ class FOMAMLTRPO(MAMLTRPO):
 class MAMLPPO(MAMLTRPO):
     """MAML with PPO in place of the trust region.
 
-    The outer rule makes several steps on the clipped surrogate, on the same rollouts (Schulman et al. 2017, equation 7),
-    as in the comparisons of Rothfuss et al. (2019).
+    The outer rule makes several steps on the clipped surrogate, on the same rollouts (Schulman et al. 2017, equation
+    7), as in the comparisons of Rothfuss et al. (2019).
     """
 
     outer: Literal["gradient", "ppo", "trpo"] = outer_rule("ppo")
