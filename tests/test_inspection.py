@@ -38,6 +38,7 @@ def test_an_algorithm_is_explained(name):
         (tuple[float, float], "tuple[float, float]", "any"),
         (tuple[int, ...] | None, "tuple[int, ...] | None", ""),
         (Literal["a", "b"], "a | b", ""),
+        (Literal["a"], "a", "fixed"),
         (dict[str, float], "dict[str, float]", ""),
     ],
 )

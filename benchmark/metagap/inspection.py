@@ -280,6 +280,8 @@ def _allowed(annotation: Any, limits: Sequence[Any] = ()) -> dict[str, str]:
     if origin in UNIONS and len(arguments) == 2 and type(None) in arguments:
         inner = _allowed(next(a for a in arguments if a is not type(None)), limits)
         return {**inner, "type": f"{inner['type']} | None"}
+    if origin is typing.Literal and len(arguments) == 1:
+        return {"type": str(arguments[0]), "range": "fixed"}
     limited = ", ".join(filter(None, map(_limit, limits)))
     free = not limits and set(arguments or [annotation]) <= {int, float}
     return {"type": _type_name(annotation), "range": "any" if free else limited}
