@@ -130,3 +130,8 @@ class ControlTasks:
         queries = self.episode(draw[:tasks], spec).query_x[:, :1].cpu()
         more = {f"task-{name}": value[:SCATTERED].cpu().numpy() for name, value in draw.task.items()}
         return scene(self.world, queries, references(self.world, queries)) | more
+
+
+def numpy_generator(generator: Generator) -> np.random.Generator:
+    """One of numpy's, for what torch draws from no generator that it is given; seeded by the next number of torch's."""
+    return np.random.default_rng(int(torch.randint(2**62, (), generator=generator, device=generator.device)))

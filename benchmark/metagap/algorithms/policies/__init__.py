@@ -1,1 +1,1 @@
-"""Meta-learners of policies, for tasks that answer back: one file each; the contract is learner.py."""
+"""Policies for tasks that answer back: one file each; actor.py says what acts, learner.py what learns by gradients."""

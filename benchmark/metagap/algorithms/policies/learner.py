@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
-from annotated_types import Ge, Gt, Le
+from annotated_types import Gt
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Generator, Tensor, nn
 from torch.func import grad_and_value
 
-from metagap.algorithms.base import Algorithm, Params
+from metagap.algorithms.base import Params
+from metagap.algorithms.policies.actor import Actor, Share
 from metagap.algorithms.policies.advantages import advantages
 from metagap.tasks.actions import Gaussian
 from metagap.tasks.episode import Episode, Support
-from metagap.tasks.world import Rollouts, Seen, World, rollouts
+from metagap.tasks.world import Seen
 
 LOG_STD = "policy/log_std"
 LEAST_STD = 1e-6
-
-Share = Annotated[float, Ge(0), Le(1)]
 
 
 class Experience(NamedTuple):
@@ -64,17 +63,13 @@ def outer_rule(default: str) -> Any:
     )
 
 
-class PolicyLearner(Algorithm):
-    """A meta-learner of policies. Its functions are pure, of one task, as those of `Algorithm` are.
+class PolicyLearner(Actor):
+    """A meta-learner of policies by policy gradients.
 
-    A task is its `World`, which is in `spec`, and rollouts to be: all their randomness is an argument. `adapt_path`
-    collects a stage of them, makes a step, collects the next stage with the policy so far, and so on; `predict` gives
-    the returns that an adapted policy earns. A subclass implements `inner_step`, and where it needs to `act` and
-    `surrogate`. The outer rule is the engine's: see `outer`.
+    `adapt_path` collects a stage of rollouts, makes a step, collects the next stage with the policy so far, and so on.
+    A subclass implements `inner_step`, and where it needs to `act` and `surrogate`. The outer rule is the engine's: see
+    `outer`.
     """
-
-    acts: ClassVar[bool] = True
-    derivative: ClassVar[Literal["exact", "first-order", "other"]] = "other"
 
     inner_lr: PositiveFloat = Field(default=0.1, description="step size of the inner loop")
     later_inner_lr: PositiveFloat | None = Field(
@@ -89,21 +84,6 @@ class PolicyLearner(Algorithm):
     max_kl: Annotated[float, Gt(0)] = Field(
         default=0.01, description="of trpo: the mean divergence over tasks that a step may make"
     )
-
-    @property
-    def world(self) -> World:
-        """Of a bound algorithm."""
-        return self.spec.world
-
-    @classmethod
-    def input_shape(cls, tasks: Any) -> tuple[int, ...]:
-        """What the network is given: an observation."""
-        return (tasks.world.observed,)
-
-    @classmethod
-    def outputs(cls, tasks: Any, ways: int) -> int:
-        """What the network gives: means, or logits."""
-        return tasks.world.actions.size
 
     def init(self, network: nn.Module, class_count: int, generator: Generator) -> Params:
         """The weights of the network, and where actions are real their logarithmic standard deviations (size,)."""
@@ -124,18 +104,9 @@ class PolicyLearner(Algorithm):
         log_std = params[LOG_STD].clamp(min=torch.tensor(LEAST_STD).log())
         return torch.cat([output, log_std.expand_as(output)], -1)
 
-    def start(self, fast: Params, runs: int) -> Any:
-        """What the policy remembers before the first of `runs` rollouts; here nothing."""
-        return None
-
     def act(self, fast: Params, seen: Seen) -> tuple[Tensor, Any]:
         """The distribution of the next action (R, parameters), and what the policy remembers."""
         return self.distribution(fast, seen.observation), None
-
-    def run(self, fast: Params, x: Tensor) -> Rollouts:
-        """The rollouts (H, R, ...) of these rollouts to be (R, numbers); nothing in it is differentiated."""
-        fast = {name: value.detach() for name, value in fast.items()}
-        return rollouts(self.world, self.world.control(x), lambda seen: self.act(fast, seen), self.start(fast, len(x)))
 
     def collect(self, fast: Params, x: Tensor) -> Experience:
         """The same, with advantages."""
@@ -148,10 +119,6 @@ class PolicyLearner(Algorithm):
     def inner_step(self, fast: Params, stage: Experience, step: int) -> Params:
         """The parameters after one more inner step, on what they collected; `step` counts from 0."""
 
-    def adapt(self, meta: Params, support: Support, steps: int) -> Params:
-        """`steps` times: collect a stage, and make a step."""
-        return self.adapt_path(meta, support, steps)[-1]
-
     def adapt_path(self, meta: Params, support: Support, steps: int) -> list[Params]:
         """Every point of the inner loop, the meta-parameters first."""
         path = [meta]
@@ -159,17 +126,9 @@ class PolicyLearner(Algorithm):
             path.append(self.inner_step(path[-1], self.collect(path[-1], self.stage(support, step)), step))
         return path
 
-    def stage(self, support: Support, step: int) -> Tensor:
-        """The rollouts to be (shots, numbers) of a stage."""
-        return support.x[step * self.spec.shots : (step + 1) * self.spec.shots]
-
     def step_size(self, step: int) -> float:
         """Of an inner step."""
         return self.inner_lr if step == 0 or self.later_inner_lr is None else self.later_inner_lr
-
-    def predict(self, fast: Params, query_x: Tensor) -> Tensor:
-        """The undiscounted returns (n, 1) that an adapted policy earns in these rollouts to be."""
-        return self.run(fast, query_x).returns[:, None]
 
     # Meta-training.
 
