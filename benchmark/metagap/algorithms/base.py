@@ -140,6 +140,11 @@ class Algorithm(BaseModel):
         """How many numbers the network gives of an input."""
         return ways
 
+    @property
+    def passes(self) -> int:
+        """How often an outer step computes derivatives, about."""
+        return 1
+
     # The contract.
 
     def init(self, network: nn.Module, class_count: int, generator: Generator) -> Params:

@@ -151,7 +151,8 @@ class TrainingContext:
         if compile:
             strategy = for_compiling(self.strategy, self.network, self.device)
         else:
-            strategy = self.strategy._replace(backend="traced" if iterations >= TRACE_FROM else "eager")
+            passes = iterations * self.algorithm.passes
+            strategy = self.strategy._replace(backend="traced" if passes >= TRACE_FROM else "eager")
         return parse(self.machine.engine, strategy)
 
     def evaluation_strategy(self, episodes: int) -> Strategy:

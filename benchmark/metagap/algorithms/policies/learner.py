@@ -85,6 +85,11 @@ class PolicyLearner(Actor):
         default=0.01, description="of trpo: the mean divergence over tasks that a step may make"
     )
 
+    @property
+    def passes(self) -> int:
+        """As many as the outer rule asks for."""
+        return {"gradient": 1, "ppo": self.outer_steps, "trpo": 12}[self.outer]
+
     def init(self, network: nn.Module, class_count: int, generator: Generator) -> Params:
         """The weights of the network, and where actions are real their logarithmic standard deviations (size,)."""
         meta = super().init(network, class_count, generator)
