@@ -34,7 +34,7 @@ class RL2(Remembering):
     inner_steps: NonNegativeInt = Field(
         default=0, description="stages of `shots` rollouts that come before the scored ones in meta-training"
     )
-    hidden: PositiveInt = Field(default=48, description="width of the recurrent state")
+    hidden: PositiveInt = Field(default=32, description="width of the recurrent state")
     discount: Share = Field(default=0.99, description="of rewards to come, within a trial")
     gae_lambda: Share = Field(default=0.9, description="of generalized advantage estimation over a trial")
     value_weight: NonNegativeFloat = Field(default=0.25, description="of the squared errors of the value function")
@@ -80,10 +80,11 @@ class RL2(Remembering):
             policy, value = self._policy(meta, state), self._value(meta, state)
             actions, alive = self.world.actions, trial.alive
             gain = self._advantages(trial.reward, value.detach())
-            ascent = actions.log_prob(policy, trial.action) * gain + self.entropy_weight * actions.entropy(policy)
+            entropy = actions.entropy(policy)
             error = (to_go(trial.reward, self.discount) - value).square()
-            loss = ((self.value_weight * error - ascent) * alive).sum() / alive.sum()
-            return loss, (actions.entropy(policy) * alive).sum() / alive.sum()
+            ascent = actions.log_prob(policy, trial.action) * gain + self.entropy_weight * entropy
+            loss = self.value_weight * error - ascent
+            return (loss * alive).sum() / alive.sum(), (entropy * alive).sum() / alive.sum()
 
         gradient, (_, entropy) = grad_and_value(objective, has_aux=True)(meta)
         score = trial.reward[-self.world.horizon :].sum(0).mean()
