@@ -16,9 +16,15 @@ CONTROL = TaskKind(
     "where they are known, the best ones. A policy is not told the task: it has to find out by its rewards.",
     shot="rollout",
     terms=(
-        ("task", "a world with its parameters; a policy acts in it, and is not told the parameters"),
+        ("task", "a world with its parameters, which a policy acts in and is not told; the tables call it an episode"),
+        ("rollout", "one run of a policy in a task, which the field calls an episode too"),
         ("inner step", "a stage of rollouts is collected with the policy so far, and the policy learns from it"),
-        ("support", "the rollouts of the first stage; their score is that of the policy in the same random numbers"),
-        ("queries", "the rollouts that are scored: others, which nothing was learned from"),
+        (
+            "support",
+            "the rollouts to be of the first stage: their score is what the adapted policy earns with the same "
+            "random numbers",
+        ),
+        ("queries", "the rollouts that are scored, which nothing was learned from"),
+        ("chance", "random actions"),
     ),
 )

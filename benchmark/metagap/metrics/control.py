@@ -6,6 +6,12 @@ from functools import partial
 
 from metagap.metrics.metric import Margin, Metric
 
+
+def of_random_actions(ways: int) -> float:
+    """The normalised return of random actions, by definition."""
+    return 0.0
+
+
 _of_return = partial(Metric, kinds=("control",))
 
 RETURN = _of_return(
@@ -14,6 +20,7 @@ RETURN = _of_return(
     about="The mean over rollouts of the undiscounted sum of rewards.",
     function="metagap.metrics.functions:mean_return",
     higher_is_better=True,
+    accumulates=True,
     margin=Margin(0.05, relative=True),
 )
 NORMALISED_RETURN = _of_return(
@@ -23,6 +30,7 @@ NORMALISED_RETURN = _of_return(
     "over tasks.",
     function="metagap.metrics.functions:normalised_return",
     higher_is_better=True,
+    chance=of_random_actions,
     margin=Margin(0.05),
 )
 REGRET = _of_return(
@@ -31,5 +39,6 @@ REGRET = _of_return(
     about="What the return lacks to the best expected one; below zero only by chance.",
     function="metagap.metrics.functions:regret",
     higher_is_better=False,
+    accumulates=True,
     margin=Margin(0.1, relative=True),
 )

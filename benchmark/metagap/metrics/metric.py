@@ -69,6 +69,8 @@ class Metric:
     """From natural to printed values."""
     statistic: Statistic = "mean"
     """What summarises the episodes: "iqm" (interquartile mean) where single ones can be arbitrarily bad."""
+    accumulates: bool = False
+    """Whether it is a sum over the steps of a rollout, so that values of different horizons compare per step."""
     axis: Axis = "linear"
     """Of figures."""
     revision: int = 1

@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from metagap import registry
 from metagap.report import along, responses, texts
-from metagap.report.figures import adaptation, exact, gap_comparisons, gaps, samples, scores, slopes, training
+from metagap.report.figures import (
+    adaptation,
+    exact,
+    gap_comparisons,
+    gaps,
+    rollouts,
+    samples,
+    scores,
+    slopes,
+    training,
+)
 from metagap.report.figures import along as along_figures
 from metagap.report.figures import responses as response_figures
 from metagap.report.panels import Section, Shown
@@ -37,6 +47,7 @@ SECTIONS = (
     Section("responses", "Dose and response"),
     Section("training", "Along training"),
     Section("exact", "Measured beside exact"),
+    Section("rollouts", "What the policies do"),
     Section("curves", "Curves"),
     Section("comparisons", "Comparisons"),
     Section("samples", "Sample episodes"),
@@ -82,6 +93,8 @@ CONTENTS: tuple[Shown, ...] = (
     exact_tables.EXACT,
     exact_tables.REGRET,
     exact_tables.BOUNDS,
+    rollouts.ADAPTING,
+    rollouts.COMPARED,
     adaptation.ADAPTATION,
     training.TRAINING,
     comparisons.COMPARISONS,

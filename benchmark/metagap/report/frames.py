@@ -19,6 +19,7 @@ from metagap.analysis.grids import AVERAGE, STANDARD, Grids
 from metagap.analysis.intervals import CLAIMS_FROM, CROSSED
 from metagap.analysis.responses import Family, Responses, families, response_tables
 from metagap.metrics import Metric
+from metagap.report import theme
 from metagap.suite import Split, Suite
 from metagap.text import uncertain
 
@@ -27,7 +28,13 @@ STATISTICS = {"mean": "mean", "median": "median", "iqm": "interquartile mean"}
 HEADLINE = ("meta-train", "in-distribution", "cross-domain")
 """The roles that gaps are about."""
 WITHIN = "Within a split: support and query, adaptation, batch statistics, memorization"
-SHIFT_GROUP = "other ways or shots"
+WITHIN_ACTING = "Within a split: support and query, adaptation"
+SHIFT_GROUP, SHIFT_GROUP_ACTING = "other ways or shots", "other horizons or shots"
+
+
+def within_title(frames: Frames) -> str:
+    """What is clicked on to see the gaps within a split."""
+    return WITHIN_ACTING if frames.kind.acts else WITHIN
 
 
 Scored = Literal["scores", "runs", "steps"]
@@ -57,6 +64,8 @@ class Frames:
     published: pd.DataFrame
     along: Along
     responses: Responses
+    rollouts: dict[str, dict[str, dict[str, np.ndarray]]] = field(default_factory=dict)
+    """Split -> algorithm -> what the policy of its first seed does in the first test tasks."""
     exact: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=exact.COLUMNS))
     bounds: pd.DataFrame = field(default_factory=pd.DataFrame)
     further: dict[str, dict[Scored, pd.DataFrame]] = field(default_factory=dict)
@@ -76,6 +85,7 @@ class Frames:
             cells=results.cells,
             curves=results.curves,
             samples=results.samples,
+            rollouts=_of_first_seeds(results),
             gap_kinds={kind.name: kind for kind in kinds},
             gaps=gap_table(grids, kinds, failed=faults.append),
             notes=[*results.notes, *faults],
@@ -171,7 +181,7 @@ class Frames:
     def trained_steps(self, algorithm: str) -> int | None:
         """The number of inner steps that an algorithm was meta-trained with, where its options say so."""
         entry = self.suite.algorithms[algorithm]
-        if entry.algorithm in ("scratch", "pretrain"):
+        if entry.algorithm in theme.CONTROLS or entry.algorithm in theme.LIKE:
             return None
         for source in (entry.hyperparameters, entry.training):
             for key in ("inner_steps", "steps"):
@@ -212,7 +222,12 @@ class Frames:
         others = [role for role in dict.fromkeys(roles.values()) if role not in ROLE_ORDER]
         groups = [(role, [name for name in plain if roles[name] == role]) for role in (*ROLE_ORDER, *others)]
         groups = [(role, [*names, AVERAGE] if average and role == "cross-domain" else names) for role, names in groups]
-        groups.append((SHIFT_GROUP, [name for name in self.splits if self.is_shifted(name)]))
+        groups.append(
+            (
+                SHIFT_GROUP_ACTING if self.kind.acts else SHIFT_GROUP,
+                [name for name in self.splits if self.is_shifted(name)],
+            )
+        )
         return [(role, names) for role, names in groups if names]
 
     def ordered(self, table: pd.DataFrame, algorithm: str = "algorithm") -> pd.DataFrame:
@@ -345,6 +360,14 @@ def values_by(table: pd.DataFrame, keys: list[str], columns: list[str]) -> dict[
     """The values of some columns in the row that the other columns, the keys, name."""
     rows = table[[*keys, *columns]].itertuples(index=False, name=None)
     return {row[: len(keys)]: list(row[len(keys) :]) for row in rows}
+
+
+def _of_first_seeds(results: Any) -> dict[str, dict[str, dict[str, np.ndarray]]]:
+    """The rollouts by split and algorithm."""
+    found: dict[str, dict[str, dict[str, np.ndarray]]] = {}
+    for algorithm, seed, split in sorted(results.rollouts, key=lambda key: key[1]):
+        found.setdefault(split, {}).setdefault(algorithm, results.rollouts[algorithm, seed, split])
+    return found
 
 
 def _scored(grids: Grids) -> dict[Scored, pd.DataFrame]:

@@ -53,12 +53,13 @@ def formulas(frames: Frames) -> Prose | None:
     rows = pd.concat([frames.headline_gaps(within) for within in (False, True)])
     terms = [(kind.name, kind.formula) for kind in frames.gap_kinds.values() if kind.name in set(rows["gap"])]
     reference = frames.reference(rows)
-    return Prose(terms=[*terms, ("the reference", reference)] if reference else terms)
+    return Prose(terms=[*terms, *([("the reference", reference)] if reference else []), *frames.kind.terms])
 
 
-def intervals(_: Frames) -> Prose:
-    """What each interval resamples."""
-    return Prose(terms=list(MEANINGS))
+def intervals(frames: Frames) -> Prose:
+    """What each interval resamples; tasks that share no example have neither classes nor disjoint tasks."""
+    shared = ("classes", "disjoint tasks")
+    return Prose(terms=[term for term in MEANINGS if "open" in frames.kind.diagnostics or term[0] not in shared])
 
 
 def facts(frames: Frames) -> list[tuple[str, str]]:
@@ -72,11 +73,19 @@ def facts(frames: Frames) -> list[tuple[str, str]]:
             "Training",
             f"{suite.training.iterations:,} iterations of {suite.training.meta_batch} tasks, {frames.seed_words}",
         ),
-        ("Test", f"{suite.evaluation.episodes:,} episodes per split, the same for all"),
+        ("Test", _test(frames)),
     ]
     if frames.kind.has_ways:
         facts.append(("Batch normalization", suite.evaluation.batch_norm))
     return [*facts, ("Algorithms", ", ".join(frames.algorithms))]
+
+
+def _test(frames: Frames) -> str:
+    """How much is scored."""
+    tasks, rollouts = frames.suite.evaluation.episodes, frames.suite.task.queries
+    if frames.kind.acts:
+        return f"{tasks:,} tasks per split and {rollouts:,} rollouts of each, the same for all"
+    return f"{tasks:,} episodes per split, the same for all"
 
 
 def budget(frames: Frames) -> Prose:

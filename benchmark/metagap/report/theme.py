@@ -31,7 +31,9 @@ PALETTE = (
     ("#a63d2f", "#e07a68"),
 )
 CONTROLS = {"scratch": ("#98a1aa", "#77818b"), "pretrain": ("#59616a", "#b6bec6")}
-FIXED = {"maml": 0, "fomaml": 1, "reptile": 2}
+LIKE = {"policy-scratch": "scratch", "policy-pretrain": "pretrain"}
+"""Controls that look as others do."""
+FIXED = {"maml": 0, "fomaml": 1, "reptile": 2, "maml-trpo": 0, "fomaml-trpo": 1, "policy-reptile": 2}
 MARKERS = ("o", "s", "D", "^", "v", "<", ">", "d")
 CONTROL_MARKERS = {"scratch": "X", "pretrain": "P"}
 
@@ -51,7 +53,7 @@ def styles(suite: Suite) -> dict[str, Style]:
     chosen: dict[str, Style] = {}
     free = [i for i in range(len(PALETTE)) if i not in FIXED.values()]
     for position, (name, entry) in enumerate(suite.algorithms.items()):
-        kind = entry.algorithm
+        kind = LIKE.get(entry.algorithm, entry.algorithm)
         if kind in CONTROLS:
             chosen[name] = Style(CONTROLS[kind][0], CONTROL_MARKERS[kind])
         elif name in FIXED:

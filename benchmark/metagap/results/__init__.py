@@ -9,6 +9,7 @@
     evaluation/*.parquet   a row per test episode and inner step, one file per split
     evaluation/*.npz       a sample episode of the split, where it may be shown
     evaluation/*-classes.npz  which classes each test episode of the split holds, where there are classes
+    evaluation/*-rollouts.npz  what the learned policy does in its first test tasks, where tasks answer back
     evaluation/*.json      the receipt of a split: of which weights it is the score, and the sha256 of its files
     snapshots/*.pt         the meta-parameters at points of training, each with its sha256 behind it
     along/*.parquet        scores at these points, one file per split; along/*.json are their receipts
@@ -39,7 +40,7 @@ from metagap.results.files import (
 )
 from metagap.results.frames import records
 from metagap.results.listing import differences, listing
-from metagap.results.markers import CLASSES, FORMAT, read_config, read_file, read_marker, write_marker
+from metagap.results.markers import CLASSES, FORMAT, ROLLOUTS, read_config, read_file, read_marker, write_marker
 from metagap.results.own import Part, Plan, read_own, report_folder, write_own, write_own_sweep
 from metagap.results.reading import MEND, Results, assemble, damage_of, read, survey
 from metagap.results.sweeps import SweepResults, read_sweep
@@ -48,6 +49,7 @@ __all__ = [
     "CLASSES",
     "FORMAT",
     "MEND",
+    "ROLLOUTS",
     "DamagedError",
     "Failed",
     "Part",

@@ -23,6 +23,8 @@ FORMAT = 3
 """Of the markers that are written."""
 CLASSES = "-classes.npz"
 """How the file of a split ends that says which classes its test episodes hold."""
+ROLLOUTS = "-rollouts.npz"
+"""How the file of a split ends that shows what a learned policy does in its first test tasks."""
 READABLE = (1, 2, FORMAT)
 """Formats that reports show. Those of format 2 do not say which revisions of the code trained the cell, and those of
 format 1 have no digests either, so that damage may go unseen; a run counts both as not done."""

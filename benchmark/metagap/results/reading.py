@@ -19,7 +19,7 @@ from metagap.metrics import Metric
 from metagap.results.episodes import Columns, Gathering, Recorded
 from metagap.results.failures import failures, minute
 from metagap.results.files import DamagedError
-from metagap.results.markers import CLASSES, FORMAT, read_config, read_episodes, read_file, read_marker
+from metagap.results.markers import CLASSES, FORMAT, ROLLOUTS, read_config, read_episodes, read_file, read_marker
 from metagap.results.own import read_own
 from metagap.results.training import ALONG, BESIDE, QUANTITIES, empty, recorded_beside
 from metagap.suite import Suite, said
@@ -53,6 +53,7 @@ class Results:
     by, empty where cells of several are put together. metrics: what is recorded, the headline first; it is that of the
     columns query_score and support_score, and the others have columns of their own. classes: (algorithm, seed, split)
     -> which classes of the split each of its test episodes holds, (episodes, ways) by index, where that is recorded.
+    rollouts: (algorithm, seed, split) -> what the learned policy does in the first test tasks, where tasks answer back.
     met: split -> a digest of its test episodes, where all cells met the same ones.
     along: the first episodes of every split at points of meta-training, as in `episodes` but at the headline step only
     and with a column `iteration`, from 0, the untrained start, to the end. quantities: what was measured beside the
@@ -70,6 +71,7 @@ class Results:
     metrics: tuple[Metric, ...] = ()
     """By default the one of old records: that of the kind of task."""
     classes: dict[tuple[str, int, str], np.ndarray] = field(default_factory=dict)
+    rollouts: dict[tuple[str, int, str], dict[str, np.ndarray]] = field(default_factory=dict)
     met: dict[str, str] = field(default_factory=dict)
     along: pd.DataFrame = field(default_factory=partial(empty, ALONG))
     quantities: pd.DataFrame = field(default_factory=partial(empty, QUANTITIES))
@@ -352,6 +354,7 @@ def assemble(
         samples=samples,
         notes=notes,
         classes=_shared({(*key, split): held for key, one in records.items() for split, held in one.classes.items()}),
+        rollouts={(*key, split): held for key, one in records.items() for split, held in one.rollouts.items()},
         variant=variant,
         metrics=metrics,
         along=_joined(ALONG, {key: one.along for key, one in records.items()}),
@@ -395,6 +398,7 @@ class _Record(NamedTuple):
     files: list[str]
     samples: dict[str, dict[str, np.ndarray]]
     classes: dict[str, np.ndarray]
+    rollouts: dict[str, dict[str, np.ndarray]]
     along: list[pd.DataFrame]
     quantities: list[pd.DataFrame]
 
@@ -408,7 +412,7 @@ def _record(folder: Path, marker: dict[str, Any], take: Callable[[pd.DataFrame],
     environment = read_file(folder, marker, "environment.json")
     curve = read_file(folder, marker, "curve.parquet")
     further = [metric.name for metric in _metrics(marker)[1:]]
-    files, samples, classes = [], {}, {}
+    files, samples, classes, rollouts = [], {}, {}, {}
     for split, stem in marker["files"].items():
         name = f"evaluation/{stem}.parquet"
         try:
@@ -425,15 +429,17 @@ def _record(folder: Path, marker: dict[str, Any], take: Callable[[pd.DataFrame],
                 samples[split] = read_file(folder, marker, sample)
             except DamagedError as error:
                 damage.append(f"{error}. The sample of split '{split}' is left out; {MEND}.")
-        if _has_classes(folder, marker, stem):
-            try:
-                classes[split] = read_file(folder, marker, f"evaluation/{stem}{CLASSES}")["classes"]
-            except DamagedError as error:
-                damage.append(f"{error}. The classes of split '{split}' are left out; {MEND}.")
+        for ending, what, held in ((CLASSES, "classes", classes), (ROLLOUTS, "rollouts", rollouts)):
+            if _has(folder, marker, stem, ending):
+                try:
+                    held[split] = read_file(folder, marker, f"evaluation/{stem}{ending}")
+                except DamagedError as error:
+                    damage.append(f"{error}. The {what} of split '{split}' are left out; {MEND}.")
     if not files:
         raise DamagedError(f"no evaluation of '{folder}' can be read")
     along, quantities = (_beside(folder, marker, kind, damage) for kind in BESIDE)
-    return _Record(folder, marker, environment, curve, files, samples, classes, along, quantities)
+    classes = {split: held["classes"] for split, held in classes.items()}
+    return _Record(folder, marker, environment, curve, files, samples, classes, rollouts, along, quantities)
 
 
 def _beside(folder: Path, marker: Mapping[str, Any], kind: str, damage: list[str]) -> list[pd.DataFrame]:
@@ -448,12 +454,12 @@ def _beside(folder: Path, marker: Mapping[str, Any], kind: str, damage: list[str
     return frames
 
 
-def _has_classes(folder: Path, marker: Mapping[str, Any], stem: str) -> bool:
-    """Whether the classes of a split's episodes belong to a cell and are here.
+def _has(folder: Path, marker: Mapping[str, Any], stem: str, ending: str) -> bool:
+    """Whether the classes or the rollouts of a split's episodes belong to a cell and are here.
 
     The markers of earlier versions know none, also where a later run of another variant has put them there.
     """
-    name = f"evaluation/{stem}{CLASSES}"
+    name = f"evaluation/{stem}{ending}"
     return name in marker.get("sha256", {}) and (folder / name).is_file()
 
 
@@ -481,7 +487,10 @@ def damage_of(folder: Path, marker: dict[str, Any], samples: bool = False) -> st
     if samples:
         names += [f"{stem}.npz" for stem in stems if (folder / f"{stem}.npz").is_file()]
         names += [
-            f"evaluation/{stem}{CLASSES}" for stem in marker["files"].values() if _has_classes(folder, marker, stem)
+            f"evaluation/{stem}{ending}"
+            for stem in marker["files"].values()
+            for ending in (CLASSES, ROLLOUTS)
+            if _has(folder, marker, stem, ending)
         ]
     names += recorded_beside(marker)
     try:

@@ -28,7 +28,8 @@ def write_receipt(folder: Path, stem: str, weights: str, sha256: dict[str, str])
 
 def intact(folder: Path, stem: str, weights: str) -> dict[str, str]:
     """The files of a split that need not be made again, with their digests; others are set aside, which is logged."""
-    receipt, names = folder / f"{stem}.json", (f"{stem}.parquet", f"{stem}.npz", stem + results.CLASSES)
+    receipt = folder / f"{stem}.json"
+    names = (f"{stem}.parquet", f"{stem}.npz", stem + results.CLASSES, stem + results.ROLLOUTS)
     try:
         known = results.read_signed(receipt) if receipt.is_file() else {"weights": weights, "sha256": {}}
     except results.DamagedError as error:

@@ -20,6 +20,7 @@ from metagap.runner import randomness
 from metagap.runner.context import Report, TrainingContext
 from metagap.runner.overlap import overlap
 from metagap.runner.receipts import digest_of, intact, write_receipt
+from metagap.runner.rollouts import shown_rollouts
 from metagap.suite import RECORDING, Split, digest, make_source
 from metagap.suite.schema.response import EPISODES
 from metagap.tasks.episode import Tasks, TaskSpec
@@ -53,13 +54,22 @@ def score_splits(context: TrainingContext, meta: Params, folder: Path, report: R
         notes += [note for note in said if note not in notes]
         stem = _stem(context, split, episodes[split.name])
         known = intact(folder, stem, weights)
-        sample, scores, holding = f"{stem}.npz", f"{stem}.parquet", stem + results.CLASSES
-        classes = sampler.classes(drawn)
-        if not {sample, scores, *([] if classes is None else [holding])} <= set(known):
+        sample, scores, holding, shown = (
+            f"{stem}.npz",
+            f"{stem}.parquet",
+            stem + results.CLASSES,
+            stem + results.ROLLOUTS,
+        )
+        classes, acts = sampler.classes(drawn), context.algorithm.acts
+        if not {sample, scores, *([] if classes is None else [holding]), *([shown] if acts else [])} <= set(known):
             if sample not in known:
                 known[sample] = results.write_arrays(folder / sample, sampler.sample(drawn))
             if classes is not None and holding not in known:
                 known[holding] = results.write_arrays(folder / holding, {"classes": classes.astype(np.int32)})
+            if acts and shown not in known:
+                known[shown] = results.write_arrays(
+                    folder / shown, shown_rollouts(context, meta, split, sampler, drawn)
+                )
             if scores not in known:
                 scored = _score_split(evaluators, meta, split, sampler, drawn, report)
                 known[scores] = results.write_frame(folder / scores, scored)

@@ -31,7 +31,12 @@ def _domain(grids: Grids, algorithm: str) -> Iterator[Contrast]:
 
 
 def _domain_in_loss(grids: Grids, algorithm: str) -> Iterator[Contrast]:
-    """A loss is better where it is less, so that the sides change places."""
+    """A loss is better where it is less, so that the sides change places.
+
+    Of tasks that answer back it is minus the return, so that it is left out where the return is the score.
+    """
+    if grids.kind.acts and grids.metric.name == grids.kind.metric.name:
+        return iter(())
 
     def read(split: str) -> pd.DataFrame | None:
         losses = grids.get(algorithm, split, column="query_loss")

@@ -14,7 +14,7 @@ from metagap.analysis.intervals import Term
 
 Sides = Literal["between splits", "within a split"]
 Sign = Literal["cost", "benefit", "score"]
-Unit = Literal["score", "loss", "ratio"]
+Unit = Literal["score", "per step", "loss", "ratio"]
 Place = Literal["table", "figure", "terminal"]
 
 EVERYWHERE: frozenset[Place] = frozenset({"table", "figure", "terminal"})
@@ -49,7 +49,8 @@ class GapKind:
         formula: how it is computed, in words.
         shown_where: in which of "table" and "figure" of the page, and whether on the "terminal".
         compute: (grids, algorithm) -> the gap on every split where it can be computed, in the order of the suite.
-        unit: "score": differences of scores. "loss": of losses, which depend on no threshold. "ratio": of scores, but
+        unit: "score": differences of scores. "per step": the same, of sums over the steps of a rollout divided by their
+            number. "loss": of losses, which depend on no threshold. "ratio": of scores, but
             the errors (the best possible score minus the score) are divided: error there / error at home.
     """
 

@@ -33,10 +33,28 @@ def _shifts(grids: Grids, read: Read, other_ways: bool) -> Iterator[Contrast]:
     for split, about in grids.splits[~grids.splits["home"]].iterrows():
         peers = grids.home(about["role"])
         same = [peer for peer in peers if sources.get(peer) == sources.get(str(split))]
-        if about["role"] == "in-distribution":
+        if about["role"] == "in-distribution" and grids.suite.horizon(str(split)) == grids.suite.horizon():
             same += peers
         if (about["ways"] != grids.suite.task.ways) == other_ways:
             yield from between(read, same, [str(split)])
+
+
+def _horizon(grids: Grids, algorithm: str) -> Iterator[Contrast]:
+    """Sums of rewards grow with the horizon, and are compared per step."""
+    suite = grids.suite
+    if suite.horizon() is None:
+        return
+
+    def read(split: str) -> pd.DataFrame | None:
+        grid, steps = grids.get(algorithm, split), suite.horizon(split)
+        return None if grid is None or steps is None else grid / steps if grids.metric.accumulates else grid
+
+    sources = {split.name: split.source | {"horizon": None} for split in suite.splits}
+    for split in map(str, grids.splits.index[~grids.splits["home"]]):
+        if suite.shape(split) == suite.shape() and suite.horizon(split) != suite.horizon():
+            peers = [*grids.home("in-distribution"), *grids.home(grids.role(split))]
+            same = [peer for peer in peers if sources.get(peer) == sources.get(split)]
+            yield from between(read, same, [split])
 
 
 SHOT_SHIFT = GapKind(
@@ -49,4 +67,13 @@ WAY_SHIFT = GapKind(
     "the suite's ways and shots − others, each (a − 1/N)/(1 − 1/N)",
     _way,
     shown_where=TABLE,  # in another unit than the others
+)
+HORIZON_SHIFT = GapKind(
+    "horizon shift (per step)",
+    "between splits",
+    "cost",
+    "the suite's horizon − another, of tasks that are the same but for it; sums of rewards divided by their horizon",
+    _horizon,
+    shown_where=TABLE,  # in another unit than the others
+    unit="per step",
 )

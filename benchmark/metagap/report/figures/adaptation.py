@@ -66,7 +66,9 @@ def _step_line(axis: Axes, line: pd.DataFrame, frames: Frames, look: Style, limi
 
 def caption(frames: Frames) -> str:
     """What is shown."""
-    return f"Score over inner steps. Bands: {frames.interval}.{frames.robust}"
+    step = dict(frames.kind.terms).get("inner step")
+    about = f" An inner step: {step}." if step else ""
+    return f"Score over inner steps.{about} Bands: {frames.interval}.{frames.robust}"
 
 
 ADAPTATION = Panel(name="adaptation", section="curves", caption=caption, draw=adaptation)

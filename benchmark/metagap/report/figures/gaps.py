@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from metagap.analysis.gaps import what_positive_means
 from metagap.report.figures.axes import ROW, dot, label_values, legend, limits_of, offsets, row_axis, tall, wrapped
-from metagap.report.frames import HEADLINE, WITHIN, Frames, interval_words
+from metagap.report.frames import HEADLINE, Frames, interval_words, within_title
 from metagap.report.panels import Panel
 from metagap.report.theme import MUTED, styles
 
@@ -81,5 +81,5 @@ def within_a_split(frames: Frames) -> str:
 
 GAPS = Panel(name="gaps", section="gaps", caption=between_splits, draw=gaps)
 GAPS_WITHIN = Panel(
-    name="gaps-within", section="gaps", caption=within_a_split, draw=partial(gaps, within=True), folded=WITHIN
+    name="gaps-within", section="gaps", caption=within_a_split, draw=partial(gaps, within=True), folded=within_title
 )

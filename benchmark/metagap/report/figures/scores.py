@@ -52,7 +52,7 @@ def scores(frames: Frames, narrow: bool) -> Figure | None:
                     dot(axis, level + offset, values, style[algorithm], limits)
             chance = frames.chance(name)
             if chance is not None and limits[0] <= chance <= limits[1]:
-                extra = [key("chance", linestyle=":", linewidth=1.4)]
+                extra = [key(dict(frames.kind.terms).get("chance", "chance"), linestyle=":", linewidth=1.4)]
                 axis.plot([chance, chance], [level - 0.5, level + 0.5], color=MUTED, linewidth=1.4, linestyle=":")
         value_axis(axis, limits, metric.log)
     label_values(figure, axes)

@@ -21,10 +21,12 @@ def training(frames: Frames, narrow: bool) -> Figure | None:
     if curves.empty:
         return None
     metric, style = frames.kind.metric, styles(frames.suite)
-    panels = [("loss", "val_loss", 1.0, "loss")]
-    if not np.allclose(curves["score"], -curves["loss"], equal_nan=True):  # else it would be the same figure twice
+    # Of tasks that answer back the loss is minus the return.
+    panels = [] if frames.kind.acts else [("loss", "val_loss", 1.0, "loss")]
+    if frames.kind.acts or not np.allclose(curves["score"], -curves["loss"], equal_nan=True):  # else the same twice
         unit = f" ({metric.unit})" if metric.unit else ""
-        panels.append(("score", "val_score", metric.score_scale, f"{metric.label}{unit}"))
+        when = " after adaptation" if frames.kind.acts else ""
+        panels.append(("score", "val_score", metric.score_scale, f"{metric.label}{unit}{when}"))
     across = 1 if narrow else len(panels)
     figure = tall(2.6 * len(panels) / across, frames.algorithms, narrow)
     axes = figure.subplots(len(panels) // across, across, squeeze=False).ravel()

@@ -6,12 +6,14 @@ drawn: see `PICTURES`.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from metagap.report.theme import BAND, MUTED, PALETTE, PAPER
@@ -36,7 +38,7 @@ def sample(scene: Scene, colours: Sequence[str] | None = None) -> Figure:
 
 def paths(scene: Scene, colours: Sequence[str] | None) -> Figure:
     """Ways through the plane; parameters of two numbers called `goal` or `start` are marked."""
-    figure = Figure((WIDTH, WIDTH), layout="constrained")
+    figure = _figure(WIDTH, scene, colours)
     axis = figure.subplots()
     if colours is None:
         for name in ("goal", "start"):
@@ -86,7 +88,7 @@ def choices(scene: Scene, colours: Sequence[str] | None) -> Figure:
 
 def returns(scene: Scene, colours: Sequence[str] | None) -> Figure:
     """The return so far, step by step; a task of one or two numbers has them at the end of its last line."""
-    figure = Figure((WIDTH, 1.9), layout="constrained")
+    figure = _figure(1.9, scene, colours)
     axis = figure.subplots()
     axis.margins(x=0.02)
     for task, policy, look in _lines(scene, colours):
@@ -107,6 +109,18 @@ PICTURES: dict[str, Callable[[Scene, Sequence[str] | None], Figure]] = {
     "reward": returns,
 }
 """What of `World.shown` is drawn, the first that is there, and how."""
+
+
+def _figure(height: float, scene: Scene, colours: Sequence[str] | None) -> Figure:
+    """Of this height, with the names of the policies below it where these have colours."""
+    if not colours:
+        return Figure((WIDTH, height), layout="constrained")
+    figure = Figure((WIDTH, height + 0.16 * -(-len(colours) // 2)), layout="constrained")
+    names = [Line2D([], [], color=colour, label=textwrap.shorten(str(name), 20, placeholder="…"))
+             for name, colour in zip(scene["policy"], colours, strict=True)]  # fmt: skip
+    figure.legend(handles=names, loc="outside lower left", ncols=2, fontsize=7.5, handlelength=1, columnspacing=1,
+                  labelspacing=0.2, borderpad=0)  # fmt: skip
+    return figure
 
 
 def _lines(scene: Scene, colours: Sequence[str] | None) -> list[tuple[int, int, dict[str, Any]]]:

@@ -9,7 +9,7 @@ import pandas as pd
 from metagap.analysis.gaps import what_positive_means
 from metagap.analysis.gaps.kind import Place
 from metagap.report.computed import interval_computed, joined
-from metagap.report.frames import STATISTICS, WITHIN, Frames, interval_words, values_by
+from metagap.report.frames import STATISTICS, Frames, interval_words, values_by, within_title
 from metagap.report.panels import TableKind
 from metagap.report.table import Table
 from metagap.text import MISSING
@@ -44,7 +44,8 @@ def gaps(frames: Frames, within: bool = False, place: Place = "table") -> Table 
 def _others(frames: Frames, table: pd.DataFrame) -> str:
     """The gaps that are in another unit."""
     units = {gap: frames.gap_kinds[gap].unit for gap in dict.fromkeys(table["gap"])}
-    return ", but for the loss and the error ratio" if {"loss", "ratio"} & {*units.values()} else ""
+    steps = " (horizon shifts: per step)" if "per step" in units.values() and frames.metric.accumulates else ""
+    return steps + (", but for the loss and the error ratio" if {"loss", "ratio"} & {*units.values()} else "")
 
 
 def computed(frames: Frames, within: bool = False) -> str:
@@ -78,6 +79,6 @@ GAPS_WITHIN = TableKind(
     name="gaps-within",
     section="gaps",
     make=partial(gaps, within=True),
-    folded=WITHIN,
+    folded=within_title,
     computed=partial(computed, within=True),
 )

@@ -88,7 +88,8 @@ def _only(text: str) -> str:
 def computed(frames: Frames) -> str:
     """How the intervals of the scores come about."""
     rows = frames.headline_scores()
-    return joined(statistic_words(frames), interval_computed(rows), OVER, IMAGES, bounds_words(frames))
+    images = IMAGES if "open" in frames.kind.diagnostics else ""
+    return joined(statistic_words(frames), interval_computed(rows), OVER, images, bounds_words(frames))
 
 
 def computed_of_gaps(frames: Frames) -> str:

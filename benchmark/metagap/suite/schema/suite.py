@@ -20,6 +20,8 @@ from metagap.suite.schema.training import Training
 
 HEADINGS = ("gap", "split")
 """What tables that have a column for each algorithm have in columns of their own."""
+UNTRAINED = ("scratch", "policy-scratch")
+"""The controls that learn nothing beforehand: what the reference is by default."""
 SHARED = ("task", "model", "source", "training_classes", "training", "evaluation", "splits")
 """The keys of a suite that all its algorithms have in common."""
 INSIDE: dict[str, type[Section]] = {"shift": Shift, "dose": Dose}
@@ -48,7 +50,7 @@ class Suite(Section):
     reference: str = Field(
         default="",
         description="label of the algorithm whose gaps are subtracted in difficulty-adjusted gaps; default: the "
-        "control `scratch`, if there is one",
+        "control `scratch` or `policy-scratch`, if there is one",
     )
     seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(distinct)] = [0]
     splits: list[Split] = Field(min_length=1)
@@ -170,7 +172,7 @@ class Suite(Section):
     @property
     def reference_label(self) -> str:
         """The algorithm whose gaps difficulty-adjusted gaps subtract; empty: there is none."""
-        controls = (label for label, entry in self.algorithms.items() if entry.algorithm == "scratch")
+        controls = (label for label, entry in self.algorithms.items() if entry.algorithm in UNTRAINED)
         return self.reference or next(controls, "")
 
     @property
@@ -213,13 +215,23 @@ class Suite(Section):
         task = next((self.split_task(one) for one in self.splits if one.name == split), self.task)
         return self.kind.shape(task.ways, task.shots)
 
+    def horizon(self, split: str | None = None) -> int | None:
+        """The steps of a rollout in a split, or in the suite's own tasks; None where its source has no such option."""
+        if not self.kind.acts:
+            return None
+        source = next((one.source for one in self.splits if one.name == split), None) or self.source
+        return source.get("horizon")
+
     def is_shifted(self, split: str) -> bool:
-        """Whether a split has other ways or shots than the suite's own task."""
-        return self.shape(split) != self.shape()
+        """Whether a split has other ways, shots or another horizon than the suite's own task."""
+        return self.shape(split) != self.shape() or self.horizon(split) != self.horizon()
 
     def split_label(self, split: str) -> str:
-        """A split's name, with its ways and shots where they are not the suite's."""
-        return f"{split} ({self.shape(split)})" if self.is_shifted(split) else split
+        """A split's name, with its ways and shots or its horizon where they are not the suite's."""
+        others = [self.shape(split)] if self.shape(split) != self.shape() else []
+        if (horizon := self.horizon(split)) != self.horizon():
+            others.append(f"{horizon} step{'s' * (horizon != 1)}")
+        return f"{split} ({', '.join(others)})" if others else split
 
     def training_of(self, entry: Entry) -> Training:
         """The budget and the outer loop of one of its algorithms."""
