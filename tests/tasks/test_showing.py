@@ -11,6 +11,7 @@ import torch
 from metagap.tasks.episode import TaskSpec, formed
 from metagap.tasks.sampling import Sampler
 from metagap.tasks.source import Part
+from metagap.tasks.worlds.bandits import Bandits
 from metagap.tasks.worlds.navigation import Navigation, NavigationWorld
 
 
@@ -43,6 +44,15 @@ def test_a_sample_shows_the_first_test_tasks():
     for task in range(4):
         ended = path[task, 1, steps[task, 1]]  # where the last of the best actions led to
         assert steps[task, 1] < 20 and np.abs(ended - sample["task-goal"][task]).max() < 0.02
+
+
+def test_pulls_are_shown_of_bandits():
+    tasks = Bandits(arms=3, horizon=7).tasks(Part("test"), "cpu")
+    sampler = Sampler(tasks, formed(tasks, TaskSpec("control", 1, 3, 2), 1), seed=0)
+    sample = sampler.sample(sampler.draw(5))
+    pulls, best = sample["shown-choice"], sample["task-means"][:4].argmax(1)
+    assert pulls.shape == (4, 2, 7) and (pulls[:, 1] == best[:, None]).all() and np.ptp(pulls[:, 0]) == 2
+    assert np.array_equal(sample["shown-reward"].sum(-1), sample["return"])
 
 
 class Unknown(NavigationWorld):

@@ -13,7 +13,7 @@ CONTROL = TaskKind(
     diagnostics=(),
     drawing="metagap.report.figures.worlds:sample",
     sampled="The first test tasks of every split, each in a colour of its own: what random actions do (thin) and, "
-    "where they are known, the best ones. A policy is not told the task: it has to find out by its rewards.",
+    "where they are known, the best ones of who is told the task. A policy is not: it has to find out by its rewards.",
     shot="rollout",
     terms=(
         ("task", "a world with its parameters, which a policy acts in and is not told; the tables call it an episode"),

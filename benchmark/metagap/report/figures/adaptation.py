@@ -24,12 +24,12 @@ def adaptation(frames: Frames, narrow: bool) -> Figure | None:
     columns = min(2 if narrow else 4, len(names))
     rows = -(-len(names) // columns)
     figure = tall(1.9 * rows, frames.algorithms, narrow)
-    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    printed = [metric.values(*row) for row in table[["score", "low", "high"]].itertuples(index=False)]
-    limits = limits_of(np.array(printed), metric.log)
+    share = not metric.accumulates  # sums of rewards have a scale of their own in every domain
+    axes = figure.subplots(rows, columns, sharex=True, sharey=share, squeeze=False).ravel()
     trained = {frames.trained_steps(a) for a in frames.algorithms} - {None}
     for axis, name in zip(axes, names, strict=False):
         here = table[table["split"] == name]
+        limits = _limits(frames, table if share else here)
         for algorithm in frames.algorithms:
             line = here[here["algorithm"] == algorithm].sort_values("step")
             if not line.empty:
@@ -49,6 +49,12 @@ def adaptation(frames: Frames, narrow: bool) -> Figure | None:
         extra.append(key("steps trained with", linestyle=":", linewidth=1))
     legend(figure, style, [a for a in frames.algorithms if a in set(table["algorithm"])], extra)
     return figure
+
+
+def _limits(frames: Frames, rows: pd.DataFrame) -> tuple[float, float]:
+    """Of an axis that shows these scores."""
+    printed = [frames.metric.values(*row) for row in rows[["score", "low", "high"]].itertuples(index=False)]
+    return limits_of(np.array(printed), frames.metric.log)
 
 
 def _step_line(axis: Axes, line: pd.DataFrame, frames: Frames, look: Style, limits: tuple[float, float]) -> None:

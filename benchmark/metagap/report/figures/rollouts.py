@@ -97,8 +97,8 @@ def about_adapting(frames: Frames) -> str:
     """What the pictures are."""
     return (
         f"The first test tasks of {_home(frames)}, each in a colour of its own: a rollout of the policy before "
-        "adaptation (faint), and after each inner step up to the headline one (strong). Tasks and random numbers are the same for "
-        "all, the policies those of the first seed."
+        "adaptation (faint), and after each inner step up to the headline one (strong). Tasks and random numbers are "
+        "the same for all, the policies those of the first seed."
     )
 
 

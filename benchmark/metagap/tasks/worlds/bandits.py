@@ -13,10 +13,11 @@ from pydantic import Field
 from scipy.integrate import quad
 from scipy.special import betainc
 from torch import Generator, Tensor
+from torch.nn.functional import one_hot
 
 from metagap.tasks.actions import Actions, Categorical
 from metagap.tasks.control import ControlSource, numpy_generator
-from metagap.tasks.world import Step, World
+from metagap.tasks.world import Rollouts, Step, World
 from metagap.tasks.worlds import bandit_optimum
 
 Shape = Annotated[float, Gt(0), Le(1000)]
@@ -66,6 +67,14 @@ class BanditWorld(World):
     def random(self, task: dict[str, Tensor], noise: Tensor) -> Tensor:
         """What a random arm pays, expected over the prior."""
         return torch.full_like(task["means"][:, 0], self.horizon * self.alpha / (self.alpha + self.beta))
+
+    def ideal(self, task: dict[str, Tensor], state: Tensor) -> Tensor:
+        """The best arm, of one who is told the probabilities."""
+        return one_hot(task["means"].argmax(-1), self.actions.size).to(state)
+
+    def shown(self, found: Rollouts) -> dict[str, Tensor]:
+        """The arm of every pull, and whether it paid."""
+        return {"choice": found.action.argmax(-1).to(torch.int16), "reward": found.reward}
 
 
 class Bandits(ControlSource):
