@@ -87,24 +87,26 @@ class Theirs:
 
 
 @pytest.mark.parametrize(
-    ("source", "inner_steps"), [(Bandits(arms=3, horizon=4), 0), (MDP, 2), (Navigation(horizon=3), 1)]
+    ("source", "inner_steps", "queries"),
+    [(Bandits(arms=3, horizon=4), 0, 3), (MDP, 2, 3), (Navigation(horizon=3), 1, 3), (MDP, 1, 1)],
 )
-def test_the_gradient_is_that_of_the_loss_of_torchs_gru(source, inner_steps):
+def test_the_gradient_is_that_of_the_loss_of_torchs_gru(source, inner_steps, queries):
     options = {"discount": 0.9, "gae_lambda": 0.7, "value_weight": 0.3, "entropy_weight": 0.1}
-    learner, meta, sampler = bound(source, inner_steps=inner_steps, hidden=5, **options)
+    learner, meta, sampler = bound(source, queries=queries, inner_steps=inner_steps, hidden=5, **options)
     meta = {name: value.double() for name, value in meta.items()}
     meta[MEMORY] += 0.3
     episode = one(sampler)
     theirs = Theirs(learner.world, meta, 5)
     reward, log_prob, entropy, value, alive = theirs.trial(
-        [*episode.support_x[: 2 * inner_steps, None].expand(-1, 3, -1), episode.query_x]
+        [*episode.support_x[: 2 * inner_steps, None].expand(-1, queries, -1), episode.query_x]
     )
-    gain, later, target, ahead = [], torch.zeros(3).double(), [], torch.zeros(3).double()
+    gain, later, target, ahead = [], torch.zeros(queries).double(), [], torch.zeros(queries).double()
     for step in reversed(range(len(reward))):
-        after = value[step + 1].detach() if step + 1 < len(reward) else torch.zeros(3).double()
+        after = value[step + 1].detach() if step + 1 < len(reward) else torch.zeros(queries).double()
         later = reward[step] + 0.9 * after - value[step].detach() + 0.9 * 0.7 * later
         ahead = reward[step] + 0.9 * ahead
-        gain.insert(0, later - later.mean())
+        alone = step < len(reward) - learner.world.horizon or queries == 1
+        gain.insert(0, later if alone else later - later.mean())
         target.insert(0, ahead)
     loss = 0.3 * (torch.stack(target) - value).square() - log_prob * torch.stack(gain) - 0.1 * entropy
     ((loss * alive).sum() / alive.sum()).backward()

@@ -102,11 +102,18 @@ class RL2(Remembering):
         return Rollouts(*(torch.cat(fields) for fields in zip(*found, strict=True))), torch.stack(inputs)
 
     def _advantages(self, reward: Tensor, value: Tensor) -> Tensor:
-        """Generalized advantage estimates (T, R); after a trial nothing is to come."""
+        """Generalized advantage estimates (T, R), with nothing to come after a trial.
+
+        The scored rollouts of a task begin alike and go on by themselves, so that they know of each other how good the
+        task is, which the value function has to find out: their mean at a time is taken off. What came before they
+        share, and its gain must stay.
+        """
         after = torch.cat([value[1:], torch.zeros_like(value[:1])])
         found = to_go(reward + self.discount * after - value, self.discount * self.gae_lambda)
-
-        return found - found.mean(1, keepdim=True)
+        if reward.shape[1] == 1:
+            return found
+        before, scored = found[: -self.world.horizon], found[-self.world.horizon :]
+        return torch.cat([before, scored - scored.mean(1, keepdim=True)])
 
     # The network.
 
