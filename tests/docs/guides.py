@@ -21,6 +21,7 @@ SAVED_AS = {
     "top.py": "metric.py",
     "drop.py": "quantity.py",
     "counts.py": "task_kind.py",
+    "cart.py": "world.py",
     "here.py": "executor.py",
     "mine/mine.py": "algorithm.py",
 }

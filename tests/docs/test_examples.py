@@ -17,7 +17,7 @@ from metagap.models.making import make_model
 from metagap.models.mlp import MLP
 from metagap.registry import load
 from metagap.suite import expand, load_suite
-from metagap.tasks.episode import Episode, TaskSpec
+from metagap.tasks.episode import Episode, TaskSpec, formed
 from metagap.tasks.source import Part
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +49,17 @@ def test_the_model_is_taken_as_it_is(size):
     assert made.notes == []
     assert made.network(torch.rand(3, 1, size, size)).shape == (3, 5)
     assert made.network.head.in_features == 100 if size == 20 else 144
+
+
+def test_the_world_is_run_and_its_best_actions_are_better():
+    tasks = load("source", f"{EXAMPLES / 'world.py'}:Cart")(horizon=40).tasks(Part("test"), "cpu")
+    spec = formed(tasks, TaskSpec("control", 1, 3, 2), 2)
+    draw = tasks.draw(6, spec, torch.Generator().manual_seed(0))
+    episode, sample = tasks.episode(draw, spec), tasks.sample(draw, spec)
+    assert episode.support_x.shape[1] == 6 and episode.query_y[..., 0].max() < 0
+    assert episode.query_y[..., 1].isnan().all()  # what is best is not known, only what to do
+    assert (sample["return"][:, 1] > sample["return"][:, 0]).all() and sample["return"][:, 1].min() > -6
+    assert sample["shown-reward"].shape == (4, 2, 40)
 
 
 def test_the_data_set_has_other_classes_in_the_test():
