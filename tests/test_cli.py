@@ -108,6 +108,11 @@ def test_only_some_cells_and_a_plugin(here, in_process, tmp_path, tiny_suite):
         (["run", "tiny.toml", "--engine", "vmap loop"], "--engine 'vmap loop': vmap and loop exclude each other"),
         (["run", "tiny.toml", "--set", "task.shots=1000000000"], "TB of memory; this machine has"),
         (["run", "tiny.toml", "--set", "source.alphabets=100000000"], "glyphs: drawing 2,000,000,000 images takes"),
+        (["run", "tiny.toml", "--budget", "2%", "--iterations", "3"], "--budget and --iterations exclude each other"),
+        (
+            ["run", "tiny.toml", "--budget", "0%"],
+            "--budget '0%': a share of the iterations, such as 5%",
+        ),
         (["compare", "tiny", "maml", "maml"], "A and B are both 'maml'"),
         (["report", "tiny"], "no finished results of suite 'tiny'"),
         (["power", "tiny", "a", "b"], "no finished results of suite 'tiny'"),

@@ -78,9 +78,12 @@ def test_a_choice_of_algorithms_and_seeds_is_no_variation_but_other_values_are(s
     assert written.with_choices(["maml"], [3]).variation(written) == ""
     assert {cell.seed for cells in written.with_choices(["maml"], [3]).cells for cell in cells} == {3}
     fewer = load_sweep(str(tmp_path / "tiny.toml"), ["sweep.0.values=[4, 9]"])
-    shorter = written.with_choices(iterations=1)
-    names = {found.variation(written) for found in (fewer, shorter)} | {written.variation(None)}
-    assert len(names) == 3 and "" not in names
+    shorter, share = written.with_choices(iterations=1), written.with_choices(budget=0.5)
+    names = {found.variation(written) for found in (fewer, shorter, share)} | {written.variation(None)}
+    assert len(names) == 4 and "" not in names
+    assert [cell.training.iterations for cell in share.cells[0]] == [
+        round(cell.training.iterations / 2) for cell in written.cells[0]
+    ]
 
 
 def test_any_suite_can_be_swept_and_a_sweep_left_out(tmp_path):
@@ -125,6 +128,8 @@ def test_a_swept_key_cannot_be_set_as_well(sweep):
         sweep(CLASSES, changes=["source.train_classes=5"])
     with pytest.raises(UserError, match=r"--iterations 5: the sweep is over training\.iterations"):
         sweep({"key": "training.iterations", "values": [1, 2]}).with_choices(iterations=5)
+    with pytest.raises(UserError, match=r"--budget: the sweep is over training\.iterations"):
+        sweep({"key": "training.iterations", "values": [1, 2]}).with_choices(budget=0.5)
     with pytest.raises(UserError, match=r"3 tables \[\[sweep\]\]; allowed: one key, or two"):
         sweep(*[CLASSES] * 3)
     with pytest.raises(UserError, match="is swept twice"):

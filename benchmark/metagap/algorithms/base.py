@@ -106,6 +106,7 @@ class Algorithm(BaseModel):
                 f"algorithm {type(self).__name__} learns {learns}: task.kind = '{spec.kind}'; allowed: {allowed}"
             )
         bound = self.model_copy()
+        simulated = spec.world is not None and not spec.world.mappable
         for name, value in {
             "network": network,
             "spec": spec,
@@ -113,6 +114,7 @@ class Algorithm(BaseModel):
             "ties": _ties(network),
             "criterion": spec.kind.loss_function(),
             "training_score": spec.kind.metric.score_function(),
+            "mappable": type(self).mappable and not simulated,
         }.items():
             object.__setattr__(bound, name, value)  # frozen for everybody else
         return bound

@@ -30,6 +30,10 @@ def run(
     iterations: Annotated[
         int | None, typer.Option(min=0, max=10**9, metavar="N", help="Outer steps, instead of the suite's.")
     ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(metavar="SHARE", help="A share of the outer steps of every algorithm, such as 5%."),
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the suite (repeatable).")
     ] = None,
@@ -37,10 +41,13 @@ def run(
     options: Running,
 ) -> None:
     """Meta-train and evaluate what is missing of a suite, then print scores and gaps and write the report."""
-    from metagap.suite import Sweep, load_chosen, with_choices
+    from metagap.errors import UserError
+    from metagap.suite import Sweep, load_chosen, share_of, with_choices
 
     use_data(options.data)
-    choices = algorithm or (), options.seed or (), iterations
+    if budget is not None and iterations is not None:
+        raise UserError("--budget and --iterations exclude each other: both are about the outer steps")
+    choices = algorithm or (), options.seed or (), iterations, share_of(budget)
     match load_chosen(suite, set_ or []):
         case Sweep() as sweep, written:
             _run_sweep(sweep.with_choices(*choices), written, options)

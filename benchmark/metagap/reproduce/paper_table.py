@@ -19,6 +19,7 @@ from metagap.suite import (
     Rate,
     Section,
     Suite,
+    share_of,
     validated,
     with_budget,
     written_suite,
@@ -149,15 +150,7 @@ def at_budget(table: PaperTable, budget: str | None) -> PaperTable:
 
     Raises UserError for anything that is not above 0 and up to 100%.
     """
-    if budget is None:
-        return table
-    number, percent = budget.strip().removesuffix("%"), budget.strip().endswith("%")
-    try:
-        share = float(number) / (100 if percent else 1)
-    except ValueError:
-        share = 0.0
-    if not 0 < share <= 1:
-        raise UserError(f"--budget '{budget}': a share of the iterations, such as 5%; allowed: above 0 and up to 100%")
+    share = share_of(budget)
     if share == 1:
         return table
     parts = [replace(part, suite=with_budget(part.suite, share)) for part in table.parts]

@@ -12,7 +12,7 @@ import torch
 
 from metagap.conditions import STANDARD
 from metagap.engine.capture import WARM_UP, Captured
-from metagap.engine.outer import OuterLoop
+from metagap.engine.policy import outer_loop
 from metagap.engine.strategy import Strategy
 from metagap.machine import Machine
 from metagap.runner.along import scored_along
@@ -73,7 +73,7 @@ def estimate(cell: Cell, machine: Machine) -> CostEstimate:
 def _iteration(context: TrainingContext) -> float:
     """Seconds of an outer step; on a CPU from as many tasks as are computed at once, for the others take as long."""
     settings, device, strategy = context.cell.training, context.device, context.training_strategy
-    outer = OuterLoop(context.bind(context.training_spec), context.meta, settings, strategy, context.machine.cores)
+    outer = outer_loop(context.bind(context.training_spec), context.meta, settings, strategy, context.machine.cores)
     sampler = Sampler(context.training_tasks, context.training_spec, seed_of("timing", 0), device)
     whole = device.type != "cpu" or context.algorithm.pooled
     tasks = settings.meta_batch if whole else min(settings.meta_batch, _at_once(context, strategy))

@@ -28,7 +28,15 @@ from metagap.suite.schema import (
 )
 from metagap.suite.sources import make_source
 from metagap.suite.sweep import Member, Sweep, Values, load_chosen, load_sweep, said, waves
-from metagap.suite.variants import variation, with_algorithms, with_budget, with_choices, with_iterations, with_seeds
+from metagap.suite.variants import (
+    share_of,
+    variation,
+    with_algorithms,
+    with_budget,
+    with_choices,
+    with_iterations,
+    with_seeds,
+)
 
 __all__ = [
     "RECORDING",
@@ -61,6 +69,7 @@ __all__ = [
     "make_source",
     "resolve",
     "said",
+    "share_of",
     "validated",
     "variation",
     "waves",

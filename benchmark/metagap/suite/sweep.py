@@ -59,17 +59,20 @@ class Sweep:
         return said(self.axes, member.values)
 
     def with_choices(
-        self, algorithms: Sequence[str] = (), seeds: Sequence[int] = (), iterations: int | None = None
+        self,
+        algorithms: Sequence[str] = (),
+        seeds: Sequence[int] = (),
+        iterations: int | None = None,
+        budget: float = 1.0,
     ) -> Sweep:
-        """The sweep with these algorithms, seeds and outer steps instead of its own; what is not given stays."""
+        """The sweep with these algorithms, seeds and outer steps instead of its own, and with a share of all outer
+        steps; what is not given stays."""
         swept = [axis.key for axis in self.axes if axis.key.endswith("training.iterations")]
-        if iterations is not None and swept:
-            raise UserError(
-                f"--iterations {iterations}: the sweep is over {swept[0]}; --set sweep.values=[...] has these"
-            )
-        chosen = [
-            member._replace(suite=with_choices(member.suite, algorithms, seeds, iterations)) for member in self.members
-        ]
+        if swept and (iterations is not None or budget != 1):
+            option = "--budget" if iterations is None else f"--iterations {iterations}"
+            raise UserError(f"{option}: the sweep is over {swept[0]}; --set sweep.values=[...] has these")
+        choices = algorithms, seeds, iterations, budget
+        chosen = [member._replace(suite=with_choices(member.suite, *choices)) for member in self.members]
         return replace(self, members=tuple(chosen))
 
     def variation(self, written: Sweep | None) -> str:

@@ -75,11 +75,34 @@ def with_budget(suite: Suite, share: float) -> Suite:
     return suite.model_copy(update={"training": training, "algorithms": entries})
 
 
+def share_of(budget: str | None) -> float:
+    """The share of the meta-training iterations that is written "5%" or "0.05"; None: all of them.
+
+    Raises UserError for anything that is not above 0 and up to 100%.
+    """
+    if budget is None:
+        return 1.0
+    number, percent = budget.strip().removesuffix("%"), budget.strip().endswith("%")
+    try:
+        share = float(number) / (100 if percent else 1)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise UserError(f"--budget '{budget}': a share of the iterations, such as 5%; allowed: above 0 and up to 100%")
+    return share
+
+
 def with_choices(
-    suite: Suite, algorithms: Sequence[str] = (), seeds: Sequence[int] = (), iterations: int | None = None
+    suite: Suite,
+    algorithms: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    iterations: int | None = None,
+    budget: float = 1.0,
 ) -> Suite:
-    """The suite with these algorithms, seeds and outer steps instead of its own; what is not given stays."""
+    """The suite with these algorithms, seeds and outer steps instead of its own, and with a share of all outer steps;
+    what is not given stays."""
     suite = suite if iterations is None else with_iterations(suite, iterations)
+    suite = suite if budget == 1 else with_budget(suite, budget)
     suite = with_algorithms(suite, list(algorithms)) if algorithms else suite
     return with_seeds(suite, list(seeds)) if seeds else suite
 
