@@ -75,8 +75,9 @@ def test_from_an_empty_folder_to_a_report(here, in_process, fewer_plans, tmp_pat
     assert "maml" in page
 
 
-def test_the_tests_of_the_skeleton_pass(fewer_plans, tmp_path, monkeypatch):
-    new_algorithm("my_own", tmp_path)
+@pytest.mark.parametrize("kind", ["regression", "control"])
+def test_the_tests_of_the_skeleton_pass(fewer_plans, tmp_path, monkeypatch, kind):
+    new_algorithm("my_own", tmp_path, kind)
     monkeypatch.syspath_prepend(str(tmp_path))
     theirs = runpy.run_path(str(tmp_path / "test_my_own.py"))
     tests = [name for name in theirs if name.startswith("test_")]
@@ -84,6 +85,23 @@ def test_the_tests_of_the_skeleton_pass(fewer_plans, tmp_path, monkeypatch):
     for name in tests:
         theirs[name]()
     del sys.modules["my_own"]
+
+
+def test_a_learner_of_policies_from_an_empty_folder_to_scores(here, in_process, fewer_plans, tmp_path, tiny_suite):
+    code, text, errors = here("new", "algorithm", "mine", "--kind", "control")
+    assert code == 0, errors
+    assert sorted(path.name for path in tmp_path.iterdir()) == FILES
+    assert len((tmp_path / "mine.py").read_text(encoding="utf-8").splitlines()) < 60
+    assert "metagap run navigation --algorithm ./mine.py:Mine" in (tmp_path / "README.md").read_text(encoding="utf-8")
+
+    code, text, errors = here("check")
+    assert code == 0, text + errors
+    assert text.splitlines()[-1] == f"{len(EXAMINATIONS)} examinations, none failed"
+
+    tiny_suite("navigation")
+    code, _, errors = here("run", "tiny.toml", "--algorithm", "./mine.py:Mine", "--engine", "loop plain eager")
+    assert code == 0, errors
+    assert set(results.read(tmp_path / "results", "tiny").cells.algorithm) == {"mine"}
 
 
 def test_the_skeleton_registers_its_class(tmp_path):
@@ -170,6 +188,10 @@ def test_nothing_is_overwritten(tmp_path):
     ("arguments", "message"),
     [
         (["new", "model", "mine"], "new 'model'; allowed: algorithm"),
+        (
+            ["new", "algorithm", "mine", "--kind", "contrl"],
+            "new algorithm 'mine': --kind 'contrl'; allowed: classification, regression, control",
+        ),
         (["check", "mamml"], "unknown algorithm 'mamml'; did you mean 'maml'?"),
         (["check", "gone.py:Mine"], "no file 'gone.py' to take an algorithm from"),
         (

@@ -23,6 +23,20 @@ TASKS: dict[str, dict[str, Any]] = {
             {"name": "square", "role": "cross-domain", "source": {"name": "sinusoid", "waveform": "square"}},
         ],
     },
+    "navigation": {
+        "title": "Tiny navigation",
+        "task": {"kind": "control", "shots": 3, "queries": 4},
+        "model": {"name": "mlp", "hidden": [8]},
+        "source": {"name": "navigation", "horizon": 5},
+        "training": {"iterations": 4, "meta_batch": 2, "select": "last"},
+        "evaluation": {"episodes": 5, "steps": 1, "curve_steps": 2, "diagnostics": []},
+        "algorithms": {"promp": {}, "maml-trpo": {}},
+        "splits": [
+            {"name": "old", "role": "meta-train", "classes": "train"},
+            {"name": "new", "role": "in-distribution", "classes": "test"},
+            {"name": "slow", "role": "cross-domain", "source": {"name": "navigation", "horizon": 5, "speed": 0.5}},
+        ],
+    },
     "images": {
         "title": "Tiny images",
         "task": {"ways": 3, "shots": 1, "queries": 2},

@@ -1,4 +1,4 @@
-"""Small networks and tasks to examine an algorithm on: sinusoids with an mlp, drawn characters with a conv4."""
+"""Small networks and tasks to examine an algorithm on: sinusoids, characters, worlds to act in."""
 
 from __future__ import annotations
 
@@ -20,13 +20,20 @@ from metagap.tasks.functions import Sinusoid
 from metagap.tasks.glyphs import Glyphs
 from metagap.tasks.sampling import Sampler
 from metagap.tasks.source import Part
+from metagap.tasks.worlds.bandits import Bandits
+from metagap.tasks.worlds.navigation import Navigation
 
 KINDS = ("regression", "classification")
-"""Of task, by name: what algorithms are examined on."""
+"""Of task, by name: what algorithms are examined on that predict."""
+WORLDS = {"navigation": Navigation(horizon=6), "bandits": Bandits(arms=3, horizon=4)}
+"""What algorithms are examined on that act."""
 
 GLYPHS = Glyphs(image_size=16, alphabets=10, characters=5, instances=16)
 POINTS = TaskSpec("regression", 1, 5, 6)
 IMAGES = TaskSpec("classification", 5, 2, 2)
+ROLLOUTS = TaskSpec("control", 1, 3, 4)
+MORE_STAGES = 3
+"""Than inner steps in meta-training: some examinations adapt for longer."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,8 @@ class Case:
     def __str__(self) -> str:
         shots = f"{self.spec.shots} {'shot' if self.spec.shots == 1 else 'shots'}"
         shape = f"{self.spec.ways} ways, {shots}" if self.spec.kind.has_ways else shots
-        return f"{self.spec.kind} with {type(self.network).__name__.lower()}, {shape}"
+        where = type(self.spec.world).__name__ if self.spec.kind.acts else self.spec.kind
+        return f"{where} with {type(self.network).__name__.lower()}, {shape}"
 
     def seeded(self, seed: int = 0) -> Case:
         """This case with the meta-parameters that the algorithm starts from."""
@@ -133,10 +141,21 @@ class Subject:
     def cases(self, dtype: torch.dtype = torch.float64) -> Iterator[Case]:
         """A case of every kind of tasks that it can do; raises Note where there is none."""
         self.need_instance()
-        kinds = [kind for kind in KINDS if kind not in self.unfit]
+        kinds = [kind for kind in self.kinds if kind not in self.unfit]
         if not kinds:
             raise Note("not examined, for there are no tasks that it works on")
         return (case(self.algorithm, kind, dtype).seeded() for kind in kinds)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Of tasks that it may be examined on."""
+        return tuple(WORLDS) if self.algorithm.acts else KINDS
+
+    def need_labels(self) -> None:
+        """Raise Note for a learner of policies, which has rewards in place of labels."""
+        self.need_instance()
+        if self.algorithm.acts:
+            raise Note("nothing to examine: it acts, and learns from rewards")
 
     def need_instance(self) -> None:
         """Raise Note where there is nothing to call."""
@@ -154,6 +173,11 @@ def case(algorithm: Algorithm, kind: str, dtype: torch.dtype = torch.float64, *,
     """A case of this kind, without meta-parameters as yet. plain: with an mlp for images too."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
+        if kind in WORLDS:
+            tasks = WORLDS[kind].tasks(Part("train"), "cpu")
+            spec = tasks.formed(ROLLOUTS, algorithm.inner_steps + MORE_STAGES)
+            network = MLP(algorithm.input_shape(tasks), algorithm.outputs(tasks, 1), [16, 16])
+            return Case(algorithm, network, tasks, spec, dtype)
         if not find(kind).has_ways:
             return Case(algorithm, MLP((1,), 1, [16, 16]), Sinusoid().tasks(Part("train"), "cpu"), POINTS, dtype)
         tasks = GLYPHS.tasks(Part("train"), "cpu")

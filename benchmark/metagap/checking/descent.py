@@ -9,8 +9,10 @@ from torch import Tensor
 from torch.func import grad
 
 from metagap.algorithms.base import GradientLearner, Params
+from metagap.algorithms.policies.learner import PolicyLearner
 from metagap.checking.cases import Case, Subject
 from metagap.checking.findings import Fault, Note
+from metagap.checking.policies import collected, need_steps
 from metagap.tasks.episode import Episode
 
 TASKS = 6
@@ -26,6 +28,7 @@ def descent(subject: Subject) -> str:
     subject.need_instance()
     if not subject.algorithm.mappable:
         raise Note("not examined: it is not `mappable`, so that nothing can be differentiated from outside")
+    need_steps(subject)
     moving = False
     for one in subject.cases():
         climbs: dict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
@@ -34,7 +37,7 @@ def descent(subject: Subject) -> str:
             task = one.task(seed)
             path = one.adapt_path(one.meta, task, STEPS)
             for step in range(STEPS):
-                for name, (slope, moved) in _slopes(one, path[step], path[step + 1], task).items():
+                for name, (slope, moved) in _slopes(one, path, task, step).items():
                     rising = slope * moved
                     climbs[name, step].append(_ascent(slope, moved, rising))
                     signs[name].append(rising.sign())
@@ -42,15 +45,21 @@ def descent(subject: Subject) -> str:
         _judge(climbs, signs, one)
     if not moving:
         raise Note("nothing to examine: it takes no inner steps")
-    return "every inner step goes down the support loss, for each group of parameters"
+    way = "up the surrogate of its rollouts" if subject.algorithm.acts else "down the support loss"
+    return f"every inner step goes {way}, for each group of parameters"
 
 
-def _slopes(one: Case, before: Params, after: Params, task: Episode) -> dict[str, tuple[Tensor, Tensor]]:
+def _slopes(one: Case, path: list[Params], task: Episode, step: int) -> dict[str, tuple[Tensor, Tensor]]:
     """The gradient of the support loss and the step taken, for each tensor that an inner step moves."""
+    before, after = path[step], path[step + 1]
     moved = {n: after[n] - v for n, v in before.items() if n in after and after[n].shape == v.shape}
     moved = {name: value for name, value in moved.items() if value.any()}
 
+    stage = collected(one, before, task, step)
+
     def support_loss(part: Params) -> Tensor:
+        if isinstance(one.algorithm, PolicyLearner) and stage is not None:  # what its advantages promise
+            return -stage.mean(one.algorithm.ratio({**before, **part}, stage) * stage.advantage)
         return one.algorithm.loss(one.algorithm.predict({**before, **part}, task.support_x), task.support_y)
 
     slopes = grad(support_loss)({name: before[name] for name in moved}) if moved else {}

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 from torch.func import grad
 
-from metagap.algorithms.base import PROGRESS, Algorithm, GradientLearner, Params
+from metagap.algorithms.base import CARRIED, PROGRESS, Algorithm, GradientLearner, Params
 from metagap.algorithms.maml import MAML
 from metagap.checking.cases import Case, Subject, distance, nearby, noise
 from metagap.checking.findings import Fault, Note
+from metagap.checking.policies import surrogate
 from metagap.tasks.episode import Episode
 
 EXACT = (Algorithm.meta_gradient, GradientLearner.meta_gradient, MAML.meta_gradient)
@@ -22,7 +23,7 @@ def gradients(subject: Subject) -> str:
     idle: dict[str, str] = {}
     used: set[str] = set()
     for one in subject.cases():
-        names = set(one.meta) - {PROGRESS}
+        names = {name for name in one.meta if name != PROGRESS and not name.startswith(CARRIED)}
         tasks = [one.training_task(seed) for seed in range(3)]
         metas = [one.meta, *(nearby(one.meta, seed) for seed in (1, 2))]
         found = [one.gradient(meta, task)[0] for meta in metas for task in tasks]
@@ -63,6 +64,8 @@ def derivative(subject: Subject) -> str:
         raise Note("not examined: it trains on pooled examples, not on the query loss after adaptation")
     if subject.random:
         raise Note("not examined: its random numbers differ from call to call")
+    if subject.algorithm.acts:
+        return surrogate(subject)
     own, claim, off = subject.algorithm.inner_steps, "exact", ""
     for like in subject.cases():
         for steps in (own, own + 1):
@@ -114,7 +117,7 @@ def _matters(name: str, one: Case, task: Episode) -> bool:
 
 def _neglected(name: str, idle: Tensor, one: Case, task: Episode) -> int:
     """How many of the idle values of a meta-parameter have a slope both in the support loss and in the query loss."""
-    if not idle.any() or one.unbound.pooled:
+    if not idle.any() or one.unbound.pooled or one.unbound.acts:
         return 0
     fast = one.adapt(nearby(one.meta, 1), task)
     if name not in fast or fast[name].shape != idle.shape:

@@ -13,6 +13,7 @@ from torch import Tensor
 from metagap.algorithms.base import Params
 from metagap.checking.cases import Case, Subject, alone, distance, nearby
 from metagap.checking.findings import Fault, Note, during
+from metagap.checking.policies import references
 from metagap.checking.renewal import renewed
 from metagap.engine.internals.wrapping import bare
 from metagap.engine.mapping import TaskMap
@@ -26,6 +27,8 @@ EXACT, CLOSE = 1e-8, 1e-6
 def query_labels(subject: Subject) -> str:
     """Whether query labels reach adaptation in meta_gradient, or predictions after it."""
     subject.need_training()
+    if subject.algorithm.acts:
+        return references(subject)
     for one in subject.cases():
         if not one.unbound.pooled:
             _need_apart(one)
@@ -49,7 +52,10 @@ def support_order(subject: Subject) -> str:
     for usual in subject.cases():
         one = usual.like(shots=4 if usual.spec.kind.has_ways else 12)
         task, steps = one.task(), one.unbound.inner_steps + 1
-        turned = _in_order(task, torch.randperm(len(task.support_x), generator=torch.Generator().manual_seed(0)))
+        order = torch.randperm(one.spec.support, generator=torch.Generator().manual_seed(0))
+        # The stages of one that acts stay in their order.
+        stages = torch.arange(len(task.support_x)).view(-1, one.spec.support)
+        turned = _in_order(task, stages[:, order].flatten())
         if distance(one.outputs(one.meta, turned, steps), one.outputs(one.meta, task, steps)) > CLOSE:
             raise Note(f"depends on the order of the support examples, as mini-batches in turn do ({one})")
     return "predictions do not depend on the order of the support examples"
@@ -105,6 +111,7 @@ def _first_prediction(one: Case, task: Episode) -> dict[str, tuple[Params, Tenso
 
 def support_labels(subject: Subject) -> str:
     """Whether predictions follow the labels of the support set, and not the places of its examples."""
+    subject.need_labels()
     unused = ""
     for usual in subject.cases():
         one = usual.like(shots=4 if usual.spec.kind.has_ways else 12)

@@ -12,7 +12,7 @@ from metagap.algorithms.base import Params
 from metagap.checking.cases import Case, Subject, case
 from metagap.checking.findings import Fault, during
 from metagap.engine.evaluate import evaluate
-from metagap.engine.outer import OuterLoop
+from metagap.engine.policy import outer_loop
 from metagap.engine.strategy import Strategy
 from metagap.models.conv4 import Conv4
 from metagap.models.mlp import MLP
@@ -48,6 +48,12 @@ TOYS: dict[str, Toy] = {
         Training(iterations=150, meta_batch=8, lr=0.003, clip=10.0),
         Strategy("vmap", backend="traced", chunk=8),
     ),
+    "control": Toy(
+        "worlds to act in",
+        TaskSpec("control", 1, 10, 10),
+        Training(iterations=40, meta_batch=10, lr=0.003),
+        Strategy("vmap"),
+    ),
 }
 
 
@@ -66,7 +72,7 @@ def learning(subject: Subject) -> str:
 def _learn(usual: Case, toy: Toy) -> tuple[bool, str]:
     one = _problem(usual, toy)
     before = {name: value.clone() for name, value in one.meta.items()}
-    outer, until = OuterLoop(one.algorithm, one.meta, toy.training, toy.strategy), float("inf")
+    outer, until = outer_loop(one.algorithm, one.meta, toy.training, toy.strategy, cores=1), float("inf")
     with during(f"meta-training on {toy.name}"):
         while outer.iteration < toy.training.iterations and time.monotonic() < until:
             outer.step(one.episodes(toy.training.meta_batch, seed=1 + outer.iteration))
@@ -87,6 +93,8 @@ def _problem(usual: Case, toy: Toy) -> Case:
     """The toy with a network that can learn it."""
     torch.manual_seed(0)
     shape = usual.tasks.x_shape
+    if toy.spec.kind.acts:
+        return usual.like(shots=toy.spec.shots, queries=toy.spec.queries)
     network = Conv4(shape, toy.spec.ways, filters=8) if toy.spec.kind.has_ways else MLP(shape, 1)
     return replace(case(usual.unbound, toy.spec.kind.name, torch.float32), network=network, spec=toy.spec).seeded()
 

@@ -17,6 +17,7 @@ from metagap.tasks.episode import Episode
 
 PLANS = {
     "regression": ["loop", "vmap", "loop traced", "vmap traced chunk=2"],
+    "control": ["loop", "vmap", "vmap traced chunk=2"],
     "classification": [
         "loop",
         "vmap",
@@ -59,7 +60,8 @@ def paths(subject: Subject) -> str:
         raise Note("runs task by task and eagerly, which is slower, since it is not `mappable`; that agrees to 1e-8")
     if untraced:
         raise Note("cannot be traced, since it looks at values: it runs more slowly; all paths agree to 1e-8")
-    return "vmap, loop, traced, channels-last and gemm agree to 1e-8"
+    layouts = "vmap, loop and traced" if subject.algorithm.acts else "vmap, loop, traced, channels-last and gemm"
+    return f"{layouts} agree to 1e-8"
 
 
 def _with_steps(one: Case, steps: int) -> Case:

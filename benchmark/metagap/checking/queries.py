@@ -6,11 +6,15 @@ import torch
 from torch import Tensor
 
 from metagap.algorithms.base import Params
-from metagap.checking.cases import KINDS, Case, Subject, case, distance, nearby
+from metagap.checking.cases import Case, Subject, case, distance, nearby
 from metagap.checking.findings import Fault, Note
 
 EXACT = 1e-8
-FORMS = {"regression": [{}, {"queries": 30}], "classification": [{}, {"shots": 1, "queries": 15}]}
+FORMS = {
+    "regression": [{}, {"queries": 30}],
+    "classification": [{}, {"shots": 1, "queries": 15}],
+    "control": [{}, {"queries": 12}],
+}
 """Few queries and many."""
 
 
@@ -48,7 +52,7 @@ def query_batch(subject: Subject) -> str:
     if subject.places:
         raise Note("not examined: its predictions go by the places of the queries")
     says = subject.algorithm.transductive
-    for kind in KINDS:
+    for kind in subject.kinds:
         if kind in subject.unfit:
             continue
         for form in FORMS[kind]:

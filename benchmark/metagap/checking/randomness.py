@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from metagap.algorithms.base import Params
-from metagap.checking.cases import KINDS, Case, Subject, case, distance
+from metagap.checking.cases import Case, Subject, case, distance
 from metagap.checking.findings import Fault, Note
 from metagap.engine.internals.drawing import draws_elsewhere
 
@@ -22,7 +22,7 @@ SEEDS = (981_501, 981_502)
 def seeds(subject: Subject) -> str:
     """Whether init follows its generator, and whether the same call gives the same result."""
     subject.need_instance()
-    for kind in KINDS:
+    for kind in subject.kinds:
         if kind not in subject.unfit:
             _examine_init(case(subject.algorithm, kind))
             _examine_seeds(case(subject.algorithm, kind))

@@ -10,6 +10,7 @@ import torch
 from metagap.checking.cases import Case, Subject
 from metagap.checking.findings import Fault, during
 from metagap.engine.outer import OuterLoop
+from metagap.engine.policy import outer_loop
 from metagap.engine.strategy import Strategy
 from metagap.suite import Training
 
@@ -35,7 +36,7 @@ def saving(subject: Subject) -> str:
 
 
 def _outer(one: Case) -> OuterLoop:
-    return OuterLoop(one.algorithm, one.seeded().meta, Training(iterations=4), Strategy("loop"))
+    return outer_loop(one.algorithm, one.seeded().meta, Training(iterations=4), Strategy("loop"), cores=1)
 
 
 def _step(outer: OuterLoop, one: Case, seed: int) -> None:

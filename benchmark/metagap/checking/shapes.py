@@ -9,16 +9,20 @@ import torch
 from torch import Tensor
 
 from metagap.algorithms.base import Algorithm
-from metagap.checking.cases import KINDS, Case, Subject, case, distance
+from metagap.checking.cases import Case, Subject, case, distance
 from metagap.checking.findings import Fault
 from metagap.errors import UserError
-from metagap.kinds import find
 
-TRAINING = {"regression": [{"shots": 1, "queries": 2}, {"shots": 5}], "classification": [{"shots": 1}, {"shots": 2}]}
+TRAINING = {
+    "regression": [{"shots": 1, "queries": 2}, {"shots": 5}],
+    "classification": [{"shots": 1}, {"shots": 2}],
+    "control": [{"shots": 1, "queries": 2}, {"shots": 3}],
+}
 """Forms of tasks in meta-training."""
 TESTS = {
     "regression": [{"shots": 1}, {"shots": 12, "queries": 3}],
     "classification": [{"ways": 2}, {"ways": 3, "shots": 4}, {"ways": 5, "shots": 1, "queries": 3}],
+    "control": [{"shots": 1}, {"shots": 6, "queries": 3}],
 }
 """Forms of tasks that one trained otherwise may meet in a test."""
 
@@ -27,7 +31,7 @@ def shapes(subject: Subject) -> str:
     """Whether init, adapt, adapt_path, predict, predict_path and meta_gradient give what they are to give."""
     subject.need_instance()
     faults, refusals = [], []
-    for kind in KINDS:
+    for kind in subject.kinds:
         try:
             for one in _cases(subject.algorithm, kind):
                 _examine(one)
@@ -37,17 +41,20 @@ def shapes(subject: Subject) -> str:
         except Fault as fault:
             subject.unfit[kind] = f"{fault}"
             faults.append(f"{fault}")
-    if len(refusals) == len(KINDS):
+    if len(refusals) == len(subject.kinds):
         raise Fault(f"{' and '.join(refusals)}: there is nothing that it can do")
     if faults:
-        other = len(faults) < len(KINDS)
+        other = len(faults) < len(subject.kinds)
         hint = "; if it is not meant for these tasks, let it raise a metagap.errors.UserError that says so"
         raise Fault("; ".join(faults) + hint * other)
     done = {
         "regression": "regression (mlp, 1 to 12 shots)",
         "classification": "classification (conv4, mlp, 2 to 5 ways)",
+        "navigation": "point navigation (mlp, stages of 1 to 6 rollouts)",
+        "bandits": "bandits (the same)",
     }
-    return "; ".join([" and ".join(text for kind, text in done.items() if kind not in subject.unfit), *refusals])
+    fit = [text for kind, text in done.items() if kind in subject.kinds and kind not in subject.unfit]
+    return "; ".join([" and ".join(fit), *refusals])
 
 
 def path(subject: Subject) -> str:
@@ -68,7 +75,7 @@ def path(subject: Subject) -> str:
 
 def _cases(algorithm: Algorithm, kind: str) -> Iterator[Case]:
     yield case(algorithm, kind, torch.float32)
-    if find(kind).has_ways:  # images
+    if kind == "classification":  # images
         yield case(algorithm, kind, torch.float32, plain=True)
 
 

@@ -19,13 +19,16 @@ def new(
         Path | None,
         typer.Option(metavar="DIR", help="Where to; default: here if it is empty, else a new folder NAME."),
     ] = None,
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help="Of the tasks it is for: classification, regression or control.")
+    ] = "classification",
 ) -> None:
     """Begin an algorithm of your own: a file that works, its tests, and what is needed to install it."""
     from metagap.skeleton.project import new_algorithm
 
     if what != "algorithm":
         raise UserError(f"new '{what}'; allowed: algorithm")
-    files = new_algorithm(name, folder)
+    files = new_algorithm(name, folder, kind)
     for file in files:
         print(file)
     here = files[0].parent == Path()

@@ -10,24 +10,25 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from metagap.errors import UserError
 from metagap.skeleton.names import check_module, check_name, class_name
 
-FILES = {
-    "{name}.py": "algorithm.py.jinja",
-    "test_{name}.py": "test.py.jinja",
-    "pyproject.toml": "pyproject.toml.jinja",
-    "README.md": "README.md.jinja",
-}
-"""The files of a project, and the template of each."""
+PREDICTOR, POLICY = ("algorithm.py.jinja", "test.py.jinja"), ("policy.py.jinja", "test_policy.py.jinja")
+CODE = {"classification": PREDICTOR, "regression": PREDICTOR, "control": POLICY}
+"""By the kind of task: the templates of an algorithm and of its tests."""
+PEERS = {PREDICTOR: ("quickstart", "MAML", "maml"), POLICY: ("navigation", "MAML-TRPO", "maml-trpo")}
+"""A suite to run it on, and whom to compare it with there."""
 
 
-def new_algorithm(name: str, folder: Path | None = None) -> list[Path]:
+def new_algorithm(name: str, folder: Path | None = None, kind: str = "classification") -> list[Path]:
     """Write a project around a new algorithm; returns its files.
 
-    folder: where to; by default the current folder where it is empty, else a new one of that name. Raises UserError
-    where the name cannot be used or a file is there already; nothing has been written then.
+    folder: where to; by default the current folder where it is empty, else a new one of that name. kind: of the tasks
+    that it is for. Raises UserError where the name cannot be used, there is no such kind or a file is there already;
+    nothing has been written then.
     """
+    if kind not in CODE:
+        raise UserError(f"new algorithm '{name}': --kind '{kind}'; allowed: {', '.join(CODE)}")
     check_name(name)
     folder = _free_folder(name) if folder is None else folder
-    texts = {folder / file: text for file, text in _rendered(name).items()}
+    texts = {folder / file: text for file, text in _rendered(name, CODE[kind]).items()}
     there = [str(path) for path in texts if path.exists()]
     if there:
         raise UserError(f"new algorithm '{name}': not overwritten: {', '.join(there)}; choose another --folder")
@@ -54,7 +55,7 @@ def _is_empty(folder: Path) -> bool:
     return all(path.name.startswith(".") for path in folder.iterdir())
 
 
-def _rendered(name: str) -> dict[str, str]:
+def _rendered(name: str, code: tuple[str, str]) -> dict[str, str]:
     environment = Environment(
         loader=PackageLoader("metagap", "skeleton/templates"),
         undefined=StrictUndefined,
@@ -62,9 +63,19 @@ def _rendered(name: str) -> dict[str, str]:
         autoescape=False,
     )
     called = class_name(name)
+    algorithm, test = code
+    files = {
+        f"{name}.py": algorithm,
+        f"test_{name}.py": test,
+        "pyproject.toml": "pyproject.toml.jinja",
+        "README.md": "README.md.jinja",
+    }
+    suite, peer, peer_name = PEERS[code]
     texts = {
-        file.format(name=name): environment.get_template(template).render(name=name, class_name=called)
-        for file, template in FILES.items()
+        file: environment.get_template(template).render(
+            name=name, class_name=called, suite=suite, peer=peer, peer_name=peer_name
+        )
+        for file, template in files.items()
     }
     if called in _imported(texts[f"{name}.py"]):
         raise UserError(f"new algorithm '{name}': its class would be called {called}, as another; take another name")
