@@ -55,8 +55,9 @@ def query_batch(subject: Subject) -> str:
     for kind in subject.kinds:
         if kind in subject.unfit:
             continue
-        for form in FORMS[kind]:
-            one = case(subject.algorithm, kind, plain=True).seeded().like(**form)
+        usual = case(subject.algorithm, kind, plain=True).seeded()
+        for form in FORMS[usual.spec.kind.name]:
+            one = usual.like(**form)
             if others := _others(one):
                 if says:
                     raise Note(f"predictions depend on {others}, as `transductive` says")
