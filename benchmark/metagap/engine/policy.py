@@ -49,13 +49,11 @@ class PolicyLoop(OuterLoop):
     def update(self, episodes: Episode) -> dict[str, Tensor]:
         """An outer step, by the rule of the algorithm."""
         trials, metrics = self._collect(self.meta, episodes)
-        steps = 1
         if self._learner.outer == "trpo":
             found = self._trust_region(trials)
         else:
-            steps = self._learner.outer_steps
-            for _ in range(steps):
-                gradient, found = self._differentiate(self.meta, trials)
+            for _ in range(self._learner.outer_steps):
+                gradient, _ = self._differentiate(self.meta, trials)
                 self._descend(gradient)
             found = self._look(self.meta, trials)
         for name, value in self._learner.carried(self.meta, found, metrics).items():
@@ -135,7 +133,7 @@ def outer_loop(algorithm: Algorithm, meta: Params, training: Training, strategy:
 
 
 def thinned(stages: Experience) -> Experience:
-    """Every so manyth step of the rollouts (T, H, ...), about `CURVED` of each."""
+    """Evenly spread steps of the rollouts (T, H, ...), about `CURVED` of each."""
     every = max(1, stages.reward.shape[1] // CURVED)
     return Experience(*(field[:, ::every] for field in stages))
 

@@ -114,7 +114,7 @@ class PolicyLearner(Actor):
         return self.distribution(fast, seen.observation), None
 
     def collect(self, fast: Params, x: Tensor) -> Experience:
-        """The same, with advantages."""
+        """The rollouts of `run`, with advantages."""
         found = self.run(fast, x)
         return Experience(*found, advantages(found, self.discount, self.gae_lambda))
 
