@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -45,6 +46,9 @@ class PolicyLoop(OuterLoop):
         self._collect = TaskMap(self._collected, collecting, cores=cores, network=learner.network)
         self._differentiate, self._look = mapped(learner.surrogate_gradient), mapped(learner.surrogate)
         self._fisher = mapped(self._fisher_product)
+        with warnings.catch_warnings():  # torch scripts its rules of forward derivatives when they are first used
+            warnings.simplefilter("ignore", FutureWarning)
+            jvp(torch.square, (torch.ones(()),), (torch.ones(()),))
 
     def update(self, episodes: Episode) -> dict[str, Tensor]:
         """An outer step, by the rule of the algorithm."""

@@ -73,8 +73,8 @@ class Thompson(BayesianBanditPolicy):
 class UCB(BanditPolicy):
     """UCB1: pulls the arm with the greatest upper confidence bound.
 
-    Every arm is pulled once before that. The bound is for any bandit, not for a prior, and explores longer than ten pulls
-    repay.
+    Every arm is pulled once before that. The bound is for any bandit, not for a prior, and explores longer than ten
+    pulls repay.
     """
 
     paper: ClassVar[str] = (
@@ -93,7 +93,8 @@ class UCB(BanditPolicy):
 class Greedy(BayesianBanditPolicy):
     """Pulls an arm of the greatest posterior mean.
 
-    It goes for what pays at once, without a thought of what can be learned. Among arms that are alike it chooses at random.
+    It goes for what pays at once, without a thought of what can be learned. Among arms that are alike it chooses at
+    random.
     """
 
     paper: ClassVar[str] = "none: the myopic policy, to tell what exploring is worth"
