@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.func import vmap
 
 from metagap.algorithms.policies.advantages import RIDGE, advantages, baseline, to_go
 from metagap.tasks.world import Rollouts
@@ -79,3 +80,12 @@ def test_equal_rewards_have_no_advantage():
     ones = torch.ones(1, 3, dtype=torch.float64)
     seen = torch.zeros(1, 3, 2, dtype=torch.float64)
     assert (advantages(Rollouts(seen, seen, seen, ones, ones), 0.99, 1.0).abs() < 1e-3).all()
+
+
+@pytest.mark.parametrize("scale", [10.0, 1e6])
+def test_constant_observations_leave_the_baseline_a_solution_in_float32(scale):
+    horizon, runs = 50, 5
+    reward = torch.randn(3, horizon, runs, generator=torch.Generator().manual_seed(0))
+    fields = (torch.full((3, horizon, runs, 4), scale), *torch.zeros(2, 3, horizon, runs, 1))
+    found = vmap(lambda one: advantages(one, 0.99, 1.0))(Rollouts(*fields, reward, torch.ones_like(reward)))
+    assert found.std((1, 2)).tolist() == pytest.approx([1.0] * 3, abs=0.01)

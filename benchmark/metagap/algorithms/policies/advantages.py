@@ -36,11 +36,13 @@ def to_go(reward: Tensor, discount: float) -> Tensor:
 def baseline(rollouts: Rollouts, target: Tensor) -> Tensor:
     """Least squares of targets (H, R) on linear features of observation and time, at the same steps: (H, R)."""
     horizon, runs = target.shape
-    seen = rollouts.observation.clamp(-10, 10)
-    time = (torch.arange(horizon, device=target.device).to(target) / 100)[:, None, None].expand(horizon, runs, 1)
+    # In float64, for the squares of large observations stand beside constants.
+    seen = rollouts.observation.double().clamp(-10, 10)
+    time = (torch.arange(horizon, device=target.device).double() / 100)[:, None, None].expand(horizon, runs, 1)
     features = torch.cat([seen, seen.square(), time, time**2, time**3, torch.ones_like(time)], -1).flatten(0, 1)
-    taken = rollouts.alive.flatten()[:, None]
+    taken = rollouts.alive.flatten()[:, None].double()
     weighted = features * taken / taken.sum()
-    gram = weighted.T @ features + RIDGE * torch.eye(features.shape[1]).to(target)
-    solution = torch.linalg.solve(gram, weighted.T @ target.flatten()[:, None])
-    return (features @ solution).view(horizon, runs)
+    gram = weighted.T @ features + RIDGE * torch.eye(features.shape[1]).to(features)
+    # What has no solution is not a number: that run has diverged, and is recorded as such.
+    solution = torch.linalg.solve_ex(gram, weighted.T @ target.double().flatten()[:, None])[0]
+    return (features @ solution).view(horizon, runs).to(target)
