@@ -72,7 +72,8 @@ def test_a_bound_stands_beside_the_gap_that_it_is_about(results, frames):
         columns={"selected_iteration": "iteration"}
     )
     found = [
-        known.assign(episode=-1, split=SPLITS[1], quantity="stability-bound", value=7.0),
+        known.assign(episode=-1, split="", quantity="stability-bound", value=7.0),
+        known.assign(episode=-1, split="", quantity="pac-bayes-gap", value=1.5),
         known[known["algorithm"] == "maml"].assign(
             episode=-1, split=SPLITS[2], quantity="total-variation-bound", value=0.25
         ),
@@ -80,7 +81,8 @@ def test_a_bound_stands_beside_the_gap_that_it_is_about(results, frames):
     exact_gap = frames.exact.assign(gap="task gap", split=SPLITS[1], exact=1.5).drop_duplicates("algorithm")
     grids = Grids(replace(results, quantities=pd.concat(found, ignore_index=True)))
     table = bounds(replace(frames, bounds=bounds_table(grids, exact_gap))).frame.set_index("bound")
-    assert table.loc["stability-bound", ["maml", "reptile"]].tolist() == ["7.000 (+1.500)"] * 2
+    assert table.loc["stability-bound", ["split", "maml", "reptile"]].tolist() == [SPLITS[1], *["7.000 (+1.500)"] * 2]
+    assert table.loc["pac-bayes-gap", ["split", "maml", "reptile"]].tolist() == ["all", "1.500", "1.500"]
     assert table.loc["total-variation-bound", ["maml", "reptile"]].tolist() == ["0.250", "–"]
     assert bounds(frames) is None
 

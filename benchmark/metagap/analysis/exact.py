@@ -79,12 +79,16 @@ def bounds_table(grids: Grids, exact: pd.DataFrame) -> pd.DataFrame:
 
     Empty where nothing exact was recorded.
     """
-    gaps = exact[exact["gap"] == TASK_GAP.name].set_index(["split", "algorithm"])["exact"]
+    of_tasks = exact[exact["gap"] == TASK_GAP.name]
+    gaps = dict(zip(zip(of_tasks["algorithm"], of_tasks["split"], strict=True), of_tasks["exact"], strict=True))
     rows = []
     for quantity in (OF_TASK_GAP, *OTHER_BOUNDS) if len(exact) else ():
         for (algorithm, split), values in recorded(grids, quantity).groupby(["algorithm", "split"]):
-            known = gaps.get((split, algorithm), np.nan) if quantity == OF_TASK_GAP else np.nan
-            rows.append((quantity, split, algorithm, float(values.mean()), known))
+            bound = float(values.mean())
+            about = {split: np.nan}
+            if quantity == OF_TASK_GAP:  # of a run: it is about every split of new tasks
+                about = {new: known for (whose, new), known in gaps.items() if whose == algorithm} or about
+            rows += [(quantity, new, algorithm, bound, known) for new, known in about.items()]
     return pd.DataFrame(rows, columns=["quantity", "split", "algorithm", "bound", "exact"])
 
 

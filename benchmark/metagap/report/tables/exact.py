@@ -13,6 +13,8 @@ from metagap.report.table import Table
 from metagap.text import MISSING, number, uncertain
 
 MISSED = " ✗"
+WHOLE = "all"
+"""What a bound is about that is not of a split."""
 DECIMALS = 3
 
 
@@ -67,7 +69,7 @@ def bounds(frames: Frames) -> Table | None:
         "square of the targets, as a share of it. 1 or more of a share says nothing. –: the bound does not apply.",
         frame=pd.DataFrame(
             [
-                {"bound": quantity, "split": frames.gap_row(split)}
+                {"bound": quantity, "split": frames.gap_row(split) if split else WHOLE}
                 | {name: cells.get((quantity, split, name), MISSING) for name in frames.algorithms}
                 for quantity, split in rows
             ]
