@@ -75,7 +75,7 @@ def test_from_an_empty_folder_to_a_report(here, in_process, fewer_plans, tmp_pat
     assert "maml" in page
 
 
-@pytest.mark.parametrize("kind", ["regression", "control"])
+@pytest.mark.parametrize("kind", ["regression", pytest.param("control", marks=pytest.mark.slow)])
 def test_the_tests_of_the_skeleton_pass(fewer_plans, tmp_path, monkeypatch, kind):
     new_algorithm("my_own", tmp_path, kind)
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -139,7 +139,7 @@ def test_what_makes_no_sense_or_is_meant_is_noted_with_a_reason(algorithm, exami
     assert text in finding.text
 
 
-@pytest.mark.parametrize("algorithm", [ProMP(), EMAML()], ids=lambda v: type(v).__name__)
+@pytest.mark.parametrize("algorithm", [ProMP(), pytest.param(EMAML(), marks=pytest.mark.slow)], ids=["ProMP", "EMAML"])
 def test_what_is_sound_passes(algorithm):
     found = [only(algorithm, name) for name in QUICK]
     assert [str(finding) for finding in found if finding.outcome == "failed"] == []

@@ -37,7 +37,7 @@ NOT_RUN = {
     "ruff": "is run by .ci/run",
     "python benchmark/docs/generate.py": "writes into the repository; test_guides compares what it makes",
     "metagap selftest": "takes minutes; tests/selftest has a short form",
-    "--extra mujoco metagap": "needs the extra; test_bodies.py has its worlds",
+    "metagap run half-cheetah-direction": "needs the extra; test_bodies.py has its worlds",
     "metagap --install-completion": "writes into the settings of the user's shell; test_cli asks for completions",
 }
 SLOW = (

@@ -71,7 +71,7 @@ def test_conjugate_gradients_solve_for_the_direction(monkeypatch):
         torch.testing.assert_close(back[name], value, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("max_kl", [0.001, 0.05])
+@pytest.mark.parametrize("max_kl", [pytest.param(0.001, marks=pytest.mark.slow), 0.05])
 @pytest.mark.parametrize("horizon", [8, 60])  # the curvature of long rollouts is estimated from some of their steps
 def test_a_step_stays_within_the_trust_region_and_goes_down(max_kl, horizon):
     loop, episodes = made(MAMLTRPO(max_kl=max_kl), horizon=horizon)
@@ -190,7 +190,11 @@ def test_e_maml_compares_returns_with_those_of_the_meta_batch_before():
     assert float(loop._learner.credit(loop.meta, last)) == pytest.approx(float(expected))
 
 
-@pytest.mark.parametrize("algorithm", [ProMP(inner_steps=2), MAMLTRPO(), EMAML()], ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize(
+    "algorithm",
+    [ProMP(inner_steps=2), MAMLTRPO(), pytest.param(EMAML(), marks=pytest.mark.slow)],
+    ids=["ProMP", "MAMLTRPO", "EMAML"],
+)
 def test_tasks_one_by_one_and_together_give_the_same(algorithm, monkeypatch):
     monkeypatch.setattr(policy, "DAMPING", 0.1)  # with less, conjugate gradients amplify rounding
     (mapped, episodes), (looped, _) = made(algorithm), made(algorithm, "loop")

@@ -193,7 +193,7 @@ def sampled(learner: Any, meta: Params, count: int) -> tuple[Tensor, Tensor]:
     return found.mean(0), found.std(0) / count**0.5
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", ["score", "dice", pytest.param("ratio", marks=pytest.mark.slow)])
 def test_with_many_rollouts_dice_gives_the_gradient_after_an_expected_step_and_the_others_do_not(estimator):
     horizon = 3
     exact = of_formulation_two(horizon)
