@@ -152,10 +152,10 @@ def _remarks(gaps: pd.DataFrame, quantities: pd.DataFrame, spans: Mapping[str, t
         where = _listed_by(missing, "suite")
         yield f"{len(missing)} gaps are left out, for scores on both sides are not finite: {where}."
     empty = quantities[quantities["value"].isna()]
-    where: dict[str, list[str]] = {}
+    places: dict[str, list[str]] = {}
     for name, rows in empty.groupby("quantity", sort=False):
-        where.setdefault(f"{_listed_by(rows, 'algorithm')} in {_listed_by(rows, 'suite')}", []).append(str(name))
-    for place, names in where.items():
+        places.setdefault(f"{_listed_by(rows, 'algorithm')} in {_listed_by(rows, 'suite')}", []).append(str(name))
+    for place, names in places.items():
         yield f"{_listed(names)} {'has' if len(names) == 1 else 'have'} no value for {place}."
 
 
