@@ -22,6 +22,7 @@ from metagap.algorithms.maml import FOMAML
 from metagap.engine.layouts import in_layout, unknown
 from metagap.engine.mapping import TaskMap
 from metagap.engine.strategy import AS_WRITTEN, Strategy, parse
+from metagap.engine.trees import devices
 from metagap.tasks.episode import Episode
 
 log = logging.getLogger("metagap")
@@ -41,9 +42,8 @@ def choose(algorithm: Algorithm, meta: Params, episodes: Episode, *, engine: str
         log.info("engine: %s, since %s is not mappable", AS_WRITTEN, type(algorithm).__name__)
         return AS_WRITTEN
     candidates = list(_candidates(algorithm.network, episodes.support_x.device, engine))
-    devices = [episodes.support_x.device] if episodes.support_x.is_cuda else []
     # Whether strategies are timed or remembered makes no difference to the random numbers of what is computed.
-    with torch.random.fork_rng(devices):
+    with torch.random.fork_rng(devices(episodes)):
         if len(candidates) == 1:
             strategy = candidates[0]
         else:

@@ -11,7 +11,6 @@ from torch.func import grad, jvp, vjp
 
 from metagap.algorithms.base import Algorithm, Params
 from metagap.algorithms.policies.learner import Experience, PolicyLearner, Surrogate
-from metagap.engine.layouts import in_layout
 from metagap.engine.mapping import TaskMap
 from metagap.engine.outer import OuterLoop
 from metagap.engine.strategy import Strategy
@@ -36,7 +35,7 @@ class PolicyLoop(OuterLoop):
     def __init__(self, algorithm: PolicyLearner, meta: Params, training: Training, strategy: Strategy, cores: int = 1):
         """See `OuterLoop`."""
         super().__init__(algorithm, meta, training, strategy, cores)
-        learner: Any = in_layout(algorithm, self.strategy.layout)
+        learner: Any = self._algorithm
         self._learner: PolicyLearner = learner
 
         def mapped(function: Any) -> TaskMap:

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from metagap.algorithms.base import Params
-from metagap.algorithms.policies.learner import PolicyLearner
+from metagap.algorithms.policies.actor import Actor
 from metagap.runner import randomness
 from metagap.runner.context import TrainingContext
 from metagap.suite import Split
@@ -26,7 +26,7 @@ def shown_rollouts(
     It is the first of the rollouts that are scored.
     """
     spec = sampler.spec
-    algorithm = cast("PolicyLearner", context.bind(spec, test=True))
+    algorithm = cast("Actor", context.bind(spec, test=True))
     randomness.seed(context.seed(split, "rollouts that are shown"))
     episodes = sampler.episode(drawn[: min(SHOWN, len(drawn))]).to(context.device, context.dtype)
     steps = context.cell.evaluation.path_steps

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -71,7 +72,7 @@ class ControlTasks:
     class_count = 0
     independent = True
 
-    @property
+    @cached_property
     def world(self) -> World:
         """The world of all these tasks."""
         return self.family.world()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metagap.tasks.world import Rollouts, Seen, Step, World, rollouts
+from metagap.tasks.world import Rollouts, Seen, World, rollouts, stepped
 
 SHOWN = 4
 """Tasks, at most, with one rollout of each policy."""
@@ -55,27 +55,20 @@ def references(world: World, x: Tensor) -> dict[str, list[Rollouts]]:
     Each task by itself, for a world may be a simulator.
     """
 
-    def act(seen: Seen) -> tuple[Tensor, None]:
-        return world.actions.random().to(x).expand(len(seen.observation), -1), None
-
     best = [found for one in x if (found := _ideal(world, one)) is not None]
-    random = {"random actions": [rollouts(world, world.control(one), act, None) for one in x]}
+    random = {"random actions": [rollouts(world, world.control(one), world.at_random, None) for one in x]}
     return random | ({"best actions": best} if best else {})
 
 
 def _ideal(world: World, x: Tensor) -> Rollouts | None:
-    """Each step by itself, for a policy does not see the state."""
-    task, noise = world.control(x)
-    own = world.actions.size
-    state = world.reset(task, noise[0, :, own:])
-    alive = torch.ones(len(x))
-    steps = []
-    for row in noise[1:].unbind(0):
-        action = world.ideal(task, state)
-        if action is None:
-            return None
-        observation = world.observe(task, state)
-        state, reward, done = Step(*world.step(task, state, action, row[:, own:]))
-        steps.append((observation, action, world.actions.random().expand(len(x), -1), reward * alive, alive))
-        alive = alive * (1 - done.to(alive))
-    return Rollouts(*(torch.stack(values) for values in zip(*steps, strict=True)))
+    """What the best actions do, which are chosen by the state; None where they are not known."""
+    control = world.control(x)
+    if world.ideal(control.task, world.reset(control.task, control.noise[0, :, world.actions.size :])) is None:
+        return None
+
+    def choose(state: Tensor, seen: Seen, noise: Tensor) -> tuple[Tensor, Tensor, None]:
+        action = world.ideal(control.task, state)
+        assert action is not None
+        return world.at_random(seen)[0], action, None
+
+    return stepped(world, control, choose, None)[0]

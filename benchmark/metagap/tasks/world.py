@@ -58,12 +58,11 @@ class World(ABC):
 
     def random(self, task: dict[str, Tensor], noise: Tensor) -> Tensor:
         """The return (R,) of random actions; noise: (horizon + 1, R, all). Override it where it is known."""
-        control = Control(task, noise)
+        return rollouts(self, Control(task, noise), self.at_random, None).returns
 
-        def act(seen: Seen) -> tuple[Tensor, None]:
-            return self.actions.random().to(noise).expand(noise.shape[1], -1), None
-
-        return rollouts(self, control, act, None).returns
+    def at_random(self, seen: Seen) -> tuple[Tensor, None]:
+        """The policy that knows nothing, as an `Act`."""
+        return self.actions.random().to(seen.action).expand(len(seen.action), -1), None
 
     def ideal(self, task: dict[str, Tensor], state: Tensor) -> Tensor | None:
         """The best action (R, actions.size) of one who knows the task; None where it is not known. It is only shown."""
@@ -150,9 +149,24 @@ def rollouts(world: World, control: Control, act: Act, memory: Any) -> Rollouts:
     return remembered(world, control, act, memory)[0]
 
 
-@torch.no_grad()
-def remembered(world: World, control: Control, act: Act, memory: Any) -> tuple[Rollouts, Any]:
+def remembered(world: World, control: Control, act: Act, memory: Any) -> tuple[Rollouts, Seen]:
     """The same, and what the policy has seen in the end, after the last step."""
+
+    def choose(state: Tensor, seen: Seen, noise: Tensor) -> tuple[Tensor, Tensor, Any]:
+        policy, memory = act(seen)
+        return policy, world.actions.sample(policy, noise), memory
+
+    return stepped(world, control, choose, memory)
+
+
+Choose = Callable[[Tensor, Seen, Tensor], tuple[Tensor, Tensor, Any]]
+"""Of the state, what is seen, and noise (R, actions.size) it gives the distribution of the action (R, parameters), the
+action (R, actions.size), and what is to be remembered."""
+
+
+@torch.no_grad()
+def stepped(world: World, control: Control, choose: Choose, memory: Any) -> tuple[Rollouts, Seen]:
+    """Rollouts of whoever chooses, who may know the state, and what is seen in the end, after the last step."""
     task, noise = control
     own = world.actions.size
     state = world.reset(task, noise[0, :, own:])
@@ -161,8 +175,7 @@ def remembered(world: World, control: Control, act: Act, memory: Any) -> tuple[R
     steps = []
     for row in noise[1:].unbind(0):
         observation = world.observe(task, state)
-        policy, memory = act(Seen(observation, action, reward, alive, memory))
-        action = world.actions.sample(policy, row[:, :own])
+        policy, action, memory = choose(state, Seen(observation, action, reward, alive, memory), row[:, :own])
         state, reward, done = world.step(task, state, action, row[:, own:])
         reward = reward * alive
         steps.append((observation, action, policy, reward, alive))

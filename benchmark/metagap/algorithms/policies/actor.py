@@ -67,6 +67,14 @@ class Actor(Algorithm):
         return self.run(fast, query_x).returns[:, None]
 
 
+class Unadapted(Actor):
+    """Is the same whatever stages of rollouts it was given."""
+
+    def adapt_path(self, meta: Params, support: Support, steps: int) -> list[Params]:
+        """The meta-parameters at every point."""
+        return [meta] * (steps + 1)
+
+
 MEMORY = "memory/start"
 """Parameters (size,): what is remembered before a rollout."""
 

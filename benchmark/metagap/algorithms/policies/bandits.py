@@ -10,9 +10,9 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat
 from torch import Generator, Tensor, nn
 
 from metagap.algorithms.base import Params
-from metagap.algorithms.policies.actor import MEMORY, Remembering
+from metagap.algorithms.policies.actor import MEMORY, Remembering, Unadapted
 from metagap.errors import UserError
-from metagap.tasks.episode import Support, TaskSpec
+from metagap.tasks.episode import TaskSpec
 from metagap.tasks.world import Seen
 from metagap.tasks.worlds import gittins
 from metagap.tasks.worlds.bandits import BanditWorld
@@ -104,7 +104,7 @@ class Greedy(BayesianBanditPolicy):
         return among_greatest((self.alpha + paid) / (self.alpha + self.beta + paid + failed))
 
 
-class Gittins(BayesianBanditPolicy):
+class Gittins(Unadapted, BayesianBanditPolicy):
     """Pulls the arm of the greatest finite-horizon Gittins index: knows how many pulls are left, and looks ahead.
 
     Of five arms, ten pulls and a uniform prior it is the Bayes optimum, and elsewhere it comes within 0.05% of it, as
@@ -125,10 +125,6 @@ class Gittins(BayesianBanditPolicy):
                 f"{bound.world.horizon} is too long for it; allowed: up to {MOST_PULLS}"
             )
         return bound
-
-    def adapt_path(self, meta: Params, support: Support, steps: int) -> list[Params]:
-        """The same at every point."""
-        return [meta] * (steps + 1)
 
     def choice(self, paid: Tensor, failed: Tensor) -> Tensor:
         """The arms of the greatest index."""

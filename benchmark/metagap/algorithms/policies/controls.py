@@ -12,10 +12,10 @@ from torch import Tensor
 
 from metagap.algorithms.base import Params
 from metagap.algorithms.controls import AT_TEST
+from metagap.algorithms.policies.actor import Unadapted
 from metagap.algorithms.policies.learner import Experience, PolicyLearner, outer_rule
 from metagap.algorithms.policies.maml import MAMLTRPO
 from metagap.tasks.actions import Actions
-from metagap.tasks.episode import Support
 from metagap.tasks.world import Seen, Step, World
 
 
@@ -43,7 +43,7 @@ class PolicyPretrain(MAMLTRPO):
     inner_steps: NonNegativeInt = Field(default=0, description="inner steps on each task during meta-training")
 
 
-class PolicyOracle(PolicyLearner):
+class PolicyOracle(Unadapted, PolicyLearner):
     """Is told the task: its network sees the parameters of the task beside every observation, and nothing adapts.
 
     What adaptation could reach at best with this network, this outer rule and this budget (the "oracle" of Finn et al.
@@ -69,16 +69,8 @@ class PolicyOracle(PolicyLearner):
         """Nothing."""
         return fast
 
-    def adapt_path(self, meta: Params, support: Support, steps: int) -> list[Params]:
-        """The same parameters at every point."""
-        return [meta] * (steps + 1)
 
-    def predict_path(self, path: list[Params], query_x: Tensor) -> list[Tensor]:
-        """The same returns at every point."""
-        return [self.predict(path[0], query_x)] * len(path)
-
-
-class PolicyRandom(PolicyLearner):
+class PolicyRandom(Unadapted, PolicyLearner):
     """Random actions: of a standard normal, or uniform choices.
 
     The return that every normalised return calls zero.
@@ -95,12 +87,7 @@ class PolicyRandom(PolicyLearner):
 
     def act(self, fast: Params, seen: Seen) -> tuple[Tensor, None]:
         """The same distribution whatever is seen."""
-        random = self.world.actions.random().to(seen.observation)
-        return random.expand(len(seen.observation), -1), None
-
-    def adapt_path(self, meta: Params, support: Support, steps: int) -> list[Params]:
-        """The same at every point."""
-        return [meta] * (steps + 1)
+        return self.world.at_random(seen)
 
 
 @dataclass(frozen=True)
@@ -133,7 +120,3 @@ class Told(World):
     def step(self, task: dict[str, Tensor], state: Tensor, action: Tensor, noise: Tensor) -> Step:
         """As the world's."""
         return self.world.step(task, state, action, noise)
-
-    def best(self, task: dict[str, Tensor]) -> Tensor | None:
-        """As the world's."""
-        return self.world.best(task)

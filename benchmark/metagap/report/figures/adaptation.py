@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from metagap.report.figures.axes import key, legend, limits_of, tall, value_axis, wrapped
+from metagap.report.figures.axes import finish_grid, key, legend, limits_of, tall, value_axis, wrapped
 from metagap.report.frames import Frames
 from metagap.report.panels import Panel
 from metagap.report.theme import MUTED, Style, styles
@@ -40,10 +40,7 @@ def adaptation(frames: Frames, narrow: bool) -> Figure | None:
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         value_axis(axis, limits, metric.log, vertical=True)
         axis.tick_params(length=0, labelbottom=True)
-    for axis in axes[len(names) :]:
-        axis.remove()
-    figure.supxlabel("inner steps", color=MUTED, fontsize=9)
-    figure.supylabel(frames.score_label(short=True), color=MUTED, fontsize=9)
+    finish_grid(figure, axes, len(names), "inner steps", frames.score_label(short=True))
     extra = [key("headline step", linestyle="none", marker="o", markerfacecolor="none")]
     if trained:
         extra.append(key("steps trained with", linestyle=":", linewidth=1))

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from metagap.analysis.grids import AVERAGE
 from metagap.report.along import quantity_splits
-from metagap.report.figures.axes import key, legend, limits_of, tall, value_axis, wrapped
+from metagap.report.figures.axes import finish_grid, key, legend, limits_of, tall, value_axis, wrapped
 from metagap.report.frames import Frames, interval_words
 from metagap.report.panels import Panel
 from metagap.report.theme import MUTED, PAPER, Style, styles
@@ -120,11 +120,7 @@ def _drawn(
         axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axis.set_title(wrapped(one.title, (19 if columns > 1 else 44) if narrow else 32), fontsize=8.5)
         axis.tick_params(length=0, labelbottom=True)
-    for axis in axes[len(multiples) :]:
-        axis.remove()
-    figure.supxlabel("meta-iteration", color=MUTED, fontsize=9)
-    if label:
-        figure.supylabel(label, color=MUTED, fontsize=9)
+    finish_grid(figure, axes, len(multiples), "meta-iteration", label)
     legend(figure, style, names, extra)
     return figure
 

@@ -92,6 +92,15 @@ def value_axis(axis: Axes, limits: tuple[float, float], log: bool, vertical: boo
         which.set_major_locator(MaxNLocator(6))
 
 
+def finish_grid(figure: Figure, axes: Sequence[Axes] | np.ndarray, shown: int, x: str, y: str) -> None:
+    """Remove the axes that nothing is shown in, the first `shown` stay, and say once what x and y are; y may be ""."""
+    for axis in axes[shown:]:
+        axis.remove()
+    figure.supxlabel(x, color=MUTED, fontsize=9)
+    if y:
+        figure.supylabel(y, color=MUTED, fontsize=9)
+
+
 def label_values(figure: Figure, axes: Iterable[Axes]) -> None:
     """Write the values below the last of `axes`, and above the first too where the figure is taller than a screen."""
     rows = list(axes)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from metagap.analysis.responses import Family
-from metagap.report.figures.axes import key, legend, limits_of, tall, value_axis, wrapped
+from metagap.report.figures.axes import finish_grid, key, legend, limits_of, tall, value_axis, wrapped
 from metagap.report.frames import Frames, interval_words
 from metagap.report.panels import Gallery, Panel, Picture
 from metagap.report.theme import MUTED, PAPER, Style, drawing, styles
@@ -41,10 +41,7 @@ def responses(frames: Frames, narrow: bool) -> Figure | None:
         axis.set_xticks(*_ticks(floor["strength"].to_numpy(float)))
         value_axis(axis, limits, metric.log, vertical=True)
         axis.tick_params(length=0, labelbottom=True)
-    for axis in axes[len(found) :]:
-        axis.remove()
-    figure.supxlabel("strength of the shift", color=MUTED, fontsize=9)
-    figure.supylabel(frames.score_label(short=True), color=MUTED, fontsize=9)
+    finish_grid(figure, axes, len(found), "strength of the shift", frames.score_label(short=True))
     extra = [key("half effect", linestyle="none", marker="o")] if np.isfinite(halves).any() else []
     extra += [key("guessing", linestyle=":", linewidth=1)] if np.isfinite(table["floor"]).any() else []
     legend(figure, style, [name for name in frames.algorithms if name in set(table["algorithm"])], extra)

@@ -8,12 +8,10 @@ from functools import partial
 import numpy as np
 from matplotlib.figure import Figure
 
-from metagap.report.figures.worlds import sample
+from metagap.report.figures.worlds import Scene, sample
 from metagap.report.frames import Frames
 from metagap.report.panels import Gallery, Picture
 from metagap.report.theme import drawing, styles
-
-Scene = dict[str, np.ndarray]
 
 
 def _home(frames: Frames) -> str | None:

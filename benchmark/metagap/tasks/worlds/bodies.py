@@ -103,6 +103,12 @@ def wandered(world: BodyWorld) -> Wandered:
     return Wandered(*(torch.stack(values) for values in zip(*steps, strict=True)))
 
 
+def forwards_or_backwards(count: int, generator: Generator) -> dict[str, Tensor]:
+    """Tasks (count, 1): forwards (1) and backwards (-1), equally likely."""
+    forwards = torch.rand(count, 1, generator=generator, device=generator.device) < 0.5
+    return {"direction": 2.0 * forwards - 1.0}
+
+
 class BodySource(ControlSource):
     """A family of tasks of a body; needs the extra `metagap[mujoco]`."""
 

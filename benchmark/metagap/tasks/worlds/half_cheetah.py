@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from torch import Generator, Tensor
 
 from metagap.tasks.actions import Actions, Gaussian
-from metagap.tasks.worlds.bodies import BodySource, BodyWorld
+from metagap.tasks.worlds.bodies import BodySource, BodyWorld, forwards_or_backwards
 from metagap.tasks.worlds.physics import Physics
 
 JOINTS = Gaussian(6)
@@ -92,8 +92,7 @@ class HalfCheetahDirection(HalfCheetah):
 
     def draw(self, count: int, part: str, generator: Generator) -> dict[str, Tensor]:
         """Forwards (1) and backwards (-1), equally likely."""
-        forwards = torch.rand(count, 1, generator=generator, device=generator.device) < 0.5
-        return {"direction": 2.0 * forwards - 1.0}
+        return forwards_or_backwards(count, generator)
 
 
 class HalfCheetahVelocity(HalfCheetah):
