@@ -20,13 +20,14 @@ from metagap.runner.context import TrainingContext, seed_of
 from metagap.runner.quantities import seconds_of_quantities
 from metagap.runner.score import EPISODES_IN_MEMORY, Evaluators, conditions, missing
 from metagap.suite import Cell, Split
-from metagap.tasks.episode import TaskSpec
 from metagap.tasks.sampling import Sampler
 
 TIMED = 5
 """Iterations or batches of episodes that are timed, fewer where they take long."""
 PATIENCE = 1.0
 """Seconds after which timing stops."""
+FEW = 8
+"""Tasks that show what a task takes in which a policy acts for hundreds of steps."""
 BYTES_A_ROW, BYTES_A_METRIC = 11, 8
 """Of a row of an evaluation file, packed, as seen on Omniglot; and of every further metric, at most."""
 
@@ -73,6 +74,8 @@ def estimate(cell: Cell, machine: Machine) -> CostEstimate:
 def _iteration(context: TrainingContext) -> float:
     """Seconds of an outer step; on a CPU from as many tasks as are computed at once, for the others take as long."""
     settings, device, strategy = context.cell.training, context.device, context.training_strategy
+    if context.algorithm.acts and device.type == "cpu":  # tracing what takes long would take longer than timing it
+        strategy = strategy._replace(backend="eager")
     outer = outer_loop(context.bind(context.training_spec), context.meta, settings, strategy, context.machine.cores)
     sampler = Sampler(context.training_tasks, context.training_spec, seed_of("timing", 0), device)
     whole = device.type != "cpu" or context.algorithm.pooled
@@ -83,7 +86,7 @@ def _iteration(context: TrainingContext) -> float:
 
     outer.schedule()
     outer.map.start_workers()
-    timed = _timed(Captured(iterate, sampler.generators) if context.captures else iterate, device)
+    timed = _timed(Captured(iterate, sampler.generators) if context.captures else iterate, device, strategy)
     return timed * settings.meta_batch / tasks
 
 
@@ -97,15 +100,16 @@ def _evaluation(context: TrainingContext) -> tuple[float, int]:
     """Seconds of scoring a test episode, on the average over the splits that are here, and how many are scored."""
     seconds, count = 0.0, 0
     evaluators = Evaluators(context)
-    timed: dict[TaskSpec, float] = {}
+    timed: dict[Any, float] = {}
     for split in context.cell.suite.test_splits:
         if split.optional and missing(split):
             continue
         spec = context.spec(split)
-        if spec not in timed:  # tasks of one form take equally long, whatever they show
-            timed[spec] = _episode(evaluators, split)
+        form = spec._replace(world=spec.world and (type(spec.world), spec.world.horizon))
+        if form not in timed:  # tasks of one form take equally long, whatever they show
+            timed[form] = _episode(evaluators, split)
         scored = sum(conditions(context, split).values())
-        seconds, count = seconds + scored * timed[spec], count + scored
+        seconds, count = seconds + scored * timed[form], count + scored
     return seconds / max(count, 1), count
 
 
@@ -113,15 +117,18 @@ def _episode(evaluators: Evaluators, split: Split) -> float:
     """Seconds of an episode among as many others as are computed side by side."""
     context, evaluation = evaluators.context, evaluators.of(split, STANDARD)
     at_once = min(_at_once(context, evaluation.map.strategy), EPISODES_IN_MEMORY)
+    if context.algorithm.acts and context.device.type == "cpu":
+        at_once = min(at_once, FEW)
     drawn = context.sampler(split, "timing").episodes(at_once).to(context.device, context.dtype)
     evaluation.map.start_workers()
-    return _timed(lambda: evaluation(context.meta, drawn), context.device) / at_once
+    return _timed(lambda: evaluation(context.meta, drawn), context.device, evaluation.map.strategy) / at_once
 
 
-def _timed(call: Callable[[], Any], device: torch.device) -> float:
+def _timed(call: Callable[[], Any], device: torch.device, strategy: Strategy) -> float:
     """Seconds of a call once it has been traced and captured: the median of a few, or of one that takes long."""
-    for _ in range(1 if device.type == "cpu" else WARM_UP + 2):
-        call()
+    if device.type != "cpu" or strategy.backend != "eager":
+        for _ in range(1 if device.type == "cpu" else WARM_UP + 2):
+            call()
     _wait(device)
     seconds: list[float] = []
     while len(seconds) < TIMED and sum(seconds) < PATIENCE:
