@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import torch
 from filelock import FileLock
 from rich.console import Console
 
-from metagap import results
+from metagap import results, stopping
 from metagap.conditions import INDUCTIVE, OPEN, SHUFFLED, STANDARD
 from metagap.engine.strategy import Strategy
 from metagap.errors import UserError
@@ -286,6 +288,27 @@ def test_an_interrupted_cell_ends_with_the_same_bits(cells, tmp_path, text, stop
     assert first.episodes.equals(second.episodes)
     columns = ["iteration", "loss", "score", "val_loss", "val_score"]
     assert first.curves[columns].equals(second.curves[columns])
+
+
+def test_a_cell_that_is_told_to_stop_saves_its_state_first(cells, tmp_path, monkeypatch):
+    cell = cells(WAVES)["maml"]
+    run_cell(cell, tmp_path / "whole", EAGER)
+    monkeypatch.setattr(stopping, "_asked", False)
+
+    def end_in_the_middle(phase: str, done: int, total: int) -> None:
+        if done == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(stopping.Stopped):
+        run_cell(cell, tmp_path / "parts", EAGER, end_in_the_middle)
+    assert signal.getsignal(signal.SIGTERM) == before
+    state = torch.load(cell.folder(tmp_path / "parts") / "checkpoint.pt", weights_only=True)
+    assert not state["finished"] and state["outer"]["iteration"] == 7
+    stopping.ask(False)
+    run_cell(cell, tmp_path / "parts", EAGER)
+    whole, parts = weights(cell, tmp_path / "whole"), weights(cell, tmp_path / "parts")
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
 def test_a_finished_cell_is_not_run_again(cells, tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from metagap import stopping
 from metagap.errors import UserError
 from metagap.executors import Again, Done, Failure
 from metagap.executors.pool import Tell, run
@@ -43,6 +44,13 @@ def work(job: tuple[str, str], tell: Tell) -> None:
         case "sleep":
             tell(("asleep", os.getpid()))
             time.sleep(60)
+        case "save":
+            tell(("at work", os.getpid()))
+            with stopping.saving() as told_to_stop:
+                while not told_to_stop():
+                    time.sleep(0.01)
+                Path(value).touch()
+                stopping.obey()
 
 
 def test_every_job_ends_in_its_own_way(tmp_path):
@@ -73,6 +81,25 @@ def test_every_job_ends_in_its_own_way(tmp_path):
 def test_a_process_that_cannot_start_fails_its_job():
     ((number, failure),) = run([("tell", "a")], work, [partial(start, True)] * 3)
     assert number == 0 and isinstance(failure, Failure) and failure[:2] == ("no device", True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+def test_a_process_that_is_told_to_stop_saves_first(tmp_path):
+    with closing(run([("save", str(tmp_path / "saved"))], work, [partial(start, False)])) as events:
+        assert any(event[0] == "at work" for _, event in events)
+    assert (tmp_path / "saved").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+def test_one_that_was_told_from_outside_has_died(tmp_path):
+    events = run([("save", str(tmp_path / "saved"))], work, [partial(start, False)])
+    told = []
+    for _, event in events:
+        told.append(event)
+        if type(event) is tuple and event[0] == "at work":
+            os.kill(event[1], signal.SIGTERM)
+    assert Again("its process was killed by SIGTERM") in told
+    assert told[-1] == Failure("its process was killed by SIGTERM, 2 times")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from platformdirs import user_cache_path
 
+from metagap import stopping
 from metagap.engine.machines import devices
 from metagap.engine.process import set_up
 from metagap.executors.executor import Done, Failure, Progress, Remark
@@ -28,7 +29,7 @@ log = logging.getLogger("metagap")
 def attempt(
     cell: Cell, store: Path, machine: Machine, verbose: bool = False, tell: Tell | None = None
 ) -> Done | Failure:
-    """Run what is left to run of a cell, here and now, and give its end; of errors it raises Ctrl-C alone.
+    """Run what is left to run of a cell, here and now, and give its end; it raises Ctrl-C and `Stopped` alone.
 
     It can be sent to another process or host, as can all of its arguments. store: a folder that all hosts see. machine:
     as it was asked for; the device and the cores are those of where this runs. tell: is called with what there is to
@@ -39,7 +40,7 @@ def attempt(
     try:
         _prepare(own := _here(machine), verbose, handler)
         _run(cell, store, own, tell or (lambda _: None))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, stopping.Stopped):
         raise
     except BaseException as error:  # SystemExit of a plugin, too
         return Failure.of(error)
@@ -86,6 +87,8 @@ def _run(cell: Cell, store: Path, machine: Machine, tell: Tell) -> None:
 
     def report(phase: str, done: int, total: int) -> None:
         nonlocal last
+        if phase != "training":  # which saves its state before it stops
+            stopping.obey()
         if time.monotonic() - last > 0.1 or done == total:
             last = time.monotonic()
             tell(Progress(phase, done, total))

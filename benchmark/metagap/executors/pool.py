@@ -13,10 +13,14 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from metagap import stopping
 from metagap.executors.executor import Again, Done, Event, Failure
 
 TRIES = 2
 """How often a job is begun whose process dies: the second time it resumes, among fewer others."""
+
+GRACE = 15
+"""Seconds in which a process that is told to stop has to save its state; schedulers often give it 30."""
 
 Tell = Callable[[Any], None]
 """What a job calls to report something while it runs."""
@@ -124,7 +128,7 @@ class _Worker:
         """Wait for the process, which was dismissed, and end it if it does not."""
         if self._process is None:
             return
-        self._process.join(5)
+        self._process.join(GRACE)
         if self._process.is_alive():
             self._process.kill()
         self._connection.close()
@@ -144,7 +148,10 @@ def _end(code: int | None) -> str:
 
 
 def _serve(connection: Connection, work: Callable[[Any, Tell], None], start: Callable[[Tell], None]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    for name in ("SIGINT", "SIGUSR2"):  # Ctrl-C, and a scheduler's warning, are for the parent, which ends this process
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    stopping.on_term()
     parent, lock = multiprocessing.parent_process(), threading.Lock()
     assert parent is not None
     threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
@@ -163,6 +170,8 @@ def _serve(connection: Connection, work: Callable[[Any, Tell], None], start: Cal
                 start(tell)
                 started = True
             work(job, tell)
+        except stopping.Stopped:
+            stopping.die()
         except BaseException as error:  # SystemExit of a plugin, too
             tell(Failure.of(error))
         else:

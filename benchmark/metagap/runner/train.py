@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from metagap import results
+from metagap import results, stopping
 from metagap.algorithms.base import Params
 from metagap.engine.capture import Captured
 from metagap.engine.evaluate import Evaluator
@@ -152,7 +153,18 @@ class _Training:
         self.iterate = Captured(self._iterate, self.sampler.generators) if context.captures else self._iterate
 
     def run(self) -> dict[str, Any]:
-        """Train to the end; returns the selected meta-parameters, the record and the curve."""
+        """Train to the end; returns the selected meta-parameters, the record and the curve.
+
+        Raises Stopped where this process was told to stop, once the state is saved.
+        """
+        with stopping.saving() as told_to_stop:
+            self._iterations(told_to_stop)
+        for point in self.snapshots.points:
+            if point > self.outer.iteration:  # it was stopped, and all that was to come is as it is now
+                self.snapshots.keep(point, self.outer.meta)
+        return self._selected()
+
+    def _iterations(self, told_to_stop: Callable[[], bool]) -> None:
         context, total = self.context, self.settings.iterations
         validate_every = max(1, total // self.settings.validations)
         record_every = max(1, total // CURVE_POINTS)
@@ -171,13 +183,12 @@ class _Training:
             if self.validation is not None and (done % validate_every == 0 or done == total):
                 self._validate()
             self.snapshots.keep(done, self.outer.meta)
-            if time.monotonic() - saved > context.machine.checkpoint_seconds or done == total:
+            stop = told_to_stop()
+            if stop or time.monotonic() - saved > context.machine.checkpoint_seconds or done == total:
                 saved = time.monotonic()
                 _save(self.path, self._state(), context)
-        for point in self.snapshots.points:
-            if point > self.outer.iteration:  # it was stopped, and all that was to come is as it is now
-                self.snapshots.keep(point, self.outer.meta)
-        return self._selected()
+            if stop:
+                stopping.obey()
 
     def _is_lost(self) -> bool:
         """Whether a meta-parameter is no longer a number, which no outer step can mend."""
