@@ -9,6 +9,7 @@ import pytest
 import torch
 from pydantic import Field
 
+from metagap.algorithms.policies.bandits import Thompson
 from metagap.algorithms.policies.controls import PolicyScratch
 from metagap.algorithms.policies.e_maml import EMAML
 from metagap.algorithms.policies.maml import FOMAMLTRPO, MAMLTRPO
@@ -154,3 +155,10 @@ def test_all_examinations_of_one():
     found = {finding.examination: finding for finding in examine(ProMP)}
     assert list(found) == list(EXAMINATIONS)
     assert found["learning"].outcome == "passed", found["learning"]
+
+
+def test_a_memory_may_depend_on_the_order_of_rollouts():
+    subject = Subject(Thompson, Thompson())  # for bandits, as its shapes show
+    outcomes = [checking._finding(name, EXAMINATIONS[name], subject) for name in ("shapes", "support order")]
+    assert [one.outcome for one in outcomes] == ["passed", "noted"]
+    assert "order of the support rollouts, as memories do" in outcomes[1].text

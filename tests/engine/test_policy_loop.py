@@ -204,3 +204,22 @@ def test_tasks_one_by_one_and_together_give_the_same(algorithm, monkeypatch):
     for name, value in mapped.meta.items():
         torch.testing.assert_close(value, looped.meta[name], rtol=1e-7, atol=1e-9)
     torch.testing.assert_close(together, alone, rtol=1e-7, atol=1e-9)
+
+
+class Looking(MAMLTRPO):
+    """Its surrogate looks at a value, which vmap cannot."""
+
+    def surrogate(self, meta: Any, trials: Any) -> Surrogate:
+        found = super().surrogate(meta, trials)
+        assert found.kl >= -1
+        return found
+
+
+def test_the_record_names_the_parts_that_could_not_follow_the_strategy():
+    for algorithm, said in (
+        (MAMLTRPO(), "vmap plain eager"),
+        (Looking(), "vmap plain eager; gradient: loop plain eager; surrogate: loop plain eager"),
+    ):
+        loop, episodes = made(algorithm)
+        loop.step(episodes)
+        assert loop.engine == said and loop.strategy == Strategy()

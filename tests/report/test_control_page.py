@@ -12,6 +12,7 @@ from metagap.report.contents import CONTENTS
 from metagap.report.figures.training import TRAINING
 from metagap.report.frames import Frames
 from metagap.report.panels import Panel
+from metagap.report.tables.settings import SETTINGS, outer_rule
 from metagap.results import read
 from metagap.runner.cell import run_cell
 from metagap.suite import expand, load_suite
@@ -76,3 +77,22 @@ def test_training_is_shown_as_a_return(frames):
 def test_an_untrained_policy_is_the_reference(frames, tmp_path):
     suite = load_suite(str(write(tmp_path, "plane", algorithms={"policy-scratch": {}})))
     assert suite.reference_label == "policy-scratch" and frames.suite.reference_label == ""
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        ({"outer": "trpo", "max_kl": 0.02}, "TRPO, divergence up to 0.02"),
+        ({"outer": "ppo", "outer_steps": 5}, "PPO, 5 steps of adam at 0.001, linear to 0"),
+        ({"outer": "gradient"}, "adam at 0.001, linear to 0"),
+        ({}, "adam at 0.001, linear to 0"),
+    ],
+)
+def test_the_outer_rule_is_named(policy, said):
+    assert outer_rule({"optimizer": "adam", "lr": 0.001, "schedule": "linear"}, policy) == said
+
+
+def test_the_settings_are_those_that_have_an_effect(frames):
+    table = SETTINGS.make(frames).frame.set_index("algorithm")
+    assert table.loc["fomaml-trpo", "outer loop"] == "TRPO, divergence up to 0.01"
+    assert table.loc["policy-random", "hyper-parameters"] == "inner_steps 0"

@@ -46,7 +46,7 @@ def query_labels(subject: Subject) -> str:
 
 
 def support_order(subject: Subject) -> str:
-    """Whether predictions change with the order of the support set; a note, for mini-batches may be meant."""
+    """Whether predictions change with the order of the support set; a note, as it may be meant."""
     if subject.random:
         raise Note("not examined: its random numbers differ from call to call")
     for usual in subject.cases():
@@ -57,7 +57,8 @@ def support_order(subject: Subject) -> str:
         stages = torch.arange(len(task.support_x)).view(-1, one.spec.support)
         turned = _in_order(task, stages[:, order].flatten())
         if distance(one.outputs(one.meta, turned, steps), one.outputs(one.meta, task, steps)) > CLOSE:
-            raise Note(f"depends on the order of the support examples, as mini-batches in turn do ({one})")
+            examples = "rollouts, as memories do" if subject.algorithm.acts else "examples, as mini-batches in turn do"
+            raise Note(f"depends on the order of the support {examples} ({one})")
     return "predictions do not depend on the order of the support examples"
 
 

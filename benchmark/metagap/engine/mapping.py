@@ -57,6 +57,11 @@ class TaskMap:
         self._piece = batched(self._function, strategy.batching, self._mean)
         self._backend = backend(strategy, self._piece, self._cores)
 
+    @property
+    def fell_back(self) -> bool:
+        """Whether the strategy that was asked for could not be followed."""
+        return self.strategy != self._asked
+
     def start_workers(self) -> None:
         """Start worker processes where they will be wanted and wait for them: not only after some computing."""
         self._backend.start()

@@ -51,6 +51,11 @@ class OuterLoop:
         """How the meta-gradient is computed: the strategy that was given, or what it was changed to."""
         return self.map.strategy
 
+    @property
+    def engine(self) -> str:
+        """How the steps so far were computed, for the record."""
+        return str(self.strategy)
+
     def step(self, episodes: Episode) -> dict[str, Tensor]:
         """One outer step on a meta-batch; returns its mean metrics without waiting for the device."""
         self.schedule()

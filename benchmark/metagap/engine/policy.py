@@ -49,6 +49,18 @@ class PolicyLoop(OuterLoop):
             warnings.simplefilter("ignore", FutureWarning)
             jvp(torch.square, (torch.ones(()),), (torch.ones(()),))
 
+    @property
+    def engine(self) -> str:
+        """The strategy; and what could not follow it, with the one that it followed instead."""
+        parts = {
+            "rollouts": self._collect,
+            "gradient": self._differentiate,
+            "surrogate": self._look,
+            "curvature": self._fisher,
+        }
+        other = [f"{part}: {one.strategy}" for part, one in parts.items() if one.fell_back]
+        return "; ".join([super().engine, *other])
+
     def update(self, episodes: Episode) -> dict[str, Tensor]:
         """An outer step, by the rule of the algorithm."""
         trials, metrics = self._collect(self.meta, episodes)

@@ -246,7 +246,7 @@ class _Training:
             "selected_iteration": selected["iteration"],
             "selection": "best on validation" if pick_best else "last",
             "train_seconds": time.monotonic() - self.started,
-            "engine": str(self.outer.strategy),
+            "engine": self.outer.engine,
             "diverged": diverged,
         }
         plan = tuple(self.outer.strategy)

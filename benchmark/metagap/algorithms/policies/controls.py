@@ -70,7 +70,7 @@ class PolicyOracle(Unadapted, PolicyLearner):
         return fast
 
 
-class PolicyRandom(Unadapted, PolicyLearner):
+class PolicyRandom(Unadapted):
     """Random actions: of a standard normal, or uniform choices.
 
     The return that every normalised return calls zero.
@@ -80,10 +80,6 @@ class PolicyRandom(Unadapted, PolicyLearner):
     trains: ClassVar[bool] = False
 
     inner_steps: NonNegativeInt = Field(default=0, description="of no effect: nothing adapts")
-
-    def inner_step(self, fast: Params, stage: Experience, step: int) -> Params:
-        """Nothing."""
-        return fast
 
     def act(self, fast: Params, seen: Seen) -> tuple[Tensor, None]:
         """The same distribution whatever is seen."""

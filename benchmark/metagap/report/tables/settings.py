@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from metagap.report.frames import Frames
@@ -19,8 +22,7 @@ def settings(frames: Frames) -> Table:
         trained = frames.cells.loc[frames.cells["algorithm"] == name, "iterations"].max() > 0
         form = [f"{training[key]} {key}" for key in ("shots", "queries") if training.get(key)]
         budget = f"{training['iterations']:,} iterations of {training['meta_batch']} tasks"
-        schedule = "" if training.get("schedule", "constant") == "constant" else f", {training['schedule']} to 0"
-        outer = " at ".join(str(training[key]) for key in ("optimizer", "lr") if key in training) + schedule
+        outer = outer_rule(training, entry.hyperparameters if frames.kind.acts else {})
         rows.append(
             {
                 "algorithm": name,
@@ -40,6 +42,20 @@ def settings(frames: Frames) -> Table:
         labels=1,
         plain=frozenset({"hyper-parameters", "meta-training", "outer loop"}),
     )
+
+
+def outer_rule(training: Mapping[str, Any], policy: Mapping[str, Any]) -> str:
+    """What moves the meta-parameters: the optimizer, or the rule that a learner of policies has chosen.
+
+    policy: its hyper-parameters; empty for learners of other kinds.
+    """
+    if policy.get("outer") == "trpo":
+        return f"TRPO, divergence up to {policy['max_kl']}"
+    schedule = "" if training.get("schedule", "constant") == "constant" else f", {training['schedule']} to 0"
+    optimizer = " at ".join(str(training[key]) for key in ("optimizer", "lr") if key in training) + schedule
+    if policy.get("outer") == "ppo":
+        return f"PPO, {policy['outer_steps']} steps of {optimizer}"
+    return optimizer
 
 
 SETTINGS = TableKind(name="settings", section="provenance", make=settings)
