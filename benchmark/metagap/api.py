@@ -419,7 +419,7 @@ def run(
     from metagap.engine.machines import asked
     from metagap.executors.running import error_of, run_cells
     from metagap.executors.sweeps import plan_of, run_sweep
-    from metagap.runner.cell import is_done
+    from metagap.runner.cell import unfinished
     from metagap.runner.preflight import check
 
     if isinstance(what, Suite):
@@ -441,7 +441,7 @@ def run(
         return SweepReport(trends(read_sweep(store, name, plan)))
     chosen = with_choices(chosen, algorithms, seeds)
     cells = expand(chosen)
-    pending = [cell for cell in cells if not is_done(cell, store)]
+    pending = unfinished(cells, store)
     earlier = survey(store / chosen.name).notes if pending else []
     if pending:
         for note in [*earlier, *check(pending)]:

@@ -97,7 +97,7 @@ def test_the_store_is_listed(metagap, monkeypatch):
 def test_the_file_is_read_once_and_each_cell_is_asked_once(metagap, monkeypatch):
     asked, reads = [], []
     is_done, table = runner.is_done, Files._table
-    monkeypatch.setattr(runner, "is_done", lambda cell, store: asked.append(cell.hash) or is_done(cell, store))
+    monkeypatch.setattr(runner, "is_done", lambda cell, *at: asked.append(cell.hash) or is_done(cell, *at))
     monkeypatch.setattr(Files, "_table", lambda self, path: reads.append(path) or table(self, path))
     code, printed, _ = metagap("run", "tiny.toml", "--set", CHANGE)
     assert code == 0 and "2 of 2 cells are already done." in printed.out

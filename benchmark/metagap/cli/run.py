@@ -59,7 +59,7 @@ def _run_suite(chosen: Suite, written: Suite, options: Running) -> None:
     from metagap import executors
     from metagap.executors.running import run_cells
     from metagap.results import differences, read, survey, write_own
-    from metagap.runner.cell import is_done
+    from metagap.runner.cell import unfinished
     from metagap.runner.preflight import check
     from metagap.suite import expand, variation
 
@@ -72,7 +72,7 @@ def _run_suite(chosen: Suite, written: Suite, options: Running) -> None:
     changed = variation(cells[0], written)
     page = options.out / chosen.name / "variants" / changed if changed else options.out / chosen.name
     _check_room(store / chosen.name, page)
-    pending = [cell for cell in cells if not is_done(cell, store)]
+    pending = unfinished(cells, store)
     if len(pending) < len(cells):
         console.print(f"{len(cells) - len(pending)} of {len(cells)} cells are already done.")
     if pending:

@@ -11,7 +11,7 @@ from metagap.executors.executor import Executor
 from metagap.executors.running import CellFailure, run_cells
 from metagap.machine import Machine
 from metagap.results import Part, Plan, survey
-from metagap.runner.cell import is_done
+from metagap.runner.cell import unfinished
 from metagap.runner.preflight import check
 from metagap.suite import Sweep, waves
 
@@ -26,7 +26,7 @@ def run_sweep(
     members = list(zip(sweep.members, sweep.cells, strict=True))
     names = {id(cell): f"{cell}, {sweep.said(member)}" for member, cells in members for cell in cells}
     parts = waves([cell for _, cells in members for cell in cells])
-    every, missing = sum(map(len, parts)), [[cell for cell in part if not is_done(cell, store)] for part in parts]
+    every, missing = sum(map(len, parts)), [unfinished(part, store) for part in parts]
     left = {id(cell) for part in missing for cell in part}
     if len(left) < every:
         console.print(f"{every - len(left)} of {every} cells are already done.")

@@ -19,7 +19,8 @@
     done-<variant>.json    the marker, written last: the resolved suite, which evaluation files belong to it, and the
                            sha256 of every file
 
-`<results>/<suite>/own.json` says which of these cells are the suite's as its file has it.
+`<results>/<suite>/own.json` says which of these cells are the suite's as its file has it. `.index` next to it says
+which were whole when they were last looked at, so that they need not be read again; it can be removed at any time.
 
 `files` writes and reads single files, `markers` what says that a cell is done, `reading` whole suites, `sweeps` all
 members of a sweep.
@@ -40,10 +41,12 @@ from metagap.results.files import (
     write_signed,
 )
 from metagap.results.frames import records
+from metagap.results.index import Index, index_of
 from metagap.results.listing import differences, listing
 from metagap.results.markers import CLASSES, FORMAT, ROLLOUTS, read_config, read_file, read_marker, write_marker
 from metagap.results.own import Part, Plan, read_own, report_folder, write_own, write_own_sweep
-from metagap.results.reading import MEND, Results, assemble, damage_of, read, survey
+from metagap.results.reading import MEND, Results, assemble, damage_in, damage_of, read, survey
+from metagap.results.scan import files_of
 from metagap.results.sweeps import SweepResults, read_sweep
 
 __all__ = [
@@ -53,15 +56,19 @@ __all__ = [
     "ROLLOUTS",
     "DamagedError",
     "Failed",
+    "Index",
     "Part",
     "Plan",
     "Results",
     "SweepResults",
     "assemble",
     "clear_failure",
+    "damage_in",
     "damage_of",
     "differences",
     "failures",
+    "files_of",
+    "index_of",
     "listing",
     "minute",
     "read",

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from metagap.errors import UserError
 from metagap.results.failures import failures, minute
+from metagap.results.files import DamagedError
+from metagap.results.index import Index, Marked, index_of
 from metagap.results.own import read_own, report_folder
-from metagap.results.reading import Marked, damage_of, survey
+from metagap.results.reading import damage_in, survey_of
 
 SHARED = ("task", "model", "source", "training_classes", "training", "evaluation", "splits")
 """What all cells of a variant have in common."""
@@ -44,19 +47,25 @@ def _brief(value: Any) -> str:
 
 
 def _suite(folder: Path, out: Path) -> Iterator[dict[str, Any]]:
-    seen, own, failed = survey(folder), read_own(folder), failures(folder)
-    variants: dict[str, list[Marked]] = {}
-    for one in reversed(seen.found):  # so that the variant that was finished last comes first, as in `read`
-        variants.setdefault(one.marker["variant"], []).insert(0, one)
+    with index_of(folder) as index:
+        yield from _variants(folder, out, index)
+
+
+def _variants(folder: Path, out: Path, index: Index) -> Iterator[dict[str, Any]]:
+    seen, own, failed = survey_of(index), read_own(folder), failures(folder)
+    # The variant that was finished last comes first, as in `read`.
+    variants: dict[str, list[Marked]] = {one.head.variant: [] for one in reversed(seen.found)}
+    for one in seen.found:
+        variants[one.head.variant].append(one)
     if not variants:
         return
     usual = variants.get(own.variant if own else "") or next(iter(variants.values()))
     for variant, cells in variants.items():
         earlier = "an earlier version" if all(one.is_earlier for one in cells) else ""
-        changes = "; ".join(differences(usual[-1].marker["suite"], cells[-1].marker["suite"]))
+        changes = "; ".join(differences(_suite_of(usual), _suite_of(cells)))
         member = own and own.sweep and variant in {one.variant for one in own.sweep.members}
         page = (out / folder.name if member else report_folder(out, folder.name, variant, own)) / "index.html"
-        folders = {one.path.parent for one in cells}
+        folders = {one.path.parent: one.files.size for one in cells}
         markers = sum(path.name == f"done-{variant}.json" for path in seen.damaged)
         yield {
             "suite": folder.name,
@@ -64,8 +73,16 @@ def _suite(folder: Path, out: Path) -> Iterator[dict[str, Any]]:
             "differs": "; ".join(filter(None, [changes, earlier])) or ("" if cells is usual else "other data"),
             "done": len(cells),
             "failed": sum(one.variant == variant for one in failed),
-            "damaged": markers + sum(bool(damage_of(one.path.parent, one.marker)) for one in cells),
+            "damaged": markers + sum(bool(damage_in(one, index)) for one in cells),
             "finished": minute(cells[-1].finished),
-            "bytes": sum(file.stat().st_size for one in folders for file in one.rglob("*") if file.is_file()),
+            "bytes": sum(folders.values()),
             "report": str(page) if page.is_file() else "",
         }
+
+
+def _suite_of(cells: list[Marked]) -> dict[str, Any]:
+    """The suite as the last of these cells was run; empty where no marker can be read any more."""
+    for one in reversed(cells):
+        with suppress(DamagedError):
+            return one.marker["suite"]
+    return {}

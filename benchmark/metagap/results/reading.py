@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, overload
@@ -19,7 +17,8 @@ from metagap.metrics import Metric
 from metagap.results.episodes import Columns, Gathering, Recorded
 from metagap.results.failures import failures, minute
 from metagap.results.files import DamagedError
-from metagap.results.markers import CLASSES, FORMAT, ROLLOUTS, read_config, read_episodes, read_file, read_marker
+from metagap.results.index import Index, Marked, index_of
+from metagap.results.markers import CLASSES, FORMAT, ROLLOUTS, read_config, read_episodes, read_file
 from metagap.results.own import read_own
 from metagap.results.training import ALONG, BESIDE, QUANTITIES, empty, recorded_beside
 from metagap.suite import Suite, said
@@ -111,37 +110,6 @@ class Results:
         return replace(self, episodes=rows.drop(columns="iteration").reset_index(drop=True))
 
 
-class Marked(NamedTuple):
-    """A finished cell: where its marker lies, and what it says."""
-
-    path: Path
-    marker: dict[str, Any]
-
-    @property
-    def hash(self) -> str:
-        """What the cell is known by."""
-        return self.marker["hash"]
-
-    @property
-    def finished(self) -> str:
-        """When it was finished, UTC; by the time of the file only where an earlier version did not write it down."""
-        return self.marker.get("finished") or datetime.fromtimestamp(self.path.stat().st_mtime, UTC).isoformat()
-
-    @property
-    def is_earlier(self) -> bool:
-        """Whether an earlier version of metagap wrote it, which did not know revisions."""
-        return self.marker["format"] != FORMAT
-
-    @property
-    def settings(self) -> str:
-        """What the cell is, but for its seed; empty where its configuration is damaged."""
-        try:
-            config = read_config(self.path.parent, self.marker)
-        except DamagedError:
-            return ""
-        return json.dumps({key: value for key, value in config.items() if key != "seed"}, sort_keys=True)
-
-
 @dataclass(frozen=True)
 class Survey:
     """The markers below a folder: those to be read, what is wrong with others, and how many have another format."""
@@ -168,17 +136,25 @@ class Survey:
 
 def survey(folder: Path) -> Survey:
     """The markers of a suite's folder, the last that was finished last."""
+    with index_of(folder) as index:
+        return survey_of(index)
+
+
+def survey_of(index: Index) -> Survey:
+    """The same by an index that is at hand."""
     seen = Survey()
-    for path in sorted(folder.glob("*/*/done-*.json")):
-        try:
-            marker = read_marker(path)
-        except DamagedError as error:
-            seen.damaged[path] = error
-            continue
-        if marker is None:
-            seen.ignored.append(path)
-        else:
-            seen.found.append(Marked(path, marker))
+    for files in index.cells():
+        for name in files.markers:
+            path = files.folder / name
+            try:
+                one = index.marked(files, name)
+            except DamagedError as error:
+                seen.damaged[path] = error
+                continue
+            if one is None:
+                seen.ignored.append(path)
+            else:
+                seen.found.append(one)
     seen.found.sort(key=lambda one: one.finished)
     return seen
 
@@ -205,7 +181,7 @@ def read(
             f"suite '{suite}' is a sweep: `metagap report {suite}` shows the whole of it; one of its members is named "
             f"by --variant: {members}"
         )
-    variants = list(dict.fromkeys(one.marker["variant"] for one in reversed(seen.found)))
+    variants = list(dict.fromkeys(one.head.variant for one in reversed(seen.found)))
     if not variants or variant not in (None, *variants):
         others = f"; there are the variants {', '.join(variants)}" if variants else ""
         what = f"variant '{variant}' of suite '{suite}'" if variant else f"suite '{suite}'"
@@ -220,13 +196,13 @@ def read(
             f"this one is {chosen}."
         )
     meant = {*hashes} or (own.hashes if own and own.variant == chosen else frozenset())
-    latest = of_same_settings([one for one in seen.found if one.marker["variant"] == chosen], meant, notes)
+    latest = of_same_settings([one for one in seen.found if one.head.variant == chosen], meant, notes)
     notes += remarks_of(seen)
     for one in failures(results / suite):
         done = latest.get((one.label, one.seed))
         if one.variant == chosen and (done is None or done.finished < one.when):
             notes.append(f"{one.label} seed {one.seed} failed on {minute(one.when)}: {one}.")
-    cells = {key: (one.path.parent, one.marker) for key, one in latest.items()}
+    cells = opened(latest, notes)
     if reference is None and own and own.variant == chosen:
         reference = own.reference
     return assemble(cells, list(dict.fromkeys(notes)), chosen, reference)
@@ -242,13 +218,13 @@ def of_same_settings(
     chosen: dict[tuple[str, int], Marked] = {}
     by_label: dict[str, list[Marked]] = {}
     for one in cells:
-        by_label.setdefault(one.marker["label"], []).append(one)
+        by_label.setdefault(one.head.label, []).append(one)
     for label, ones in by_label.items():
-        settings = [(one, one.settings) for one in ones]
-        last, of_last = max(settings, key=lambda pair: (bool(pair[1]), pair[0].hash in meant, ones.index(pair[0])))
-        chosen |= {(label, one.marker["seed"]): one for one, known in settings if not known}  # whose damage is reported
-        chosen |= {(label, one.marker["seed"]): one for one, known in settings if known == of_last}
-        if left := sorted({one.marker["seed"] for one, known in settings if known not in ("", of_last)}):
+        places = enumerate(ones)
+        _, last = max(places, key=lambda pair: (bool(pair[1].head.settings), pair[1].hash in meant, pair[0]))
+        chosen |= {(label, one.head.seed): one for one in ones if not one.head.settings}  # whose damage is reported
+        chosen |= {(label, one.head.seed): one for one in ones if one.head.settings == last.head.settings}
+        if left := sorted({one.head.seed for one in ones if one.head.settings not in ("", last.head.settings)}):
             which = "those of the suite" if last.hash in meant else "the last ones"
             seeds = ", ".join(map(str, left))
             notes.append(f"{label} was run with several settings; {which} are shown, others (seed {seeds}) are not.")
@@ -257,7 +233,7 @@ def of_same_settings(
 
 def _name(variant: str, seen: Survey) -> str:
     """A variant, and whether it is of an earlier version."""
-    earlier = all(one.is_earlier for one in seen.found if one.marker["variant"] == variant)
+    earlier = all(one.is_earlier for one in seen.found if one.head.variant == variant)
     return f"{variant} of an earlier version" if earlier else variant
 
 
@@ -272,10 +248,26 @@ def _versions(markers: Collection[Mapping[str, Any]]) -> Iterator[str]:
         yield f"{undigested} cell(s) were written without digests: damage may go unseen."
 
 
+def opened(
+    cells: Mapping[tuple[str, int], Marked], notes: list[str]
+) -> dict[tuple[str, int], tuple[Path, dict[str, Any]]]:
+    """Their folders and what their markers say, for `assemble`; one that cannot be read any more is left out."""
+    found = {}
+    for key, one in cells.items():
+        try:
+            found[key] = one.path.parent, one.marker
+        except DamagedError as error:
+            notes.append(_left_out(error))
+    return found
+
+
+def _left_out(error: DamagedError) -> str:
+    return f"{error}. That cell is left out; {MEND}."
+
+
 def remarks_of(seen: Survey) -> Iterator[str]:
     """Sentences on what of a store is not shown."""
-    for error in seen.damaged.values():
-        yield f"{error}. That cell is left out; {MEND}."
+    yield from map(_left_out, seen.damaged.values())
     if seen.ignored:
         yield (
             f"{len(seen.ignored)} result(s) are of a format that this version does not know and are ignored, such as "
@@ -306,7 +298,7 @@ def assemble(
         except DamagedError as error:
             damage.append(f"{error}. {label} seed {seed} is left out; {MEND}.")
     if not records:
-        raise UserError("\n".join(["no result can be read", *damage]))
+        raise UserError("\n".join(["no result can be read", *notes, *damage]))
     notes = [*notes, *_versions([one.marker for one in records.values()]), *damage]
     rows, curves = [], []
     samples: dict[str, dict[str, np.ndarray]] = {}
@@ -478,6 +470,19 @@ def _frame(records: Mapping[tuple[str, int], _Record]) -> pd.DataFrame:
             for name in one.files
         ]
     )
+
+
+def damage_in(one: Marked, index: Index) -> str:
+    """What is wrong with the files of a finished cell, samples and classes included; they are read unless they are
+    known to be whole."""
+
+    def look() -> str:
+        try:
+            return damage_of(one.path.parent, one.marker, samples=True)
+        except DamagedError as error:
+            return str(error)
+
+    return index.damage(one, look)
 
 
 def damage_of(folder: Path, marker: dict[str, Any], samples: bool = False) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from metagap.errors import UserError
 from metagap.results.failures import failures, minute
 from metagap.results.own import Plan
-from metagap.results.reading import Results, assemble, of_same_settings, remarks_of, survey
+from metagap.results.reading import Results, assemble, of_same_settings, opened, remarks_of, survey
 from metagap.suite import Axis, Suite, Values, said
 
 
@@ -47,7 +47,7 @@ def read_sweep(results: Path, suite: str, plan: Plan) -> SweepResults:
     problems: list[str] = []
     for values, variant, hashes in plan.members:
         notes = told[values] = []
-        there = [one for one in seen.found if one.marker["variant"] == variant and one.hash in hashes]
+        there = [one for one in seen.found if one.head.variant == variant and one.hash in hashes]
         latest = of_same_settings(there, hashes, notes)
         for one in failed:
             done = latest.get((one.label, one.seed))
@@ -57,8 +57,7 @@ def read_sweep(results: Path, suite: str, plan: Plan) -> SweepResults:
             notes.append("There are no results of it.")
             continue
         try:
-            cells = {key: (one.path.parent, one.marker) for key, one in latest.items()}
-            members[values] = assemble(cells, [], variant, plan.reference)
+            members[values] = assemble(opened(latest, notes), [], variant, plan.reference)
             notes += members[values].notes
         except UserError as error:
             problems.append(str(error))

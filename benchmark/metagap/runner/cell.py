@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,31 +29,37 @@ from metagap.runner.train import train
 from metagap.suite import Cell, Suite, as_json
 
 
-def is_done(cell: Cell, store: Path) -> bool:
+def is_done(cell: Cell, store: Path, index: results.Index | None = None) -> bool:
     """Whether the cell is trained and scored on every split of its suite whose data are here, and its files are whole.
 
-    Weights and snapshots are not looked at, for nothing is left to be done with them.
+    Weights and snapshots are not looked at, for nothing is left to be done with them. index: of its suite, which spares
+    reading what is known to be whole.
     """
-    folder = cell.folder(store)
+    index = index or results.Index()
     try:
-        marker = results.read_marker(_marker(cell, store))
-        if marker is None or marker["format"] != results.FORMAT:
-            return False
+        one = index.marked(results.files_of(cell.folder(store)), _marker(cell, store).name)
     except results.DamagedError:
         return False
-    if results.damage_of(folder, marker, samples=True):
+    if one is None or one.is_earlier or results.damage_in(one, index):
         return False
-    files, data = marker["files"], marker["split_data"]
+    known = one.head
     for split in cell.suite.test_splits:
-        if split.name not in files and not (split.optional and missing(split)):
+        if split.name not in known.splits and not (split.optional and missing(split)):
             return False
         here = cell.split_data.get(split.name)
-        if split.name in files and here is not None and here != data[split.name]:
+        if split.name in known.splits and here is not None and here != known.splits[split.name]:
             return False  # data of an optional split that are other ones by now
-    along = marker.get("along", {})
-    if not cell.quantities.keys() <= marker.get("quantities", {}).keys():
+    if not cell.quantities.keys() <= set(known.quantities):
         return False
-    return all(split.name in along or (split.optional and missing(split)) for split in cell.suite.splits_along)
+    return all(split.name in known.along or (split.optional and missing(split)) for split in cell.suite.splits_along)
+
+
+def unfinished(cells: Sequence[Cell], store: Path) -> list[Cell]:
+    """Those of a suite's cells that are not done."""
+    if not cells:
+        return []
+    with results.index_of(store / cells[0].suite.name) as index:
+        return [cell for cell in cells if not is_done(cell, store, index)]
 
 
 def run_cell(cell: Cell, store: Path, machine: Machine, report: Report = lambda *_: None) -> None:

@@ -1,0 +1,88 @@
+"""The files of cells as the file system tells them, without reading any."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from metagap import digests
+
+
+class Stat(NamedTuple):
+    """What the file system knows of a file: nanoseconds are by its own clock."""
+
+    size: int
+    modified: int
+    changed: int
+    inode: int
+
+
+@dataclass(frozen=True)
+class CellFiles:
+    """The files of a cell, by their paths in its folder; hidden ones, such as locks, do not belong to it."""
+
+    folder: Path
+    stats: dict[str, Stat]
+
+    @property
+    def name(self) -> str:
+        """The path in the suite's folder."""
+        return f"{self.folder.parent.name}/{self.folder.name}"
+
+    @cached_property
+    def markers(self) -> list[str]:
+        """The names of its markers."""
+        return sorted(name for name in self.stats if name.startswith("done-") and name.endswith(".json"))
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(stat.size for stat in self.stats.values())
+
+    def signature(self, *names: str) -> str:
+        """A digest of what the file system knows of these files, or of all: another one where a file was changed."""
+        chosen = sorted((name, self.stats.get(name)) for name in names or self.stats)
+        return digests.of_text(repr([(name, stat and tuple(stat)) for name, stat in chosen]))[:32]
+
+    def newest(self, *names: str) -> int:
+        """When one of these files, or of all, was last changed, in nanoseconds."""
+        stats = [stat for name, stat in self.stats.items() if not names or name in names]
+        return max((max(stat.modified, stat.changed) for stat in stats), default=0)
+
+
+def files_of(folder: Path) -> CellFiles:
+    """The files of one cell; none where there is no such folder."""
+    return CellFiles(folder, dict(_files(str(folder), "")))
+
+
+def cells_of(suite: Path) -> list[CellFiles]:
+    """The files of every cell below a suite's folder, in the order of their paths."""
+    return [files_of(Path(cell)) for label in _folders(str(suite)) for cell in _folders(label)]
+
+
+def _files(folder: str, above: str) -> Iterator[tuple[str, Stat]]:
+    for entry in _entries(folder):
+        try:
+            if entry.is_dir():
+                yield from _files(entry.path, f"{above}{entry.name}/")
+                continue
+            stat = entry.stat()
+        except OSError:  # it has gone meanwhile, or leads nowhere
+            continue
+        yield f"{above}{entry.name}", Stat(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+
+
+def _folders(folder: str) -> list[str]:
+    return sorted(entry.path for entry in _entries(folder) if entry.is_dir())
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return [entry for entry in found if not entry.name.startswith(".")]
+    except OSError:
+        return []
