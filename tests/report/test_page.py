@@ -176,8 +176,11 @@ def test_colours_on_the_page_follow_the_mode(written):
     assert "prefers-color-scheme: dark" in text and ':root[data-theme="dark"]' in text
     svgs = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)
     assert len(svgs) >= 8
+    rules = dict(re.findall(r"^\.(s\d+) \{([^}]*)\}", text, flags=re.MULTILINE))
     for svg in svgs:
-        used = set(re.findall(r"var\(--([\w-]+)", svg))
+        used = {
+            name for rule in re.findall(r'class="(\w+)"', svg) for name in re.findall(r"var\(--([\w-]+)", rules[rule])
+        }
         assert used and all(text.count(f"--{name}: ") == 3 for name in used)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from metagap.report.contents import page_contents, sections_of
 from metagap.report.figures.saving import to_png, to_svg
 from metagap.report.folder import publish
 from metagap.report.frames import Frames
+from metagap.report.inlining import Figures
 from metagap.report.panels import Failure, Gallery, Panel, Picture, Prose, Shown, TableKind, Text, attempt, said
 from metagap.report.table import WORD, Table
 from metagap.report.texts import facts
@@ -223,9 +223,10 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.filters["breakable"] = breakable
-    environment.globals["inlined"] = inlined
+    figures = Figures()
+    blocks = [_placed(block, figures) for block in blocks]
     style = environment.get_template("style.css.jinja").render(
-        light=theme.variables(dark=False), dark=theme.variables(dark=True)
+        light=theme.variables(dark=False), dark=theme.variables(dark=True), shapes=figures.styles
     )
     sections = []
     for section in sections_of([block.shown for block in blocks]):
@@ -245,6 +246,25 @@ def render_page(
     )
 
 
+def _placed(block: Block, figures: Figures) -> Block:
+    """The block with its figures as parts of the page."""
+
+    def placed(drawn: Drawn, label: str) -> Drawn:
+        narrow = drawn.narrow and figures.inlined(drawn.narrow, f"{drawn.name}-narrow", label)
+        return replace(drawn, svg=figures.inlined(drawn.svg, drawn.name, label), narrow=narrow)
+
+    match block.content:
+        case Drawn() as drawn:
+            return replace(block, content=placed(drawn, f"{drawn.name.replace('-', ' ')}: {drawn.caption}"))
+        case list() as pictures:
+            samples = [
+                placed(one, f"Sample episode of {one.title}") if isinstance(one, Drawn) else one for one in pictures
+            ]
+            return replace(block, content=samples)
+        case _:
+            return block
+
+
 def _anchors(blocks: Sequence[Block]) -> set[str]:
     """What on the page can be linked to: sections, tables and their rows."""
     tables = tables_of(blocks).values()
@@ -260,18 +280,6 @@ def breakable(text: str) -> Markup:
     """Text for the page: a word too long for a phone can be broken, a ± stays with its number."""
     pieces = re.sub(rf"[^\s-]{{{WORD}}}(?=[^\s-])", "\\g<0>\0", text.replace("± ", "±\u00a0"))
     return Markup("<wbr>").join(pieces.split("\0"))
-
-
-def inlined(svg: str, name: str, label: str) -> Markup:
-    """An SVG for the page: themed, sized by its container, with ids of its own and a label for screen readers."""
-    svg = theme.themed(svg)
-    used = set(re.findall(r'(?:url\(|href=")#([^")]+)', svg))
-    svg = re.sub(r'\sid="([^"]*)"', lambda match: f' id="{name}-{match[1]}"' if match[1] in used else "", svg)
-    svg = re.sub(r'(url\(|href=")#', rf"\1#{name}-", svg)
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    opening = svg[: svg.index(">") + 1]
-    sized = re.sub(r'\s(width|height)="[^"]*"', "", opening)
-    return Markup(sized[:-1] + f' role="img" aria-label="{html.escape(label)}">' + svg[len(opening) :])
 
 
 def _figure_files(blocks: Sequence[Block]) -> Iterator[tuple[str, bytes]]:

@@ -71,10 +71,10 @@ def variables(dark: bool) -> dict[str, str]:
 
 
 def themed(svg: str) -> str:
-    """The same SVG with every theme colour as a CSS variable (the light colour is the fallback)."""
+    """The same SVG with every theme colour as a CSS variable of the page."""
     by_colour = {light: name for name, (light, _) in _named().items()}
     pattern = re.compile("|".join(map(re.escape, by_colour)))
-    return pattern.sub(lambda match: f"var(--{by_colour[match[0]]}, {match[0]})", svg)
+    return pattern.sub(lambda match: f"var(--{by_colour[match[0]]})", svg)
 
 
 def css_colour(style: Style) -> str:
