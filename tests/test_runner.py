@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from filelock import FileLock
 from rich.console import Console
 
 from metagap import results, stopping
@@ -20,6 +20,7 @@ from metagap.engine.strategy import Strategy
 from metagap.errors import UserError
 from metagap.executors.running import error_of, run_cells
 from metagap.machine import Machine
+from metagap.results.lease import LostError, hold
 from metagap.runner import context
 from metagap.runner.cell import is_done, run_cell
 from metagap.runner.context import TrainingContext
@@ -314,9 +315,9 @@ def test_a_cell_that_is_told_to_stop_saves_its_state_first(cells, tmp_path, monk
 def test_a_finished_cell_is_not_run_again(cells, tmp_path):
     cell = cells(WAVES)["maml"]
     run_cell(cell, tmp_path, EAGER)
-    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.name != ".lock"}
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
     run_cell(cell, tmp_path, EAGER)
-    assert stamps == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.name != ".lock"}
+    assert stamps == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
 
 
 def test_a_new_split_is_evaluated_without_training_again(cells, tmp_path):
@@ -392,10 +393,28 @@ def test_an_optional_split_without_data_is_left_out_and_said(cells, tmp_path):
 
 def test_a_cell_in_work_elsewhere_is_left_alone(cells, tmp_path):
     cell = cells(WAVES)["maml"]
-    folder = cell.folder(tmp_path)
-    folder.mkdir(parents=True)
-    with FileLock(folder / ".lock"), pytest.raises(UserError, match="another process is running maml seed 0"):
+    with hold(cell.folder(tmp_path)), pytest.raises(UserError, match=r"process \d+ on .* is at work in '.*/maml/0-"):
         run_cell(cell, tmp_path, EAGER)
+    assert not is_done(cell, tmp_path)
+
+
+def test_a_cell_that_was_taken_over_writes_nothing_more(cells, tmp_path):
+    cell = cells(WAVES)["maml"]
+    folder = cell.folder(tmp_path)
+
+    def take_over(phase: str, done: int, total: int) -> None:
+        if (phase, done) == ("training", 5):
+            shutil.rmtree(folder / ".lease")  # as if this process had been suspended for longer than the term
+            (folder / ".lease").mkdir()
+            (folder / ".lease" / "other.0").touch()
+
+    before = dataclasses.replace(EAGER, checkpoint_seconds=1e9)
+    with pytest.raises(LostError, match=r"this process must not write to .* any more: now another process has it"):
+        run_cell(cell, tmp_path, before, take_over)
+    assert sorted(path.name for path in folder.iterdir()) == [".lease", "config.json"]
+    shutil.rmtree(folder / ".lease")
+    run_cell(cell, tmp_path, EAGER)
+    assert is_done(cell, tmp_path)
 
 
 def test_a_cell_that_cannot_be_run_keeps_no_other_from_being_run(cells, tmp_path):
@@ -403,18 +422,19 @@ def test_a_cell_that_cannot_be_run_keeps_no_other_from_being_run(cells, tmp_path
     first, *others = cells(WAVES + more).values()
     folder = first.folder(tmp_path)
     folder.mkdir(parents=True)
+    (folder / ".lease").touch()
     console = Console(file=io.StringIO(), width=400)
-    with FileLock(folder / ".lock"):
-        (failed,) = run_cells([first, *others], tmp_path, Machine(), console)
-    assert failed.is_bad_input and "another process is running maml seed 0" in str(error_of([failed]))
+    (failed,) = run_cells([first, *others], tmp_path, Machine(), console)
+    assert failed.is_bad_input and "/.lease' is in the way, and no lease" in str(error_of([failed]))
     assert len(others) == 3 and all(is_done(cell, tmp_path) for cell in others)
     assert not is_done(first, tmp_path)
     assert any("maml seed 0 failed on " in note for note in results.read(tmp_path, "tiny").notes)
+    (folder / ".lease").unlink()
     run_cell(first, tmp_path, EAGER)
     assert not any("failed" in note for note in results.read(tmp_path, "tiny").notes)
     assert not list(folder.glob("failed*")) and not list(folder.glob("traceback*"))
     said = console.file.getvalue()
-    assert "✗ maml seed 0: another process is running maml seed 0" in said and said.count("✓") == 3
+    assert "✗ maml seed 0: '" in said and "is in the way" in said and said.count("✓") == 3
 
 
 @pytest.mark.parametrize("precision", ["float64", "bfloat16"])

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from metagap import registry
-from metagap.executors.executor import Again, Done, Event, Executor, Failure, Progress, Remark
+from metagap.executors.executor import Again, Done, End, Event, Executor, Failure, Held, Progress, Remark
 
-__all__ = ["Again", "Done", "Event", "Executor", "Failure", "Progress", "Remark", "find"]
+__all__ = ["Again", "Done", "End", "Event", "Executor", "Failure", "Held", "Progress", "Remark", "find"]
 
 
 def find(name: str) -> Executor:

@@ -15,8 +15,9 @@ from platformdirs import user_cache_path
 from metagap import stopping
 from metagap.engine.machines import devices
 from metagap.engine.process import set_up
-from metagap.executors.executor import Done, Failure, Progress, Remark
+from metagap.executors.executor import Done, End, Failure, Held, Progress, Remark
 from metagap.machine import Machine, count_cores
+from metagap.results.lease import HeldError, LostError
 from metagap.runner.cell import run_cell
 from metagap.suite import Cell
 
@@ -26,9 +27,7 @@ Tell = Callable[[Progress | Remark], None]
 log = logging.getLogger("metagap")
 
 
-def attempt(
-    cell: Cell, store: Path, machine: Machine, verbose: bool = False, tell: Tell | None = None
-) -> Done | Failure:
+def attempt(cell: Cell, store: Path, machine: Machine, verbose: bool = False, tell: Tell | None = None) -> End:
     """Run what is left to run of a cell, here and now, and give its end; it raises Ctrl-C and `Stopped` alone.
 
     It can be sent to another process or host, as can all of its arguments. store: a folder that all hosts see. machine:
@@ -39,14 +38,14 @@ def attempt(
     handler = _Forward(tell) if tell is not None else logging.StreamHandler()
     try:
         _prepare(own := _here(machine), verbose, handler)
-        _run(cell, store, own, tell or (lambda _: None))
+        end = _run(cell, store, own, tell or (lambda _: None))
     except (KeyboardInterrupt, stopping.Stopped):
         raise
     except BaseException as error:  # SystemExit of a plugin, too
         return Failure.of(error)
     finally:
         log.removeHandler(handler)
-    return Done(time.monotonic() - began)
+    return end or Done(time.monotonic() - began)
 
 
 def start(machine: Machine, verbose: bool, tell: Tell) -> None:
@@ -55,10 +54,10 @@ def start(machine: Machine, verbose: bool, tell: Tell) -> None:
     _prepare(machine, verbose, _Forward(tell))
 
 
-def work(job: tuple[Cell, Path], tell: Tell) -> None:
+def work(job: tuple[Cell, Path], tell: Tell) -> Held | None:
     """Run a cell in a process that was made ready."""
     cell, store = job
-    _run(cell, store, _worker["machine"], tell)
+    return _run(cell, store, _worker["machine"], tell)
 
 
 _worker: dict[str, Machine] = {}
@@ -82,7 +81,7 @@ def _prepare(machine: Machine, verbose: bool, handler: logging.Handler) -> None:
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
 
 
-def _run(cell: Cell, store: Path, machine: Machine, tell: Tell) -> None:
+def _run(cell: Cell, store: Path, machine: Machine, tell: Tell) -> Held | None:
     last = 0.0
 
     def report(phase: str, done: int, total: int) -> None:
@@ -93,7 +92,13 @@ def _run(cell: Cell, store: Path, machine: Machine, tell: Tell) -> None:
             last = time.monotonic()
             tell(Progress(phase, done, total))
 
-    run_cell(cell, store, machine, report)
+    try:
+        run_cell(cell, store, machine, report)
+    except HeldError as error:
+        if isinstance(error, LostError):
+            tell(Remark(str(error)))
+        return Held(str(error.lease or "another process"))
+    return None
 
 
 class _Forward(logging.Handler):

@@ -39,9 +39,16 @@ class Again(NamedTuple):
 
 
 class Done(NamedTuple):
-    """The end of a cell: its records are in the store."""
+    """The end of a cell: its records are in the store. elsewhere: another process has brought it to its end."""
 
     seconds: float
+    elsewhere: bool = False
+
+
+class Held(NamedTuple):
+    """No end, but all that is to be had now: another process has the cell in work. It is waited for."""
+
+    by: str
 
 
 class Failure(NamedTuple):
@@ -60,7 +67,8 @@ class Failure(NamedTuple):
         return cls(str(error) if no_room else repr(error), no_room, traceback.format_exc())
 
 
-Event = Progress | Remark | Again | Done | Failure
+End = Done | Failure | Held
+Event = Progress | Remark | Again | End
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +84,8 @@ class Executor:
 
     Of `cells`, none of which is done, the `store`, the `Machine` that is asked for and `verbose` (whether the engine
     says what it chooses) it yields `(number, event)`: the place of a cell in `cells`, and what happened to it. Each
-    cell ends in `Done` or a `Failure`; what was said before is for people to watch. When it is closed, as by Ctrl-C,
-    what it started has to end.
+    cell ends in `Done`, a `Failure` or `Held`, after which `run` is called with it again; what was said before is for
+    people to watch. When it is closed, as by Ctrl-C, what it started has to end.
     """
     where: Callable[[Machine], str] | None = None
     """What a `Machine` means here, such as `cpu`, for a message. Raises UserError where it cannot be had."""
@@ -103,7 +111,7 @@ class Executor:
                     raise TypeError(f"it tells {event!r:.80}, which is no event")
                 if number not in left:
                     raise ValueError(f"it tells of cell {number!r:.80}, which is not among those that it has to run")
-                if isinstance(event, Done | Failure):
+                if isinstance(event, End):
                     del left[number]
                 yield number, event
         except Exception as error:

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from metagap import stopping
-from metagap.executors.executor import Again, Done, Event, Failure
+from metagap.executors.executor import Again, Done, End, Event, Failure
 
 TRIES = 2
 """How often a job is begun whose process dies: the second time it resumes, among fewer others."""
@@ -28,13 +28,13 @@ Tell = Callable[[Any], None]
 
 def run(
     jobs: Sequence[Any],
-    work: Callable[[Any, Tell], None],
+    work: Callable[[Any, Tell], End | None],
     starts: Sequence[Callable[[Tell], None]],
 ) -> Generator[tuple[int, Event | Any], None, None]:
     """Do the jobs in as many processes as there are `starts`, each of which is called once in its process.
 
     Yields (number of the job, event): what the job has reported, `Again` for one whose process died, and at its end
-    `Done` or a `Failure`. The processes end with the iteration, and with this process.
+    what `work` returns, or else `Done` or a `Failure`. The processes end with the iteration, and with this process.
     """
     waiting, begun = deque(range(len(jobs))), Counter[int]()
     workers = [_Worker(work, start) for start in starts[: len(jobs)]]
@@ -72,7 +72,7 @@ class _Died(str):
 class _Worker:
     """A process, made when it is needed, and made again when it has died."""
 
-    def __init__(self, work: Callable[[Any, Tell], None], start: Callable[[Tell], None]):
+    def __init__(self, work: Callable[[Any, Tell], End | None], start: Callable[[Tell], None]):
         self._work, self._start = work, start
         self._process: Any = None
         self._connection: Any = None
@@ -101,7 +101,7 @@ class _Worker:
         try:
             while self._connection.poll():
                 event = self._connection.recv()
-                if isinstance(event, Done | Failure):
+                if isinstance(event, End):
                     self.job = None
                 yield event
                 if self.job is None:
@@ -147,7 +147,7 @@ def _end(code: int | None) -> str:
 # In the workers.
 
 
-def _serve(connection: Connection, work: Callable[[Any, Tell], None], start: Callable[[Tell], None]) -> None:
+def _serve(connection: Connection, work: Callable[[Any, Tell], End | None], start: Callable[[Tell], None]) -> None:
     for name in ("SIGINT", "SIGUSR2"):  # Ctrl-C, and a scheduler's warning, are for the parent, which ends this process
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -169,10 +169,10 @@ def _serve(connection: Connection, work: Callable[[Any, Tell], None], start: Cal
             if not started:
                 start(tell)
                 started = True
-            work(job, tell)
+            end = work(job, tell)
         except stopping.Stopped:
             stopping.die()
         except BaseException as error:  # SystemExit of a plugin, too
             tell(Failure.of(error))
         else:
-            tell(Done(time.monotonic() - began))
+            tell(end or Done(time.monotonic() - began))

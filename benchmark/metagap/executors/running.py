@@ -13,8 +13,9 @@ from rich.markup import escape
 from metagap import results
 from metagap.errors import CellError, UserError
 from metagap.executors.display import Display
-from metagap.executors.executor import Again, Done, Executor, Failure, Progress, Remark
+from metagap.executors.executor import Again, Done, Executor, Failure, Held, Progress, Remark
 from metagap.executors.local import LOCAL
+from metagap.executors.waiting import until_ended
 from metagap.machine import Machine
 from metagap.runner.cell import is_done
 from metagap.suite import Cell
@@ -41,7 +42,8 @@ def run_cells(
 
     Every task is computed on one CPU thread, so that results do not depend on how many run at the same time, or where.
     What was started ends with this process, however that ends. verbose: print what the engine has to say.
-    A cell that fails keeps no other from being run, and is recorded in its folder.
+    A cell that fails keeps no other from being run, and is recorded in its folder. One that another process has in work
+    comes last: it is waited for, and taken over if that process dies.
     """
     if not cells:
         return []
@@ -50,11 +52,11 @@ def run_cells(
     failed: list[CellFailure] = []
     with (
         Display(len(cells), console) as display,
-        closing(executor.events(cells, store, machine, verbose)) as events,
+        closing(until_ended(executor, cells, store, machine, verbose, is_done)) as events,
     ):
         for number, event in events:
             cell, name = cells[number], names[number]
-            if isinstance(event, Done) and not is_done(cell, store):
+            if isinstance(event, Done) and not event.elsewhere and not is_done(cell, store):
                 where = cell.folder(store)
                 event = Failure(f"executor '{executor.name}' calls it done, but its records are not whole in '{where}'")
             match event:
@@ -64,8 +66,11 @@ def run_cells(
                     display.say(text, once=True)
                 case Again(reason):
                     display.say(f"{name}: {reason}; it is run once more, from its last checkpoint")
-                case Done(seconds):
-                    display.finish(name, f"[green]✓[/] {escape(name)} in {seconds:.0f} s")
+                case Held(by):
+                    display.say(f"{name} is waited for: {by} has it in work", once=True)
+                case Done(seconds, elsewhere):
+                    how = "by another process" if elsewhere else f"in {seconds:.0f} s"
+                    display.finish(name, f"[green]✓[/] {escape(name)} {how}")
                 case Failure(message, is_bad_input, traceback):
                     about = {"label": cell.label, "seed": cell.seed, "variant": cell.variant}
                     record = results.write_failure(cell.folder(store), about, message, traceback)

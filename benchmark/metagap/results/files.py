@@ -17,6 +17,7 @@ from pyarrow import parquet
 from metagap import digests
 from metagap.errors import UserError
 from metagap.memory import require_arrays
+from metagap.results.lease import guard
 from metagap.writing import write_whole
 
 SEAL = b"\nmetagap sha256 "
@@ -30,8 +31,9 @@ class DamagedError(UserError):
 def write_bytes(path: Path, data: bytes) -> str:
     """Replace a file at one go, so that there is never half of one; returns its digest.
 
-    Raises UserError where it cannot be written, as on a full disk.
+    Raises UserError where it cannot be written, as on a full disk, and LostError where another process took over.
     """
+    guard(path)
     try:
         write_whole(path, data)
     except OSError as error:
@@ -148,6 +150,7 @@ def read_arrays(path: Path, digest: str | None = None) -> dict[str, np.ndarray]:
 
 def set_aside(path: Path) -> Path:
     """Rename a file that is of no use, so that nothing is lost; returns what it is called now."""
+    guard(path)
     number, aside = 1, path.with_name(f"{path.name}.damaged")
     while aside.exists():
         number += 1

@@ -9,7 +9,7 @@ that it lives. Each step is one operation that a file server does at one go, and
 
 A lease is taken over when no beat was seen for its term, by the clock of the process that looks: clocks of two hosts
 are never compared. One whose process has ended on this host is taken over at once. An owner that was suspended for
-longer finds out by `Holding.check`, before it writes.
+longer finds out before it writes: whatever `files` writes into a folder that this process holds is preceded by a beat.
 """
 
 from __future__ import annotations
@@ -129,11 +129,25 @@ def hold(folder: Path, term: float = TERM, beat: float = BEAT) -> Iterator[Holdi
 
     try:
         holding._take()
+        _HELD[folder] = holding
         threading.Thread(target=beats, daemon=True, name=f"lease {folder}").start()
         yield holding
     finally:
         over.set()
+        if _HELD.get(folder) is holding:
+            del _HELD[folder]
         holding._give_back()
+
+
+def guard(path: Path) -> None:
+    """Called before a file of the store is written or moved: raises LostError if its folder was held and is lost."""
+    for folder in path.parents:
+        if folder in _HELD:
+            _HELD[folder].check()
+
+
+_HELD: dict[Path, Holding] = {}
+"""The leases of this process, by the folders as they are called where they are held."""
 
 
 class Watch:
@@ -182,7 +196,7 @@ class Holding:
         self._told = phase, int(done), int(total), float(done - before) / (now - began) if now > began else 0.0
 
     def check(self) -> None:
-        """Show that this process lives; raises LostError if it is too late. To be called before whatever is written.
+        """Show that this process lives; raises LostError if it is too late.
 
         Who is suspended between this and a write, for longer than the term, writes nevertheless. So a write has to
         replace whole files, by what whoever took over would write too.

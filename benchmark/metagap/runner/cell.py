@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock, Timeout
 
 from metagap import __version__, digests, results
-from metagap.errors import UserError
 from metagap.machine import Machine
+from metagap.results.lease import hold
 from metagap.runner.along import score_along
 from metagap.runner.context import Report, TrainingContext, log
 from metagap.runner.quantities import measure
@@ -63,24 +62,19 @@ def unfinished(cells: Sequence[Cell], store: Path) -> list[Cell]:
 
 
 def run_cell(cell: Cell, store: Path, machine: Machine, report: Report = lambda *_: None) -> None:
-    """Run what is left to run of a cell.
+    """Run what is left to run of a cell, with the lease on its folder.
 
-    store: the results folder. Raises UserError where data are missing or unfit, or another process has the cell.
+    store: the results folder. Raises UserError where data are missing or unfit, HeldError where another process has the
+    cell, and LostError where one took it over, as after this process was suspended for long.
     """
-    folder = cell.folder(store)
-    lock = FileLock(folder / ".lock", timeout=0)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout:
-        raise UserError(f"another process is running {cell} in '{folder}'") from None
-    except OSError as error:
-        raise UserError(f"'{folder}' cannot be written: {error.strerror or error}") from None
-    try:
+    with hold(cell.folder(store)) as lease:
+
+        def told(phase: str, done: int, total: int) -> None:
+            lease.tell(phase, done, total)
+            report(phase, done, total)
+
         if not is_done(cell, store):
-            _run(cell, store, machine, report)
-    finally:
-        lock.release()
+            _run(cell, store, machine, told)
 
 
 def _run(cell: Cell, store: Path, machine: Machine, report: Report) -> None:
