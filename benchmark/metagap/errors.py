@@ -1,4 +1,18 @@
-"""The error types that a user is meant to read."""
+"""The error types that a user is meant to read, and what other errors mean."""
+
+from __future__ import annotations
+
+import errno
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+"""What the system says where there is no room for a file."""
+SHORTAGES = (
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+"""What torch and the system say where memory runs out, in errors that have no type of their own."""
 
 
 class UserError(Exception):
@@ -13,3 +27,17 @@ class CellError(Exception):
 
     The command line prints the message and exits with code 1; what other cells have done is kept.
     """
+
+
+class NoRoomError(UserError):
+    """A file that cannot be written because the disk is full, or nothing may be written there."""
+
+
+class TimedOutError(Exception):
+    """A cell that took longer than it may; it resumes from its checkpoint."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: torch has a type of its own for it on a GPU, and only a text on a CPU."""
+    of_torch = type(error).__name__ == "OutOfMemoryError"
+    return isinstance(error, MemoryError) or of_torch or any(text in str(error) for text in SHORTAGES)

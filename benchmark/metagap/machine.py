@@ -28,6 +28,8 @@ class Machine:
     workers: int | None = None
     """Cells that run at the same time; None: as many as there are cores or GPUs."""
     checkpoint_seconds: float = 30
+    time_limit: float | None = None
+    """Seconds that a cell may take in one run; then it is stopped at a checkpoint, and has failed. None: no limit."""
 
     def worker(self, device: str, count: int) -> Machine:
         """What one of `count` workers has of it: a device and its share of the cores."""

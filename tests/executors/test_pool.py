@@ -70,8 +70,8 @@ def test_every_job_ends_in_its_own_way(tmp_path):
     assert {number for number, event in events if isinstance(event, Done)} == {0, 1, 7}
     failures = {number: event for number, event in events if isinstance(event, Failure)}
     assert sorted(failures) == [2, 3, 4, 5, 6]
-    assert failures[2] == Failure("its process was killed by SIGKILL, as when memory runs out, 2 times")
-    assert failures[3] == Failure("its process ended with exit code 7, 2 times")
+    assert failures[2] == Failure("its process was killed by SIGKILL, as when memory runs out, 2 times", kind="killed")
+    assert failures[3] == Failure("its process ended with exit code 7, 2 times", kind="killed")
     assert failures[4].message == "SystemExit(3)" and not failures[4].is_bad_input
     assert failures[5][:2] == ("no", True)
     assert failures[6][:2] == ("ValueError('x')", False) and "in work" in failures[6].traceback
@@ -99,7 +99,7 @@ def test_one_that_was_told_from_outside_has_died(tmp_path):
         if type(event) is tuple and event[0] == "at work":
             os.kill(event[1], signal.SIGTERM)
     assert Again("its process was killed by SIGTERM") in told
-    assert told[-1] == Failure("its process was killed by SIGTERM, 2 times")
+    assert told[-1] == Failure("its process was killed by SIGTERM, 2 times", kind="killed")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")

@@ -72,6 +72,15 @@ Memory = Annotated[
     str | None, typer.Option(metavar="SIZE", help="What the tasks computed at once may take, such as 8G.")
 ]
 CheckpointEvery = Annotated[float, typer.Option(min=0, max=86400, metavar="SECONDS", help="Time between checkpoints.")]
+TimeLimit = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME", help="What a cell may take, such as 2h; then it stops at a checkpoint and has failed."
+    ),
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Try again what failed before, also where it would fail in the same way.")
+]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say what the engine chooses and why.")]
 Variant = Annotated[
     str | None, typer.Option(metavar="HASH", help="Which configuration of the suite; the last one run by default.")
@@ -93,6 +102,8 @@ class Running:
     engine: Engine = "auto"
     memory: Memory = None
     checkpoint_every: CheckpointEvery = 30
+    time_limit: TimeLimit = None
+    retry_failed: RetryFailed = False
     verbose: Verbose = False
     json: Json = False
 
@@ -107,6 +118,7 @@ class Running:
             memory=self.memory,
             workers=self.jobs,
             checkpoint_seconds=self.checkpoint_every,
+            time_limit=self.time_limit,
         )
 
 

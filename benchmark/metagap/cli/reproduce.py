@@ -68,6 +68,6 @@ def reproduce(
         check_writable(store / part.suite.name, "--results")
     check_writable(options.out / chosen.name, "--out")
     with output.interruptible():
-        failed = running.run(todo, store, machine, console, executor, options.verbose)
+        failed = running.run(todo, store, machine, console, executor, options.verbose, options.retry_failed)
     with output.failing(failed):
         output.present_table(chosen, store, options.seed, running.hashes(todo), options.out, options.json)

@@ -57,7 +57,7 @@ def run(
 
 def _run_suite(chosen: Suite, written: Suite, options: Running) -> None:
     from metagap import executors
-    from metagap.executors.running import run_cells
+    from metagap.executors.running import diverged, run_cells
     from metagap.results import differences, read, survey, write_own
     from metagap.runner.cell import unfinished
     from metagap.runner.preflight import check
@@ -79,7 +79,8 @@ def _run_suite(chosen: Suite, written: Suite, options: Running) -> None:
         for note in [*survey(store / chosen.name).notes, *check(pending)]:
             console.print(f"Note: {note}", markup=False)
     with output.interruptible():
-        failed = run_cells(pending, store, machine, console, executor, options.verbose)
+        failed = run_cells(pending, store, machine, console, executor, options.verbose, retry=options.retry_failed)
+    failed += diverged(cells, store)
     with output.failing(failed):
         if not changed:
             write_own(store / chosen.name, cells[0].variant, hashes, chosen.reference)
@@ -92,7 +93,7 @@ def _run_suite(chosen: Suite, written: Suite, options: Running) -> None:
 
 def _run_sweep(sweep: Sweep, written: Sweep | None, options: Running) -> None:
     from metagap import executors
-    from metagap.executors.sweeps import plan_of, run_sweep
+    from metagap.executors.sweeps import diverged_in, plan_of, run_sweep
     from metagap.results import read_sweep, write_own_sweep
 
     machine, executor = options.machine(), executors.find(options.launch)
@@ -105,7 +106,8 @@ def _run_sweep(sweep: Sweep, written: Sweep | None, options: Running) -> None:
     page = options.out / name / "variants" / changed if changed else options.out / name
     _check_room(store / name, page)
     with output.interruptible():
-        failed = run_sweep(sweep, store, machine, console, executor, options.verbose)
+        failed = run_sweep(sweep, store, machine, console, executor, options.verbose, options.retry_failed)
+    failed += diverged_in(sweep, store)
     with output.failing(failed):
         plan = plan_of(sweep) if changed else write_own_sweep(store / name, plan_of(sweep))
         found = read_sweep(store, name, plan)

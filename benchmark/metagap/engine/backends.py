@@ -18,10 +18,11 @@ from metagap.algorithms.base import Params
 from metagap.engine.batching import TaskFunction
 from metagap.engine.internals import pool
 from metagap.engine.internals.pool import Cuts
-from metagap.engine.memory import first_line, is_out_of_memory
+from metagap.engine.memory import first_line
 from metagap.engine.strategy import BackendName, Strategy
 from metagap.engine.tracing import is_random, trace
 from metagap.engine.trees import count, cut, devices, tree_leaves
+from metagap.errors import is_out_of_memory
 
 log = logging.getLogger("metagap")
 

@@ -21,10 +21,12 @@ def asked(
     memory: str | None = None,
     workers: int | None = None,
     checkpoint_seconds: float = 30,
+    time_limit: str | None = None,
 ) -> Machine:
     """The machine with all cores of this process. Raises UserError for words and sizes that there are not.
 
-    Arguments are fields of `Machine` as people write them; memory: a size such as `8G`.
+    Arguments are fields of `Machine` as people write them; memory: a size such as `8G`;
+    time_limit: a time such as `2h`.
     """
     _known(device)
     parse(engine, Strategy())
@@ -38,7 +40,22 @@ def asked(
         cores=count_cores(),
         workers=workers,
         checkpoint_seconds=checkpoint_seconds,
+        time_limit=None if time_limit is None else parse_seconds(time_limit),
     )
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds from a text such as 90s, 30m, 2h, 1d or 7200; raises UserError."""
+    unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:].lower())
+    try:
+        found = float(text if unit is None else text[:-1]) * (unit or 1)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise UserError(
+            f"--time-limit '{text}' is not a time; allowed: seconds, or a number with s, m, h or d, as in 2h"
+        )
+    return found
 
 
 def devices(machine: Machine) -> list[str]:

@@ -14,9 +14,10 @@ from metagap.algorithms.base import Params
 from metagap.engine.backends import CannotRunError, backend
 from metagap.engine.batching import TaskFunction, batched
 from metagap.engine.layouts import arranged
-from metagap.engine.memory import first_line, halved, is_out_of_memory
+from metagap.engine.memory import first_line, halved
 from metagap.engine.strategy import AS_WRITTEN, Strategy
 from metagap.engine.trees import count, cut, tree_map
+from metagap.errors import is_out_of_memory
 from metagap.models.layers_in_use import last_layer
 
 log = logging.getLogger("metagap")
@@ -69,7 +70,7 @@ class TaskMap:
     def __call__(self, meta: Params, episodes: Any, advance: Callable[[int], None] = lambda _: None) -> Any:
         """The results for a batch of tasks; advance is told the number of tasks done, piece by piece.
 
-        Raises UserError where the memory does not hold one task.
+        Raises MemoryError where there is none for one task.
         """
         progress = _Progress(advance)
         while True:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -17,23 +20,33 @@ from metagap.errors import UserError
 
 log = logging.getLogger("metagap")
 
+_told: ContextVar[list[str] | None] = ContextVar("shortages", default=None)
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: a type of its own on a GPU, a text on a CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+
+@contextmanager
+def watching_memory(told: list[str]) -> Iterator[None]:
+    """Meanwhile a sentence is added to `told` whenever fewer tasks are computed at once for want of memory."""
+    before = _told.set(told)
+    try:
+        yield
+    finally:
+        _told.reset(before)
 
 
 def halved(strategy: Strategy, tasks: int, error: BaseException) -> Strategy:
     """`strategy` with half as many tasks at once, after memory did not suffice for a batch of `tasks`.
 
-    Raises UserError where that was one task.
+    Whoever has begun `watching_memory` is told. Raises MemoryError where that was one task.
     """
     at_once = min(strategy.at_once, tasks)
     if at_once == 1:
-        raise UserError(f"out of memory with a single task at a time: {first_line(error)}") from None
+        raise MemoryError(f"out of memory with a single task at a time: {first_line(error)}") from None
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    log.warning("out of memory with %d tasks at once, going on with %d", at_once, at_once // 2)
+    said = f"out of memory with {at_once} tasks at once, going on with {at_once // 2}"
+    log.warning(said)
+    if (told := _told.get()) is not None:
+        told.append(said)
     return strategy._replace(chunk=at_once // 2)
 
 

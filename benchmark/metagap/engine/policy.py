@@ -73,7 +73,8 @@ class PolicyLoop(OuterLoop):
             found = self._look(self.meta, trials)
         for name, value in self._learner.carried(self.meta, found, metrics).items():
             self._carried[name].copy_(value)
-        return {**{name: value.mean(0) for name, value in metrics.items()}, "kl": found.kl}
+        means = {name: value.mean(0) for name, value in metrics.items()}
+        return {**means, "kl": found.kl, "surrogate": found.loss}
 
     def _collected(self, meta: Params, task: Episode) -> tuple[list[Experience], dict[str, Tensor]]:
         trials = self._learner.trials(meta, task)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +17,14 @@ from platformdirs import user_cache_path
 from metagap import stopping
 from metagap.engine.machines import devices
 from metagap.engine.process import set_up
-from metagap.executors.executor import Done, End, Failure, Held, Progress, Remark
+from metagap.executors.executor import Done, End, Event, Failure, Held, Progress, Remark
 from metagap.machine import Machine, count_cores
 from metagap.results.lease import HeldError, LostError
 from metagap.runner.cell import run_cell
 from metagap.suite import Cell
+
+GRACE = 60.0
+"""Seconds after its time limit in which a cell has to come to a checkpoint."""
 
 Tell = Callable[[Progress | Remark], None]
 """What a cell in work is watched by."""
@@ -34,15 +39,15 @@ def attempt(cell: Cell, store: Path, machine: Machine, verbose: bool = False, te
     as it was asked for; the device and the cores are those of where this runs. tell: is called with what there is to
     see meanwhile; without, remarks go to the error stream.
     """
-    began = time.monotonic()
-    handler = _Forward(tell) if tell is not None else logging.StreamHandler()
+    began, last = time.monotonic(), _Last(tell)
+    handler = _Forward(last) if tell is not None else logging.StreamHandler()
     try:
         _prepare(own := _here(machine), verbose, handler)
-        end = _run(cell, store, own, tell or (lambda _: None))
+        end = _run(cell, store, own, last)
     except (KeyboardInterrupt, stopping.Stopped):
         raise
     except BaseException as error:  # SystemExit of a plugin, too
-        return Failure.of(error)
+        return Failure.of(error)._replace(at=last.progress)
     finally:
         log.removeHandler(handler)
     return end or Done(time.monotonic() - began)
@@ -54,10 +59,31 @@ def start(machine: Machine, verbose: bool, tell: Tell) -> None:
     _prepare(machine, verbose, _Forward(tell))
 
 
-def work(job: tuple[Cell, Path], tell: Tell) -> Held | None:
+def work(job: tuple[Cell, Path], tell: Callable[[Event], None]) -> Held | None:
     """Run a cell in a process that was made ready."""
-    cell, store = job
-    return _run(cell, store, _worker["machine"], tell)
+    (cell, store), machine = job, _worker["machine"]
+    with _ending_hangs(machine.time_limit, tell):
+        return _run(cell, store, machine, tell)
+
+
+@contextmanager
+def _ending_hangs(limit: float | None, tell: Callable[[Failure], None]) -> Iterator[None]:
+    """End this process where a cell does not look at the time itself, as in a plugin that never returns."""
+    if limit is None:
+        yield
+        return
+
+    def end() -> None:
+        tell(Failure(f"it hung: --time-limit, {limit:g} s, was over {GRACE:g} s ago", kind="timed out"))
+        os._exit(1)
+
+    timer = threading.Timer(limit + GRACE, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 _worker: dict[str, Machine] = {}
@@ -82,15 +108,16 @@ def _prepare(machine: Machine, verbose: bool, handler: logging.Handler) -> None:
 
 
 def _run(cell: Cell, store: Path, machine: Machine, tell: Tell) -> Held | None:
-    last = 0.0
+    told, now = 0.0, None
 
     def report(phase: str, done: int, total: int) -> None:
-        nonlocal last
+        nonlocal told, now
         if phase != "training":  # which saves its state before it stops
             stopping.obey()
-        if time.monotonic() - last > 0.1 or done == total:
-            last = time.monotonic()
-            tell(Progress(phase, done, total))
+        now = Progress(phase, done, total)
+        if time.monotonic() - told > 0.1 or done == total:
+            told = time.monotonic()
+            tell(now)
 
     try:
         run_cell(cell, store, machine, report)
@@ -98,7 +125,25 @@ def _run(cell: Cell, store: Path, machine: Machine, tell: Tell) -> Held | None:
         if isinstance(error, LostError):
             tell(Remark(str(error)))
         return Held(str(error.lease or "another process"))
+    except Exception:
+        if now is not None:  # where it failed, to the iteration
+            tell(now)
+        raise
     return None
+
+
+class _Last:
+    """Tells on, and knows how far the cell is."""
+
+    def __init__(self, tell: Tell | None):
+        self._tell = tell
+        self.progress: Progress | None = None
+
+    def __call__(self, event: Progress | Remark) -> None:
+        if isinstance(event, Progress):
+            self.progress = event
+        if self._tell is not None:
+            self._tell(event)
 
 
 class _Forward(logging.Handler):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,12 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from metagap import registry
-from metagap.errors import UserError
+from metagap.errors import FULL, NoRoomError, TimedOutError, UserError, is_out_of_memory
 from metagap.machine import Machine
 from metagap.suite import Cell
-
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-"""Errors that are nobody's fault but the disk's."""
 
 
 class Progress(NamedTuple):
@@ -52,19 +48,30 @@ class Held(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """The other end: what is to be said of it, whether it is bad input, and where it happened."""
+    """The other end: what is to be said of it, whether it is bad input, and where in the code it happened.
+
+    kind: one of `metagap.results.failures.KINDS`. at: how far the cell was, if it was not told as `Progress`.
+    """
 
     message: str
     is_bad_input: bool = False
     traceback: str = ""
+    kind: str = "not run"
+    at: Progress | None = None
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
         """The failure that an error means, while it is handled."""
+        where = traceback.format_exc()
+        if isinstance(error, NoRoomError) or (isinstance(error, OSError) and error.errno in FULL):
+            return cls(str(error), True, where, "no room")
         if isinstance(error, UserError):
-            return cls(str(error), True, traceback.format_exc())
-        no_room = isinstance(error, OSError) and error.errno in NO_ROOM
-        return cls(str(error) if no_room else repr(error), no_room, traceback.format_exc())
+            return cls(str(error), True, where, "bad input")
+        if isinstance(error, TimedOutError):
+            return cls(str(error), False, "", "timed out")
+        if is_out_of_memory(error):
+            return cls(str(error).strip().partition("\n")[0] or repr(error), False, where, "out of memory")
+        return cls(repr(error), False, where, "error")
 
 
 End = Done | Failure | Held
@@ -119,6 +126,6 @@ class Executor:
         finally:
             if hasattr(told, "close"):
                 told.close()
-        blamed = failure._replace(message=f"executor '{self.name}': {failure.message}")
+        blamed = failure._replace(message=f"executor '{self.name}': {failure.message}", kind="not run")
         for number in left:
             yield number, blamed

@@ -57,7 +57,7 @@ def run(
                         waiting.append(number)
                         yield number, Again(str(event))
                     else:
-                        yield number, Failure(f"{event}, {TRIES} times")
+                        yield number, Failure(f"{event}, {TRIES} times", kind="killed")
     finally:
         for worker in workers:
             worker.dismiss()

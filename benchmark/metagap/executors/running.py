@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
 
-from metagap import results
+from metagap import digests, results
 from metagap.errors import CellError, UserError
 from metagap.executors.display import Display
 from metagap.executors.executor import Again, Done, Executor, Failure, Held, Progress, Remark
@@ -18,7 +20,16 @@ from metagap.executors.local import LOCAL
 from metagap.executors.waiting import until_ended
 from metagap.machine import Machine
 from metagap.runner.cell import is_done
+from metagap.runner.train import last_checkpoint
 from metagap.suite import Cell
+
+
+@cache
+def code() -> str:
+    """A digest of metagap's own files, twelve digits: what failed may not fail with others."""
+    package = Path(__file__).parents[1]
+    files = sorted(package.rglob("*.py"))
+    return digests.of_value([[path.relative_to(package).as_posix(), digests.of_file(path)] for path in files])[:12]
 
 
 class CellFailure(NamedTuple):
@@ -37,19 +48,34 @@ def run_cells(
     executor: Executor = LOCAL,
     verbose: bool = False,
     names: Sequence[str] = (),
+    retry: bool = False,
 ) -> list[CellFailure]:
     """Run cells that are not done; returns those that failed. names: what they are called, if not by themselves.
 
     Every task is computed on one CPU thread, so that results do not depend on how many run at the same time, or where.
     What was started ends with this process, however that ends. verbose: print what the engine has to say.
     A cell that fails keeps no other from being run, and is recorded in its folder. One that another process has in work
-    comes last: it is waited for, and taken over if that process dies.
+    comes last: it is waited for, and taken over if that process dies. retry: also those that failed before and would
+    fail again.
     """
     if not cells:
         return []
     several = len({cell.suite.name for cell in cells}) > 1
     names = names or [f"{cell.suite.name}, {cell}" if several else str(cell) for cell in cells]
     failed: list[CellFailure] = []
+    if not retry:
+        known = [lasting(cell, store, machine) for cell in cells]
+        failed = [CellFailure(name, one, False) for name, one in zip(names, known, strict=True) if one]
+        for one in failed:
+            console.print(
+                f"[red]✗[/] {escape(one.name)} failed on {results.minute(one.failed.when)} and is not tried again, for "
+                f"it would fail in the same way (--retry-failed tries it): {escape(one.failed.reason)}"
+            )
+        left = [number for number, one in enumerate(known) if not one]
+        cells, names = [cells[number] for number in left], [names[number] for number in left]
+        if not cells:
+            return failed
+    at: dict[int, Progress] = {}
     with (
         Display(len(cells), console) as display,
         closing(until_ended(executor, cells, store, machine, verbose, is_done)) as events,
@@ -61,6 +87,7 @@ def run_cells(
                 event = Failure(f"executor '{executor.name}' calls it done, but its records are not whole in '{where}'")
             match event:
                 case Progress():
+                    at[number] = event
                     display.move(name, event)
                 case Remark(text):
                     display.say(text, once=True)
@@ -72,19 +99,58 @@ def run_cells(
                     how = "by another process" if elsewhere else f"in {seconds:.0f} s"
                     display.finish(name, f"[green]✓[/] {escape(name)} {how}")
                 case Failure(message, is_bad_input, traceback):
-                    about = {"label": cell.label, "seed": cell.seed, "variant": cell.variant}
-                    record = results.write_failure(cell.folder(store), about, message, traceback)
+                    seen = _failed(cell, event, event.at or at.get(number), store, machine)
+                    record = results.write_failure(cell.folder(store), seen, traceback)
                     failed.append(CellFailure(name, record, is_bad_input))
                     display.finish(name, f"[red]✗[/] {escape(name)}: {escape(message)}")
     return failed
+
+
+def _failed(cell: Cell, failure: Failure, at: Progress | None, store: Path, machine: Machine) -> results.Failed:
+    """What is recorded of a failure."""
+    return results.Failed(
+        cell.label,
+        cell.seed,
+        cell.variant,
+        datetime.now(UTC).isoformat(),
+        failure.message,
+        hash=cell.hash,
+        kind=failure.kind,
+        checkpoint=last_checkpoint(cell.folder(store)),
+        code=code(),
+        limit=machine.time_limit if failure.kind == "timed out" else None,
+        **({} if at is None else {"phase": at.phase, "done": at.done, "total": at.total}),
+    )
+
+
+def lasting(cell: Cell, store: Path, machine: Machine) -> results.Failed | None:
+    """The recorded failure of a cell that would fail in the same way again; None where it may be run.
+
+    That is one of the code that has not changed since, and a time limit that is no longer than the one before. A cell
+    with other settings or data is another one, or of another variant.
+    """
+    one = results.read_failure(cell.folder(store))
+    if one is None or one.variant != cell.variant:
+        return None
+    same_error = one.kind == "error" and one.code == code()
+    same_limit = one.kind == "timed out" and machine.time_limit is not None and machine.time_limit <= (one.limit or 0)
+    return one if same_error or same_limit else None
+
+
+def diverged(cells: Sequence[Cell], store: Path, names: Sequence[str] = ()) -> Iterator[CellFailure]:
+    """Those of the cells that are done, but ended with meta-parameters that are no numbers. names: as above."""
+    for cell, name in zip(cells, names or map(str, cells), strict=True):
+        try:
+            marker = results.read_marker(cell.folder(store) / f"done-{cell.variant}.json")
+        except results.DamagedError:
+            continue
+        if marker is not None and (one := results.diverged(marker)):
+            yield CellFailure(name, one, False)
 
 
 def error_of(failed: Sequence[CellFailure]) -> UserError | CellError:
     """What is to be raised where cells failed: a UserError where all of them are bad input, else a CellError."""
     if all(one.is_bad_input for one in failed):
         return UserError("\n".join(dict.fromkeys(one.failed.message for one in failed)))
-    failures: dict[str, list[CellFailure]] = {}
-    for one in failed:
-        failures.setdefault(one.failed.message, []).append(one)
-    lines = [f"{', '.join(one.name for one in same)}: {same[0].failed}" for same in failures.values()]
+    lines = [f"{one.name}: {one.failed}" for one in failed]
     return CellError("\n".join([f"{len(failed)} cell{'s' * (len(failed) > 1)} failed", *lines]))

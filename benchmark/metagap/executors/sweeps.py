@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 
 from metagap.errors import UserError
 from metagap.executors.executor import Executor
-from metagap.executors.running import CellFailure, run_cells
+from metagap.executors.running import CellFailure, diverged, run_cells
 from metagap.machine import Machine
 from metagap.results import Part, Plan, survey
 from metagap.runner.cell import unfinished
@@ -17,14 +18,20 @@ from metagap.suite import Sweep, waves
 
 
 def run_sweep(
-    sweep: Sweep, store: Path, machine: Machine, console: Console, executor: Executor, verbose: bool = False
+    sweep: Sweep,
+    store: Path,
+    machine: Machine,
+    console: Console,
+    executor: Executor,
+    verbose: bool = False,
+    retry: bool = False,
 ) -> list[CellFailure]:
-    """Run what is missing of all members, cells that are the same once; returns what failed.
+    """Run what is missing of all members, cells that are the same once; returns what failed. retry: as in `run_cells`.
 
     Everything that would stop a cell is looked for before the first is run. Raises UserError with the values.
     """
     members = list(zip(sweep.members, sweep.cells, strict=True))
-    names = {id(cell): f"{cell}, {sweep.said(member)}" for member, cells in members for cell in cells}
+    names = _names(sweep)
     parts = waves([cell for _, cells in members for cell in cells])
     every, missing = sum(map(len, parts)), [unfinished(part, store) for part in parts]
     left = {id(cell) for part in missing for cell in part}
@@ -42,8 +49,22 @@ def run_sweep(
         console.print(f"Note: {note}", markup=False)
     failed = []
     for part in missing:
-        failed += run_cells(part, store, machine, console, executor, verbose, [names[id(cell)] for cell in part])
+        called = [names[id(cell)] for cell in part]
+        failed += run_cells(part, store, machine, console, executor, verbose, called, retry)
     return failed
+
+
+def diverged_in(sweep: Sweep, store: Path) -> Iterator[CellFailure]:
+    """The cells of all members that are done and diverged."""
+    names = _names(sweep)
+    cells = [cell for part in waves([cell for cells in sweep.cells for cell in cells]) for cell in part]
+    return diverged(cells, store, [names[id(cell)] for cell in cells])
+
+
+def _names(sweep: Sweep) -> dict[int, str]:
+    """What cells are called, with the values of their member, by their `id`."""
+    members = zip(sweep.members, sweep.cells, strict=True)
+    return {id(cell): f"{cell}, {sweep.said(member)}" for member, cells in members for cell in cells}
 
 
 def plan_of(sweep: Sweep) -> Plan:

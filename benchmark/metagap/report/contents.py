@@ -25,6 +25,7 @@ from metagap.report.tables import along as along_tables
 from metagap.report.tables import (
     comparisons,
     divergence,
+    failures,
     intervals,
     leaders,
     metrics,
@@ -58,6 +59,7 @@ SECTIONS = (
 CONTENTS: tuple[Shown, ...] = (
     texts.FINDINGS,
     leaders.LEADERS,
+    failures.FAILURES,
     outliers.OUTLIERS,
     texts.NOTES,
     scores.SCORES,

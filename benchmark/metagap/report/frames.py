@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -20,6 +21,7 @@ from metagap.analysis.intervals import CLAIMS_FROM, CROSSED
 from metagap.analysis.responses import Family, Responses, families, response_tables
 from metagap.metrics import Metric
 from metagap.report import theme
+from metagap.results import Failed
 from metagap.suite import Split, Suite
 from metagap.text import uncertain
 
@@ -64,6 +66,8 @@ class Frames:
     published: pd.DataFrame
     along: Along
     responses: Responses
+    failed: tuple[Failed, ...] = ()
+    """Cells that failed, or diverged."""
     rollouts: dict[str, dict[str, dict[str, np.ndarray]]] = field(default_factory=dict)
     """Split -> algorithm -> what the policy of its first seed does in the first test tasks."""
     exact: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=exact.COLUMNS))
@@ -85,6 +89,7 @@ class Frames:
             cells=results.cells,
             curves=results.curves,
             samples=results.samples,
+            failed=results.failed,
             rollouts=_of_first_seeds(results),
             gap_kinds={kind.name: kind for kind in kinds},
             gaps=gap_table(grids, kinds, failed=faults.append),
@@ -137,6 +142,10 @@ class Frames:
     def seeds(self) -> int:
         """The number of seeds of the algorithm that has most."""
         return int(self.cells.groupby("algorithm")["seed"].nunique().max()) if len(self.cells) else 0
+
+    def without_results(self) -> dict[str, int]:
+        """How many cells of each algorithm failed and have no results; only of those with any."""
+        return dict(Counter(one.label for one in self.failed if one.kind != "diverged"))
 
     @property
     def seed_words(self) -> str:

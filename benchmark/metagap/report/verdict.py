@@ -213,6 +213,13 @@ def _caveats(frames: Frames) -> Paragraph:
         names = _listed(list(few.index)) if len(few) <= NAMED else f"{len(few)} algorithms"
         verb = "has" if len(few) == 1 else "have"
         sentences.append(f"Nothing is claimed about {names}, which {verb} fewer than {CLAIMS_FROM} seeds.")
+    if missing := frames.without_results():
+        names = _listed([f"{count} of {name}" for name, count in missing.items()]) if len(missing) <= NAMED else ""
+        many = sum(missing.values())
+        sentences.append(
+            f"{many} cell{'s' * (many > 1)} failed{f' ({names})' * bool(names)} and {'are' if many > 1 else 'is'} not "
+            "in these numbers, which may flatter an algorithm that fails where it would be bad."
+        )
     rows = frames.headline_scores()
     rows = rows[rows["diverged"] > 0]
     if len(rows):

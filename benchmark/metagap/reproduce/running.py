@@ -58,6 +58,7 @@ def run(
     console: Console,
     executor: Executor = LOCAL,
     verbose: bool = False,
+    retry: bool = False,
 ) -> list[CellFailure]:
     """Run what is lacking, the first seeds of all suites first; arguments and result are those of `run_cells`.
 
@@ -69,7 +70,7 @@ def run(
     if faults := list(dict.fromkeys(fault for one in todo if one.lacking for fault in _faults(one))):
         hint = "`metagap data get NAME` fetches data, --cells leaves columns out, --dry-run says what is here"
         raise UserError("\n".join([*faults, hint]))
-    return run_cells(pending, store, machine, console, executor, verbose)
+    return run_cells(pending, store, machine, console, executor, verbose, retry=retry)
 
 
 def _work(part: PaperColumn, budget: float, store: Path, seeds: Sequence[int] | None) -> Work:

@@ -26,7 +26,7 @@ which were whole when they were last looked at, so that they need not be read ag
 members of a sweep.
 """
 
-from metagap.results.failures import Failed, clear_failure, failures, minute, write_failure
+from metagap.results.failures import Failed, clear_failure, diverged, failures, minute, read_failure, write_failure
 from metagap.results.files import (
     DamagedError,
     read_frame,
@@ -66,6 +66,7 @@ __all__ = [
     "damage_in",
     "damage_of",
     "differences",
+    "diverged",
     "failures",
     "files_of",
     "index_of",
@@ -73,6 +74,7 @@ __all__ = [
     "minute",
     "read",
     "read_config",
+    "read_failure",
     "read_file",
     "read_frame",
     "read_json",

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from metagap import digests
-from metagap.errors import UserError
+from metagap.errors import FULL, NoRoomError, UserError
 from metagap.memory import require_arrays
 from metagap.results.lease import guard
 from metagap.writing import write_whole
@@ -31,13 +31,15 @@ class DamagedError(UserError):
 def write_bytes(path: Path, data: bytes) -> str:
     """Replace a file at one go, so that there is never half of one; returns its digest.
 
-    Raises UserError where it cannot be written, as on a full disk, and LostError where another process took over.
+    Raises UserError where it cannot be written, NoRoomError for one on a full disk, and LostError where another process
+    took over.
     """
     guard(path)
     try:
         write_whole(path, data)
     except OSError as error:
-        raise UserError(f"'{path}' cannot be written: {error.strerror or error}") from None
+        kind = NoRoomError if error.errno in FULL else UserError
+        raise kind(f"'{path}' cannot be written: {error.strerror or error}") from None
     return digests.of_bytes(data)
 
 

@@ -15,7 +15,7 @@ from metagap import kinds
 from metagap.errors import UserError
 from metagap.metrics import Metric
 from metagap.results.episodes import Columns, Gathering, Recorded
-from metagap.results.failures import failures, minute
+from metagap.results.failures import Failed, diverged, failures, minute
 from metagap.results.files import DamagedError
 from metagap.results.index import Index, Marked, index_of
 from metagap.results.markers import CLASSES, FORMAT, ROLLOUTS, read_config, read_episodes, read_file
@@ -53,7 +53,8 @@ class Results:
     columns query_score and support_score, and the others have columns of their own. classes: (algorithm, seed, split)
     -> which classes of the split each of its test episodes holds, (episodes, ways) by index, where that is recorded.
     rollouts: (algorithm, seed, split) -> what the learned policy does in the first test tasks, where tasks answer back.
-    met: split -> a digest of its test episodes, where all cells met the same ones.
+    met: split -> a digest of its test episodes, where all cells met the same ones. failed: the cells without results,
+    and those that diverged, whose scores count as the worst.
     along: the first episodes of every split at points of meta-training, as in `episodes` but at the headline step only
     and with a column `iteration`, from 0, the untrained start, to the end. quantities: what was measured beside the
     scores: algorithm, seed, quantity, iteration, split (empty: of the whole cell), episode (-1: a single number) and
@@ -72,6 +73,7 @@ class Results:
     classes: dict[tuple[str, int, str], np.ndarray] = field(default_factory=dict)
     rollouts: dict[tuple[str, int, str], dict[str, np.ndarray]] = field(default_factory=dict)
     met: dict[str, str] = field(default_factory=dict)
+    failed: tuple[Failed, ...] = ()
     along: pd.DataFrame = field(default_factory=partial(empty, ALONG))
     quantities: pd.DataFrame = field(default_factory=partial(empty, QUANTITIES))
     recorded: Recorded = field(init=False, repr=False, compare=False)
@@ -198,14 +200,22 @@ def read(
     meant = {*hashes} or (own.hashes if own and own.variant == chosen else frozenset())
     latest = of_same_settings([one for one in seen.found if one.head.variant == chosen], meant, notes)
     notes += remarks_of(seen)
-    for one in failures(results / suite):
-        done = latest.get((one.label, one.seed))
-        if one.variant == chosen and (done is None or done.finished < one.when):
-            notes.append(f"{one.label} seed {one.seed} failed on {minute(one.when)}: {one}.")
+    failed = unmended([one for one in failures(results / suite) if one.variant in (chosen, "")], latest)
+    notes += map(said_of, failed)
     cells = opened(latest, notes)
     if reference is None and own and own.variant == chosen:
         reference = own.reference
-    return assemble(cells, list(dict.fromkeys(notes)), chosen, reference)
+    return assemble(cells, list(dict.fromkeys(notes)), chosen, reference, failed)
+
+
+def unmended(failed: Sequence[Failed], done: Mapping[tuple[str, int], Marked]) -> list[Failed]:
+    """The failures of cells that were not finished since."""
+    return [one for one in failed if (there := done.get((one.label, one.seed))) is None or there.finished < one.when]
+
+
+def said_of(failed: Failed) -> str:
+    """A failure as a sentence."""
+    return f"{failed.label} seed {failed.seed} failed on {minute(failed.when)}: {failed}."
 
 
 def of_same_settings(
@@ -280,10 +290,11 @@ def assemble(
     notes: list[str],
     variant: str = "",
     reference: str | None = None,
+    failed: Sequence[Failed] = (),
 ) -> Results:
     """The results of chosen cells: (label, seed) -> the folder and what its marker says, with the files to be read.
 
-    reference: of the suite; by default what it was when the last cell was run.
+    reference: of the suite; by default what it was when the last cell was run. failed: cells that have no results.
 
     A damaged cell is left out, and of one whose evaluation of a split is damaged, that split; the notes name the file.
     Raises UserError where nothing is left.
@@ -348,6 +359,7 @@ def assemble(
         classes=_shared({(*key, split): held for key, one in records.items() for split, held in one.classes.items()}),
         rollouts={(*key, split): held for key, one in records.items() for split, held in one.rollouts.items()},
         variant=variant,
+        failed=(*failed, *filter(None, (diverged(one.marker) for one in records.values()))),
         metrics=metrics,
         along=_joined(ALONG, {key: one.along for key, one in records.items()}),
         quantities=_joined(QUANTITIES, {key: one.quantities for key, one in records.items()})[[*QUANTITIES]],

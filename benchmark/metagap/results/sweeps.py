@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 
 from metagap.errors import UserError
-from metagap.results.failures import failures, minute
+from metagap.results.failures import failures
 from metagap.results.own import Plan
-from metagap.results.reading import Results, assemble, of_same_settings, opened, remarks_of, survey
+from metagap.results.reading import Results, assemble, of_same_settings, opened, remarks_of, said_of, survey, unmended
 from metagap.suite import Axis, Suite, Values, said
 
 
@@ -49,15 +49,13 @@ def read_sweep(results: Path, suite: str, plan: Plan) -> SweepResults:
         notes = told[values] = []
         there = [one for one in seen.found if one.head.variant == variant and one.hash in hashes]
         latest = of_same_settings(there, hashes, notes)
-        for one in failed:
-            done = latest.get((one.label, one.seed))
-            if one.variant == variant and one.hash in hashes and (done is None or done.finished < one.when):
-                notes.append(f"{one.label} seed {one.seed} failed on {minute(one.when)}: {one}.")
+        left = unmended([one for one in failed if one.variant in (variant, "") and one.hash in hashes], latest)
+        notes += map(said_of, left)
         if not there:
             notes.append("There are no results of it.")
             continue
         try:
-            members[values] = assemble(opened(latest, notes), [], variant, plan.reference)
+            members[values] = assemble(opened(latest, notes), [], variant, plan.reference, left)
             notes += members[values].notes
         except UserError as error:
             problems.append(str(error))

@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 
 from metagap import __version__, digests, results
+from metagap.engine.memory import watching_memory
 from metagap.machine import Machine
 from metagap.results.lease import hold
 from metagap.runner.along import score_along
@@ -79,13 +80,19 @@ def run_cell(cell: Cell, store: Path, machine: Machine, report: Report = lambda 
 
 def _run(cell: Cell, store: Path, machine: Machine, report: Report) -> None:
     folder, context = cell.folder(store), TrainingContext(cell, machine)
+    with watching_memory(context.shortages):
+        _compute(cell, context, folder, report)
+
+
+def _compute(cell: Cell, context: TrainingContext, folder: Path, report: Report) -> None:
     snapshots = Snapshots(context, folder / "snapshots")
-    _set_marker_aside(_marker(cell, store))
+    _set_marker_aside(folder / f"done-{cell.variant}.json")
     sha256 = {"config.json": _kept(folder / "config.json", json.loads(json.dumps(cell.identity)))}
     trained = train(context, folder, report, environment(context.device), snapshots)
     sha256["environment.json"] = _kept(folder / "environment.json", trained.environment)
     sha256["curve.parquet"] = _kept(folder / "curve.parquet", trained.curve)
     sha256["checkpoint.pt"] = digests.of_file(folder / "checkpoint.pt")
+    report = context.deadline.kept(report)
     started = time.monotonic()
     scored = score_splits(context, trained.meta, folder / "evaluation", report)
     sha256 |= {f"evaluation/{name}": digest for name, digest in scored.pop("sha256").items()}
@@ -104,6 +111,7 @@ def _run(cell: Cell, store: Path, machine: Machine, report: Report) -> None:
         measured = measure(context, snapshots, selected, folder / "quantities", report)
         sha256 |= {f"quantities/{name}": digest for name, digest in measured.pop("sha256").items()}
         scored |= measured | {"notes": [*scored["notes"], *measured["notes"]]}
+    scored["notes"] += [f"{cell}: {said}." for said in dict.fromkeys(context.shortages)]
     finished = datetime.now(UTC).isoformat()
     marker = {**as_json(cell), **scored, "record": record, "sha256": sha256, "finished": finished}
     results.write_marker(folder, marker | {"metrics": described(cell.suite)})

@@ -20,6 +20,7 @@ from metagap.engine.strategy import Strategy, parse
 from metagap.machine import Machine
 from metagap.models.making import for_test, make_model
 from metagap.runner import randomness
+from metagap.runner.deadline import Deadline
 from metagap.suite import Cell, Split, Suite, Task, make_source
 from metagap.tasks import corruptions
 from metagap.tasks.episode import Tasks, TaskSpec, formed
@@ -29,13 +30,13 @@ from metagap.tasks.source import Part
 
 log = logging.getLogger("metagap")
 
+Report = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and how much there is."""
+
 COMPILE_FROM = 20_000
 """Iterations from which on compiling the meta-step is repaid."""
 TRACE_FROM = 200
 """Iterations, or pieces of an evaluation, from which on tracing is repaid."""
-
-Report = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
 
 
 @dataclass
@@ -83,6 +84,9 @@ class TrainingContext:
 
     def __init__(self, cell: Cell, machine: Machine):
         self.cell, self.machine, self.device = cell, machine, torch.device(machine.device)
+        self.deadline = Deadline(machine.time_limit)
+        self.shortages: list[str] = []
+        """What was done for want of memory, see `engine.memory.watching_memory`."""
         suite, precision = cell.suite, cell.training.precision
         self.dtype = torch.float64 if precision == "float64" else torch.float32
         torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")

@@ -25,6 +25,8 @@ from metagap.runner.snapshots import Snapshots, copied
 from metagap.tasks.sampling import Sampler
 
 CURVE_POINTS = 1000
+LOSSES = ("loss", "surrogate")
+"""Of the curve, what is no number where a training diverges."""
 
 
 class Trained(NamedTuple):
@@ -52,6 +54,7 @@ def train(
         state = _finished(context, path, report, environment, snapshots, state)
     elif snapshots.lost():
         state = _repeated(context, path, report, environment, snapshots, state)
+    context.shortages[:] = state.get("shortages", ())
     return Trained(state["selected"], state["record"], _curve_frame(state["curve"]), state["environment"])
 
 
@@ -73,7 +76,7 @@ def _finished(
     else:
         record = {"iterations": 0, "selected_iteration": 0, "selection": "none", "train_seconds": 0.0}
         finished = {"selected": context.meta, "record": record, "curve": []}
-    state = {"finished": True, **finished, "environment": environment}
+    state = {"finished": True, **finished, "environment": environment, "shortages": context.shortages}
     _save(path, state, context)
     return state
 
@@ -114,6 +117,21 @@ def _repeated(
     return state
 
 
+def is_finite(meta: Params) -> bool:
+    """Whether all meta-parameters are numbers."""
+    return bool(torch.stack([value.isfinite().all() for value in meta.values()]).all())
+
+
+def last_checkpoint(folder: Path) -> int | None:
+    """The iteration of the checkpoint in the folder of a cell; None where there is none that can be read."""
+    try:
+        content = io.BytesIO(results.read_sealed(folder / "checkpoint.pt"))
+        state = torch.load(content, map_location="cpu", weights_only=True)
+        return state["record"]["iterations"] if state["finished"] else state["outer"]["iteration"]
+    except Exception:  # damaged, or of a torch that writes otherwise
+        return None
+
+
 class _Training:
     """A training in progress. Everything that its next step depends on is in `state`."""
 
@@ -141,6 +159,7 @@ class _Training:
         self.curve: list[dict[str, float]] = []
         self.sums: dict[str, torch.Tensor] = {}
         self.best: dict[str, Any] = {"score": -float("inf"), "iteration": 0, "meta": copied(context.meta)}
+        self.good: dict[str, Any] = {"iteration": 0, "meta": copied(context.meta)}
         self.started = time.monotonic()
         if state is not None:
             self.outer.load_state_dict(state["outer"])
@@ -149,6 +168,8 @@ class _Training:
             if "randomness" in state:
                 randomness.restore(state["randomness"], context.device)
             self.curve, self.sums, self.best = state["curve"], state["sums"], state["best"]
+            self.good = state.get("good", self.best)
+            context.shortages[:] = state.get("shortages", ())
             self.started -= state["seconds"]
         self.iterate = Captured(self._iterate, self.sampler.generators) if context.captures else self._iterate
 
@@ -178,23 +199,22 @@ class _Training:
                 for value in self.sums.values():
                     value.zero_()
                 self.report("training", done, total)
-                if self._is_lost():
+                if not is_finite(self.outer.meta):  # no outer step can mend that
                     break
+                self.good = {"iteration": done, "meta": copied(self.outer.meta)}
             if self.validation is not None and (done % validate_every == 0 or done == total):
                 self._validate()
             self.snapshots.keep(done, self.outer.meta)
-            stop = told_to_stop()
-            if stop or time.monotonic() - saved > context.machine.checkpoint_seconds or done == total:
+            stop, late = told_to_stop(), context.deadline.is_over
+            due = time.monotonic() - saved > context.machine.checkpoint_seconds
+            if stop or late or due or done == total:
                 saved = time.monotonic()
                 _save(self.path, self._state(), context)
             if stop:
                 stopping.obey()
-
-    def _is_lost(self) -> bool:
-        """Whether a meta-parameter is no longer a number, which no outer step can mend."""
-        if np.isfinite(self.curve[-1]["loss"]):
-            return False
-        return not all(bool(value.isfinite().all()) for value in self.outer.meta.values())
+            if late and done < total:
+                self.report("training", done, total)
+                context.deadline.check()
 
     def _iterate(self) -> None:
         """What an iteration does on the device: draw a meta-batch, step, and add the metrics up."""
@@ -228,6 +248,8 @@ class _Training:
             "curve": self.curve,
             "sums": self.sums,
             "best": self.best,
+            "good": self.good,
+            "shortages": self.context.shortages,
             "seconds": time.monotonic() - self.started,
             "plan": tuple(self.outer.strategy),
         }
@@ -236,7 +258,9 @@ class _Training:
         pick_best = self.settings.select == "best" and self.validation is not None
         last: dict[str, Any] = {"iteration": self.outer.iteration, "meta": self.outer.meta}
         selected = self.best if pick_best else last
-        diverged = not all(np.isfinite(point["loss"]) for point in self.curve if "loss" in point)
+        lost = not is_finite(selected["meta"])
+        bad = [one["iteration"] for one in self.curve if not all(np.isfinite(one.get(name, 0)) for name in LOSSES)]
+        diverged = bool(bad) or lost or not is_finite(self.outer.meta)
         if diverged:
             early = self.outer.iteration < self.settings.iterations
             end = f"; it was stopped after {self.outer.iteration:,} iterations" if early else ""
@@ -248,9 +272,13 @@ class _Training:
             "train_seconds": time.monotonic() - self.started,
             "engine": self.outer.engine,
             "diverged": diverged,
+            "diverged_at": bad[0] if bad else None,
+            "lost": lost,
+            "last_good": self.good["iteration"],
         }
         plan = tuple(self.outer.strategy)
-        return {"selected": copied(selected["meta"]), "record": record, "curve": self.curve, "plan": plan}
+        good = {"good": self.good} if lost else {}
+        return {"selected": copied(selected["meta"]), "record": record, "curve": self.curve, "plan": plan, **good}
 
 
 class _Validation:

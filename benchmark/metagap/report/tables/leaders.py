@@ -31,6 +31,12 @@ def leaders(frames: Frames) -> Table | None:
         | ({"rank group": row["group"] or MISSING} if table["group"].any() else {})
         for row in table.to_dict("records")
     ]
+    if missing := frames.without_results():
+        done = frames.cells["algorithm"].value_counts().to_dict()
+        rows += [{"algorithm": name} for name in missing if name not in done]
+        for row in rows:
+            count = done.get(row["algorithm"], 0)
+            row["seeds"] = f"{count} of {count + missing.get(row['algorithm'], 0)}"
     key = away if domains else "in-distribution"
     statistic = f", {frames.statistic_name} over the episodes," if frames.is_robust else ","
     caption = f"{metric.heading}{statistic} with the 95% {interval_words(_rows(frames))}"
@@ -41,7 +47,9 @@ def leaders(frames: Frames) -> Table | None:
         caption += f"Sorted by {key}. "
     if table["group"].any():
         caption += "Rank group: algorithms that share a letter are not significantly different there. "
-    return Table("leaders", caption.strip(), pd.DataFrame(rows), plain=frozenset({"rank group"}))
+    caption += "Seeds: those with results, of all that were run; the others failed. " if missing else ""
+    frame = pd.DataFrame(rows).fillna(MISSING)
+    return Table("leaders", caption.strip(), frame, plain=frozenset({"rank group"}))
 
 
 def _listed(names: list[str]) -> str:
