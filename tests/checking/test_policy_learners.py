@@ -15,6 +15,7 @@ from metagap.algorithms.policies.e_maml import EMAML
 from metagap.algorithms.policies.maml import FOMAMLTRPO, MAMLTRPO
 from metagap.algorithms.policies.promp import ProMP
 from metagap.algorithms.policies.reptile import PolicyReptile
+from metagap.algorithms.policies.rl2 import RL2
 from metagap.checking import examine as checking
 from metagap.checking import paths
 from metagap.checking.cases import Subject
@@ -151,8 +152,9 @@ def test_what_is_sound_passes(algorithm):
 
 
 @pytest.mark.slow
-def test_all_examinations_of_one():
-    found = {finding.examination: finding for finding in examine(ProMP)}
+@pytest.mark.parametrize("algorithm", [ProMP, PolicyReptile, RL2])
+def test_all_examinations_of_one(algorithm):
+    found = {finding.examination: finding for finding in examine(algorithm)}
     assert list(found) == list(EXAMINATIONS)
     assert found["learning"].outcome == "passed", found["learning"]
 

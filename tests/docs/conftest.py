@@ -12,6 +12,7 @@ def readers_folder(tmp_path, monkeypatch):
     published = blocks(GUIDES / "add-published-table.md", "toml")
     for name, block in zip(("my-sinusoid", "doe-table3"), published, strict=True):
         (tmp_path / f"{name}.toml").write_text(block, encoding="utf-8")
+    (tmp_path / "reach.toml").write_text(blocks(GUIDES / "metaworld.md", "toml")[0], encoding="utf-8")
     (tmp_path / "theirs.py").write_text(blocks(GUIDES / "learn2learn.md", "python")[0], encoding="utf-8")
     for name, example in SAVED_AS.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -23,6 +23,7 @@ SAVED_AS = {
     "counts.py": "task_kind.py",
     "cart.py": "world.py",
     "here.py": "executor.py",
+    "meta_world.py": "meta_world.py",
     "mine/mine.py": "algorithm.py",
 }
 """What a reader calls the files of the examples."""

@@ -38,6 +38,7 @@ NOT_RUN = {
     "python benchmark/docs/generate.py": "writes into the repository; test_guides compares what it makes",
     "metagap selftest": "takes minutes; tests/selftest has a short form",
     "metagap run half-cheetah-direction": "needs the extra; test_bodies.py has its worlds",
+    "--with metaworld": "needs an environment of its own; test_meta_world.py has its world",
     "metagap --install-completion": "writes into the settings of the user's shell; test_cli asks for completions",
 }
 SLOW = (

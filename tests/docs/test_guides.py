@@ -71,6 +71,8 @@ def test_commands_can_be_run(page, line, readers_folder):
     words = shlex.split(line, comments=True)
     if words[:2] == ["uv", "run"]:
         words = words[2:]
+    while words[0] == "--with":
+        words = words[2:]
     check = {
         "metagap": check_metagap, "python": check_python, "pytest": check_pytest, "ruff": check_ruff, "pip": check_pip,
     }  # fmt: skip
