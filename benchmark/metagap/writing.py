@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
+
+TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
+"""What a file is called while it is written: `.NAME.` and eight characters."""
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -77,6 +77,7 @@ SAYS = {
     "associations": r"Rank correlations with the gaps",
     "data": r"omniglot|mnist",
     "results": r"quickstart",
+    "status": r"quickstart|\"done\"",
     "speed": r"sinusoid|[\d,]+ rows",
 }
 """What is printed, at least."""

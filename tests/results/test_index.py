@@ -34,7 +34,7 @@ def aged(folder: Path) -> None:
 def old(store, monkeypatch):
     """The store, its files long settled: changes of the inode, which a test cannot put back, do not count as late."""
     aged(store[0])
-    monkeypatch.setattr(indices, "_clock", lambda folder: time.time_ns() + HOUR)
+    monkeypatch.setattr(indices, "clock", lambda folder: time.time_ns() + HOUR)
     return store
 
 

@@ -136,10 +136,10 @@ def test_a_folder_on_a_full_disk_is_told(tmp_path, monkeypatch):
 
 
 def test_what_is_the_suites_own_outlives_damage_and_edits(store):
-    folder = store[0] / "tiny"
-    results.write_own(folder, "a", {"1"})
-    results.write_own(folder, "a", {"2"})
-    assert results.read_own(folder) == Own("a", frozenset({"1", "2"}), "")
+    folder, (cell, _) = store[0] / "tiny", store[1]
+    results.write_own(folder, cell.variant, {cell.hash, "1"})
+    results.write_own(folder, cell.variant, {"2"})
+    assert results.read_own(folder) == Own(cell.variant, frozenset({cell.hash, "2"}), "")  # 1 was never finished
     results.write_own(folder, "b", {"3"}, "maml")
     assert results.read_own(folder) == Own("b", frozenset({"3"}), "maml")
     (folder / "own.json").write_text("{")

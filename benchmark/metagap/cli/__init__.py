@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from metagap.cli import data, faults, new, power, report, reproduce, results, run, selftest, show, speed
+from metagap.cli import data, faults, new, power, report, reproduce, results, run, selftest, show, speed, status
 
 app = typer.Typer(
     name="metagap",
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 for command in (
     run.run,
+    status.status,
     report.report,
     reproduce.reproduce,
     report.compare,

@@ -70,6 +70,7 @@ def _run_suite(chosen: Suite, written: Suite, options: Running) -> None:
     console.print(f"[bold]{chosen.title}[/]: {len(cells)} cells on {place}")
     hashes = {cell.hash for cell in cells}
     changed = variation(cells[0], written)
+    planned = hashes if chosen == written or changed else {*hashes, *(cell.hash for cell in expand(written))}
     page = options.out / chosen.name / "variants" / changed if changed else options.out / chosen.name
     _check_room(store / chosen.name, page)
     pending = unfinished(cells, store)
@@ -78,12 +79,12 @@ def _run_suite(chosen: Suite, written: Suite, options: Running) -> None:
     if pending:
         for note in [*survey(store / chosen.name).notes, *check(pending)]:
             console.print(f"Note: {note}", markup=False)
+    if not changed:  # before they are run, so that `metagap status` knows which are waiting
+        write_own(store / chosen.name, cells[0].variant, planned, chosen.reference)
     with output.interruptible():
         failed = run_cells(pending, store, machine, console, executor, options.verbose, retry=options.retry_failed)
     failed += diverged(cells, store)
     with output.failing(failed):
-        if not changed:
-            write_own(store / chosen.name, cells[0].variant, hashes, chosen.reference)
         found = read(store, chosen.name, cells[0].variant, hashes, chosen.reference)
         if changed:
             changes = differences(written.model_dump(), chosen.model_dump()) or ["other settings of algorithms"]

@@ -42,11 +42,13 @@ from metagap.results.files import (
 )
 from metagap.results.frames import records
 from metagap.results.index import Index, index_of
+from metagap.results.leftovers import sweep
 from metagap.results.listing import differences, listing
 from metagap.results.markers import CLASSES, FORMAT, ROLLOUTS, read_config, read_file, read_marker, write_marker
 from metagap.results.own import Part, Plan, read_own, report_folder, write_own, write_own_sweep
 from metagap.results.reading import MEND, Results, assemble, damage_in, damage_of, read, survey
 from metagap.results.scan import files_of
+from metagap.results.status import status
 from metagap.results.sweeps import SweepResults, read_sweep
 
 __all__ = [
@@ -86,7 +88,9 @@ __all__ = [
     "records",
     "report_folder",
     "set_aside",
+    "status",
     "survey",
+    "sweep",
     "write_arrays",
     "write_failure",
     "write_frame",

@@ -15,8 +15,6 @@ at the same time one may lose what it has verified, which is verified once more 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,7 +28,7 @@ from metagap import digests
 from metagap.errors import UserError
 from metagap.results.files import DamagedError, read_sealed, write_sealed
 from metagap.results.markers import FORMAT, read_config, read_marker
-from metagap.results.scan import CellFiles, cells_of
+from metagap.results.scan import CellFiles, cells_of, clock
 
 NAME = ".index"
 VERSION = f"1 of markers {FORMAT}"
@@ -163,7 +161,7 @@ class Index:
     def _begin(self) -> None:
         """Note the time of the file system before anything is read."""
         if self._began is None:
-            self._began = 0 if self._folder is None else _clock(self._folder)
+            self._began = 0 if self._folder is None else clock(self._folder)
 
     def _is_settled(self, newest: int) -> bool:
         """Whether a later change is sure to give another signature."""
@@ -208,12 +206,3 @@ def _load(folder: Path) -> dict[str, Any]:
         return content["cells"] if content["version"] == VERSION else {}
     except (DamagedError, zlib.error, ValueError, TypeError, KeyError):
         return {}
-
-
-def _clock(folder: Path) -> int:
-    """The time by the clock of a folder's file system, in nanoseconds; 0 where nothing can be written."""
-    try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            return os.fstat(file.fileno()).st_mtime_ns
-    except OSError:
-        return 0

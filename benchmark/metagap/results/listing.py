@@ -52,7 +52,7 @@ def _suite(folder: Path, out: Path) -> Iterator[dict[str, Any]]:
 
 
 def _variants(folder: Path, out: Path, index: Index) -> Iterator[dict[str, Any]]:
-    seen, own, failed = survey_of(index), read_own(folder), failures(folder)
+    seen, own, failed = survey_of(index, index.cells()), read_own(folder), failures(folder)
     # The variant that was finished last comes first, as in `read`.
     variants: dict[str, list[Marked]] = {one.head.variant: [] for one in reversed(seen.found)}
     for one in seen.found:
@@ -61,8 +61,6 @@ def _variants(folder: Path, out: Path, index: Index) -> Iterator[dict[str, Any]]
         return
     usual = variants.get(own.variant if own else "") or next(iter(variants.values()))
     for variant, cells in variants.items():
-        earlier = "an earlier version" if all(one.is_earlier for one in cells) else ""
-        changes = "; ".join(differences(_suite_of(usual), _suite_of(cells)))
         member = own and own.sweep and variant in {one.variant for one in own.sweep.members}
         page = (out / folder.name if member else report_folder(out, folder.name, variant, own)) / "index.html"
         folders = {one.path.parent: one.files.size for one in cells}
@@ -70,7 +68,7 @@ def _variants(folder: Path, out: Path, index: Index) -> Iterator[dict[str, Any]]
         yield {
             "suite": folder.name,
             "variant": variant,
-            "differs": "; ".join(filter(None, [changes, earlier])) or ("" if cells is usual else "other data"),
+            "differs": difference(usual, cells),
             "done": len(cells),
             "failed": sum(one.variant == variant for one in failed),
             "damaged": markers + sum(bool(damage_in(one, index)) for one in cells),
@@ -78,6 +76,13 @@ def _variants(folder: Path, out: Path, index: Index) -> Iterator[dict[str, Any]]
             "bytes": sum(folders.values()),
             "report": str(page) if page.is_file() else "",
         }
+
+
+def difference(usual: list[Marked], cells: list[Marked]) -> str:
+    """In what the cells of a variant differ from those of the usual one; empty for the usual one itself."""
+    earlier = ["an earlier version"] if all(one.is_earlier for one in cells) else []
+    changes = [*differences(_suite_of(usual), _suite_of(cells)), *earlier]
+    return "; ".join(changes) or ("" if cells is usual else "other data")
 
 
 def _suite_of(cells: list[Marked]) -> dict[str, Any]:

@@ -41,10 +41,14 @@ class Own(NamedTuple):
 
 
 def write_own(folder: Path, variant: str, hashes: Collection[str], reference: str = "") -> None:
-    """Record, in a suite's folder of the store, what the suite's file said when it was last run."""
+    """Record, in a suite's folder of the store, what the suite's file said when it was last run.
+
+    Cells of earlier runs, as of other seeds, are kept where they were finished.
+    """
     known = read_own(folder)
     if known is not None and known.variant == variant:
-        hashes = {*known.hashes, *hashes}
+        earlier = known.hashes - {*hashes}
+        hashes = {*hashes, *(one for one in earlier if any(folder.glob(f"*/*-{one}/done-{variant}.json")))}
     if known != Own(variant, frozenset(hashes), reference):
         write_signed(folder / "own.json", {"variant": variant, "hashes": sorted(hashes), "reference": reference})
 

@@ -20,6 +20,7 @@ from metagap.results.files import DamagedError
 from metagap.results.index import Index, Marked, index_of
 from metagap.results.markers import CLASSES, FORMAT, ROLLOUTS, read_config, read_episodes, read_file
 from metagap.results.own import read_own
+from metagap.results.scan import CellFiles
 from metagap.results.training import ALONG, BESIDE, QUANTITIES, empty, recorded_beside
 from metagap.suite import Suite, said
 
@@ -139,13 +140,13 @@ class Survey:
 def survey(folder: Path) -> Survey:
     """The markers of a suite's folder, the last that was finished last."""
     with index_of(folder) as index:
-        return survey_of(index)
+        return survey_of(index, index.cells())
 
 
-def survey_of(index: Index) -> Survey:
-    """The same by an index that is at hand."""
+def survey_of(index: Index, cells: Sequence[CellFiles]) -> Survey:
+    """The same of these cells, by an index that is at hand."""
     seen = Survey()
-    for files in index.cells():
+    for files in cells:
         for name in files.markers:
             path = files.folder / name
             try:

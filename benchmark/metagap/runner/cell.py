@@ -85,6 +85,7 @@ def _run(cell: Cell, store: Path, machine: Machine, report: Report) -> None:
 
 
 def _compute(cell: Cell, context: TrainingContext, folder: Path, report: Report) -> None:
+    results.sweep(folder, mine=True)
     snapshots = Snapshots(context, folder / "snapshots")
     _set_marker_aside(folder / f"done-{cell.variant}.json")
     sha256 = {"config.json": _kept(folder / "config.json", json.loads(json.dumps(cell.identity)))}
