@@ -57,16 +57,13 @@ def _variants(folder: Path, index: Index) -> Iterator[dict[str, Any]]:
         here = [one for one in files if variant in of[one.folder]]
         working = [_working(one, running[one.folder]) for one in here if one.folder in running]
         busy = {one["hash"] for one in working}
-        broken = [
+        own = [
             one
             for one in failed
-            if one.variant == variant
-            or (
-                (not one.variant and one.hash in planned.get(variant, ()))
-                and one.hash not in busy
-                and (one.hash not in done or done[one.hash].finished < one.when)
-            )
+            if variant == one.variant or (not one.variant and one.hash in planned.get(variant, ()))
         ]
+        since = [one for one in own if one.hash not in done or done[one.hash].finished < one.when]
+        broken = [one for one in since if one.hash not in busy]
         left = planned.get(variant, frozenset()) - done.keys() - busy - {one.hash for one in broken}
         yield {
             "suite": folder.name,
