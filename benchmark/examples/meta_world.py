@@ -32,10 +32,9 @@ class Scene:
     """
 
     def __init__(self, name: str):
-        mujoco, metaworld = import_module("mujoco"), import_module("metaworld")
+        mujoco, self.metaworld = import_module("mujoco"), import_module("metaworld")
         self.mujoco, part = mujoco, mujoco.mjtState
-        self.environment: Any = metaworld.ALL_V3_ENVIRONMENTS[name]()
-        self.task = lambda data: metaworld.Task(name, pickle.dumps({**data, "env_cls": type(self.environment)}))
+        self.name, self.environment = name, self.metaworld.ALL_V3_ENVIRONMENTS[name]()
         self.kept = int(part.mjSTATE_TIME | part.mjSTATE_QPOS | part.mjSTATE_QVEL | part.mjSTATE_WARMSTART)
         self.kept |= int(part.mjSTATE_MOCAP_POS | part.mjSTATE_MOCAP_QUAT)
         self.numbers = mujoco.mj_stateSize(self.environment.model, self.kept)
@@ -47,8 +46,9 @@ class Scene:
         """The state in which the task of this vector begins; it is set up unless it is there already."""
         if self.vector is None or (vector != self.vector).any():
             self.vector, environment = vector, self.environment
-            size = environment._random_reset_space.low.size
-            environment.set_task(self.task({"rand_vec": vector[:size], "partially_observable": True}))
+            given = vector[: environment._random_reset_space.low.size]
+            task = {"rand_vec": given, "env_cls": type(environment), "partially_observable": True}
+            environment.set_task(self.metaworld.Task(self.name, pickle.dumps(task)))
             self.first = self.state(environment.reset()[0])
         return self.first
 
