@@ -97,11 +97,11 @@ def here(
     return here
 
 
-def run_in_process(jobs: Any, work: Any, starts: Any) -> Iterator[tuple[int, Done]]:
+def run_in_process(jobs: Any, work: Any, starts: Any, *_: Any) -> Iterator[tuple[int, Done]]:
     """`pool.run` without processes."""
     starts[0](lambda *_: None)
     for number, job in enumerate(jobs):
-        yield number, work(job, lambda *_: None) or Done(0.0)
+        yield number, work(job, 1, lambda *_: None) or Done(0.0)
 
 
 @pytest.fixture(scope="module")

@@ -170,7 +170,8 @@ def test_a_plugin_that_fails_in_the_middle_stops_nobody_else(here, tmp_path, tin
     code, text, errors = here("run", "tiny.toml", *algorithms, "--jobs", "1", "--engine", "loop plain eager")
     assert code == 1
     (trace,) = (tmp_path / "results").rglob("traceback.txt")
-    where = f"traceback: {trace.relative_to(tmp_path)}"
+    folder = trace.parent.relative_to(tmp_path)
+    where = f"traceback: {folder}/traceback.txt; log: {folder}/log.txt"
     assert errors == f"metagap: 1 cell failed\nbad seed 0: ValueError('no idea'); {where}\n"
     assert 'bad.py", line 7, in adapt_path' in trace.read_text()
     assert "scratch seed 0 in" in text and "Traceback" not in text

@@ -78,7 +78,7 @@ SAYS = {
     "data": r"omniglot|mnist",
     "results": r"quickstart",
     "status": r"quickstart|\"done\"",
-    "speed": r"sinusoid|[\d,]+ rows",
+    "speed": r"sinusoid|[\d,]+ rows|2 cells of 1 s",
 }
 """What is printed, at least."""
 FILES = {
@@ -190,6 +190,8 @@ def test_a_command_of_the_guides_runs(
         words += MORE.get(words[0], [])
     if "--report-rows" in words:
         words = ["speed", "--report-rows", "5000"]
+    elif words[0] == "speed" and "--cells" in words:
+        words = ["speed", "--cells", "2"]
     elif words[0] == "speed":
         words.insert(1, "sinusoid-1")
     if "--iterations" in words:

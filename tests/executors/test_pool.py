@@ -23,9 +23,19 @@ def start(fails: bool, tell: Tell) -> None:
     tell(("started", os.getpid()))
 
 
-def work(job: tuple[str, str], tell: Tell) -> None:
+def work(job: tuple[str, str], cores: int, tell: Tell) -> None:
     what, value = job
     match what:
+        case "touch":
+            Path(value).touch()
+        case "last" if not Path(value + " began").exists():
+            Path(value + " began").touch()
+            while not Path(value).exists():
+                time.sleep(0.05)
+            time.sleep(1)  # the other job has ended by then
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "last":
+            tell(("cores", cores))
         case "tell":
             tell((value, 1))
         case "kill once" if not Path(value).exists():
@@ -108,3 +118,20 @@ def test_processes_end_with_the_iteration():
         pid = next(event[1] for _, event in events if event[0] == "asleep")
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+@pytest.mark.parametrize(("cores", "given"), [(6, 6), (1, 1)])
+def test_the_last_job_has_the_cores_of_idle_processes(tmp_path, cores, given):
+    touched = str(tmp_path / "touched")
+    jobs = [("touch", touched), ("last", touched)]
+    events = list(run(jobs, work, [partial(start, False)] * 2, cores))
+    assert [event for _, event in events if type(event) is tuple and event[0] == "cores"] == [("cores", given)]
+    assert sum(isinstance(event, Done) for _, event in events) == 2
+
+
+def test_a_job_begins_where_it_is_admitted():
+    jobs, pids = [("tell", str(i)) for i in range(6)], set()
+    for _, event in run(jobs, work, [partial(start, False)] * 3, admits=lambda place, busy: place == 1 and not busy):
+        if type(event) is tuple and event[0] == "started":
+            pids.add(event[1])
+    assert len(pids) == 1

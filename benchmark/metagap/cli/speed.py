@@ -36,6 +36,13 @@ def speed(
         int | None,
         typer.Option(min=1, metavar="N", help="Time `metagap report` on N rows of made-up records instead."),
     ] = None,
+    cells: Annotated[
+        int | None,
+        typer.Option(min=1, max=10_000, metavar="N", help="Time N cells that sleep for a second each instead."),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, max=4096, metavar="N", help="With --cells: how many of them at the same time.")
+    ] = 2,
     picture: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the times against the first peer: .png or .svg.")
     ] = None,
@@ -45,6 +52,12 @@ def speed(
         from metagap.speed import report
 
         output.console().print(str(report.measure(report_rows)))
+        return
+    if cells is not None:
+        from metagap.speed.cells import measure
+
+        console = output.console()
+        console.print(str(measure(cells, jobs, console)))
         return
     from metagap.speed import command
 

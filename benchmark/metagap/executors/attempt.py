@@ -18,6 +18,7 @@ from metagap import stopping
 from metagap.engine.machines import devices
 from metagap.engine.process import set_up
 from metagap.executors.executor import Done, End, Event, Failure, Held, Progress, Remark
+from metagap.executors.room import Memory
 from metagap.machine import Machine, count_cores
 from metagap.results.lease import HeldError, LostError
 from metagap.runner.cell import run_cell
@@ -59,11 +60,14 @@ def start(machine: Machine, verbose: bool, tell: Tell) -> None:
     _prepare(machine, verbose, _Forward(tell))
 
 
-def work(job: tuple[Cell, Path], tell: Callable[[Event], None]) -> Held | None:
-    """Run a cell in a process that was made ready."""
-    (cell, store), machine = job, _worker["machine"]
+def work(job: tuple[Cell, Path], cores: int, tell: Callable[[Event | Memory], None]) -> Held | None:
+    """Run a cell in a process that was made ready, on that many cores."""
+    (cell, store), machine = job, replace(_worker["machine"], cores=cores)
     with _ending_hangs(machine.time_limit, tell):
-        return _run(cell, store, machine, tell)
+        held = _run(cell, store, machine, tell)
+    if machine.device != "cpu":
+        tell(Memory(torch.cuda.max_memory_reserved(), torch.cuda.mem_get_info()[1]))
+    return held
 
 
 @contextmanager
@@ -100,8 +104,8 @@ def _prepare(machine: Machine, verbose: bool, handler: logging.Handler) -> None:
     set_up()
     if machine.device != "cpu":
         torch.cuda.set_device(machine.device)
+    handler.setLevel(logging.INFO if verbose else logging.WARNING)
     log.addHandler(handler)
-    log.setLevel(logging.INFO if verbose else logging.WARNING)
     # What torch compiles is kept between runs.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(user_cache_path("metagap") / "compiled"))
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)

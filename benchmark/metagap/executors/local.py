@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metagap.executors.executor import Event, Executor
+from metagap.executors.room import Memory, Room, side_by_side
 from metagap.machine import Machine
 
 if TYPE_CHECKING:
@@ -15,13 +16,24 @@ if TYPE_CHECKING:
 
 
 def _run(cells: Sequence[Cell], store: Path, machine: Machine, verbose: bool) -> Iterator[tuple[int, Event]]:
-    """Cells in as many processes as there are devices. One whose process is killed is run once more."""
+    """Cells in as many processes as there are devices, and side by side on a GPU that has room for it.
+
+    One whose process is killed is run once more.
+    """
     from metagap.engine.machines import devices
     from metagap.executors import attempt, pool
 
-    chosen = devices(machine)[: len(cells)]
-    starts = [partial(attempt.start, machine.worker(device, len(chosen)), verbose) for device in chosen]
-    yield from pool.run([(cell, store) for cell in cells], attempt.work, starts)
+    chosen = devices(machine)
+    asked = machine.workers is not None
+    room = Room(chosen if asked else side_by_side(chosen, machine.cores), limited=not asked)
+    places = room.places[: len(cells)]
+    starts = [partial(attempt.start, machine.worker(device, len(places)), verbose) for device in places]
+    jobs = [(cell, store) for cell in cells]
+    for number, event in pool.run(jobs, attempt.work, starts, machine.cores, room.admits):
+        if isinstance(event, Memory):
+            room.saw(event)
+        else:
+            yield number, event
 
 
 def _where(machine: Machine) -> str:

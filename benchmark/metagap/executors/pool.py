@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -25,44 +25,61 @@ GRACE = 15
 Tell = Callable[[Any], None]
 """What a job calls to report something while it runs."""
 
+Work = Callable[[Any, int, Tell], End | None]
+"""Does a job on a number of cores."""
+
 
 def run(
     jobs: Sequence[Any],
-    work: Callable[[Any, Tell], End | None],
+    work: Work,
     starts: Sequence[Callable[[Tell], None]],
+    cores: int = 1,
+    admits: Callable[[int, Collection[int]], bool] = lambda place, busy: True,
 ) -> Generator[tuple[int, Event | Any], None, None]:
     """Do the jobs in as many processes as there are `starts`, each of which is called once in its process.
+
+    cores: shared by the jobs in work, so that the last ones have those of the processes that are idle; a job keeps the
+    cores that it began with. admits: whether a process may have a job while the busy ones have theirs, by their places.
 
     Yields (number of the job, event): what the job has reported, `Again` for one whose process died, and at its end
     what `work` returns, or else `Done` or a `Failure`. The processes end with the iteration, and with this process.
     """
     waiting, begun = deque(range(len(jobs))), Counter[int]()
     workers = [_Worker(work, start) for start in starts[: len(jobs)]]
+    told: list[tuple[int, Any]] = []
     try:
         while True:
-            for worker in workers:
-                if worker.job is None and waiting:
-                    number = waiting.popleft()
-                    begun[number] += 1
-                    worker.begin(number, jobs[number])
+            while waiting and (idle := _idle(workers, admits)):
+                number = waiting.popleft()
+                begun[number] += 1
+                free = cores - sum(worker.cores for worker in workers if worker.job is not None)
+                idle[0].begin(number, jobs[number], max(1, free // min(len(idle), len(waiting) + 1)))
+            yield from told  # now, since no process has to wait for whoever is told
             busy = [(worker, worker.job) for worker in workers if worker.job is not None]
             if not busy:
                 return
             wait([thing for worker, _ in busy for thing in worker.signs])
+            told = []
             for worker, number in busy:
                 for event in worker.events():
                     if not isinstance(event, _Died):
-                        yield number, event
+                        told.append((number, event))
                     elif begun[number] < TRIES:
                         waiting.append(number)
-                        yield number, Again(str(event))
+                        told.append((number, Again(str(event))))
                     else:
-                        yield number, Failure(f"{event}, {TRIES} times", kind="killed")
+                        told.append((number, Failure(f"{event}, {TRIES} times", kind="killed")))
     finally:
         for worker in workers:
             worker.dismiss()
         for worker in workers:
             worker.end()
+
+
+def _idle(workers: Sequence[_Worker], admits: Callable[[int, Collection[int]], bool]) -> list[_Worker]:
+    """Those that may have a job now."""
+    busy = [place for place, worker in enumerate(workers) if worker.job is not None]
+    return [worker for place, worker in enumerate(workers) if worker.job is None and admits(place, busy)]
 
 
 class _Died(str):
@@ -72,13 +89,14 @@ class _Died(str):
 class _Worker:
     """A process, made when it is needed, and made again when it has died."""
 
-    def __init__(self, work: Callable[[Any, Tell], End | None], start: Callable[[Tell], None]):
+    def __init__(self, work: Work, start: Callable[[Tell], None]):
         self._work, self._start = work, start
         self._process: Any = None
         self._connection: Any = None
         self.job: int | None = None
+        self.cores = 0
 
-    def begin(self, number: int, job: Any) -> None:
+    def begin(self, number: int, job: Any, cores: int) -> None:
         """Have a job done."""
         if self._process is None or not self._process.is_alive():
             context = multiprocessing.get_context("spawn")
@@ -86,9 +104,9 @@ class _Worker:
             self._process = context.Process(target=_serve, args=(theirs, self._work, self._start))
             self._process.start()
             theirs.close()
-        self.job = number
+        self.job, self.cores = number, cores
         with suppress(OSError):  # where it has died, its sentinel says so
-            self._connection.send(job)
+            self._connection.send((job, cores))
 
     @property
     def signs(self) -> list[Any]:
@@ -147,7 +165,7 @@ def _end(code: int | None) -> str:
 # In the workers.
 
 
-def _serve(connection: Connection, work: Callable[[Any, Tell], End | None], start: Callable[[Tell], None]) -> None:
+def _serve(connection: Connection, work: Work, start: Callable[[Tell], None]) -> None:
     for name in ("SIGINT", "SIGUSR2"):  # Ctrl-C, and a scheduler's warning, are for the parent, which ends this process
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -162,14 +180,15 @@ def _serve(connection: Connection, work: Callable[[Any, Tell], End | None], star
 
     started = False
     while True:
-        job, began = connection.recv(), time.monotonic()
-        if job is None:
+        sent, began = connection.recv(), time.monotonic()
+        if sent is None:
             return
+        job, cores = sent
         try:
             if not started:
                 start(tell)
                 started = True
-            end = work(job, tell)
+            end = work(job, cores, tell)
         except stopping.Stopped:
             stopping.die()
         except BaseException as error:  # SystemExit of a plugin, too

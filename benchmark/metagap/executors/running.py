@@ -20,6 +20,7 @@ from metagap.executors.local import LOCAL
 from metagap.executors.waiting import until_ended
 from metagap.machine import Machine
 from metagap.runner.cell import is_done
+from metagap.runner.log import NAME as LOG
 from metagap.runner.train import last_checkpoint
 from metagap.suite import Cell
 
@@ -38,6 +39,12 @@ class CellFailure(NamedTuple):
     name: str
     failed: results.Failed
     is_bad_input: bool
+    log: Path | None = None
+
+    @property
+    def line(self) -> str:
+        """What happened, and where more of it can be read."""
+        return f"{self.failed}; log: {self.log}" if self.log is not None else str(self.failed)
 
 
 def run_cells(
@@ -101,7 +108,8 @@ def run_cells(
                 case Failure(message, is_bad_input, traceback):
                     seen = _failed(cell, event, event.at or at.get(number), store, machine)
                     record = results.write_failure(cell.folder(store), seen, traceback)
-                    failed.append(CellFailure(name, record, is_bad_input))
+                    log = cell.folder(store) / LOG
+                    failed.append(CellFailure(name, record, is_bad_input, log if log.is_file() else None))
                     display.finish(name, f"[red]✗[/] {escape(name)}: {escape(message)}")
     return failed
 
@@ -152,5 +160,5 @@ def error_of(failed: Sequence[CellFailure]) -> UserError | CellError:
     """What is to be raised where cells failed: a UserError where all of them are bad input, else a CellError."""
     if all(one.is_bad_input for one in failed):
         return UserError("\n".join(dict.fromkeys(one.failed.message for one in failed)))
-    lines = [f"{one.name}: {one.failed}" for one in failed]
+    lines = [f"{one.name}: {one.line}" for one in failed]
     return CellError("\n".join([f"{len(failed)} cell{'s' * (len(failed) > 1)} failed", *lines]))

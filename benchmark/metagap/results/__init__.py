@@ -15,6 +15,7 @@
     along/*.parquet        scores at these points, one file per split; along/*.json are their receipts
     quantities/*.parquet   what was measured beside the scores, one file per quantity; quantities/*.json likewise
     failed.json            only while the cell has failed: when and why, with traceback.txt next to it
+    log.txt                what was done and said in all attempts, and when; the part before it is in log.txt.1
     .lease/                only while a process has the cell in work: which one, and how far it is (`lease`)
     done-<variant>.json    the marker, written last: the resolved suite, which evaluation files belong to it, and the
                            sha256 of every file

@@ -22,6 +22,7 @@ from metagap.machine import Machine
 from metagap.results.lease import hold
 from metagap.runner.along import score_along
 from metagap.runner.context import Report, TrainingContext, log
+from metagap.runner.log import logged
 from metagap.runner.quantities import measure
 from metagap.runner.score import missing, score_splits
 from metagap.runner.snapshots import Snapshots
@@ -75,7 +76,8 @@ def run_cell(cell: Cell, store: Path, machine: Machine, report: Report = lambda 
             report(phase, done, total)
 
         if not is_done(cell, store):
-            _run(cell, store, machine, told)
+            with logged(cell.folder(store), str(cell), told) as also_logged:
+                _run(cell, store, machine, also_logged)
 
 
 def _run(cell: Cell, store: Path, machine: Machine, report: Report) -> None:

@@ -64,10 +64,11 @@ def write(store: Path, rows: int) -> int:
     least = len(cells) * len(suite.test_splits) * STEPS
     if rows < least:
         raise UserError(f"--report-rows {rows}: at least {least:,} are needed, an episode for every cell and split")
-    return sum(_write_cell(cell, store, rows // least) for cell in cells)
+    return sum(write_cell(cell, store, rows // least) for cell in cells)
 
 
-def _write_cell(cell: Cell, store: Path, episodes: int) -> int:
+def write_cell(cell: Cell, store: Path, episodes: int) -> int:
+    """Write a finished cell with that many episodes of every split; returns how many rows there are."""
     folder, rng, sha256, files, rows = cell.folder(store), np.random.default_rng(cell.seed), {}, {}, 0
     curve = pd.DataFrame({"iteration": [0.0], "seconds": 0.0, "loss": 1.0, "score": 0.5}).assign(
         val_loss=1.0, val_score=0.5
