@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 
 from metagap import results
+from metagap.algorithms.policies.learner import PolicyLearner
 from metagap.engine.machines import asked, parse_seconds
 from metagap.engine.mapping import TaskMap
 from metagap.errors import CellError, UserError
@@ -56,8 +57,8 @@ def run(tmp_path):
 
 @pytest.fixture
 def suite(tiny_suite):
-    def suite(*changes, **tables):
-        return expand(load_suite(str(tiny_suite(**tables)), changes))
+    def suite(*changes, kind="waves", **tables):
+        return expand(load_suite(str(tiny_suite(kind, **tables)), changes))
 
     return suite
 
@@ -169,3 +170,16 @@ def test_a_damaged_record_of_a_failure_is_a_failure_still(suite, run, tmp_path):
     (one,) = results.read(tmp_path, "tiny").failed
     assert (one.kind, one.label, one.seed, one.hash) == ("unknown", "maml", 0, cell.hash)
     assert run([cell])[0] == [] and not path.exists()
+
+
+def test_a_trust_region_without_a_number_is_seen_though_it_moves_no_weight(suite, run, tmp_path, monkeypatch):
+    real = PolicyLearner.surrogate
+    monkeypatch.setattr(
+        PolicyLearner, "surrogate", lambda *given: (found := real(*given))._replace(loss=found.loss * float("nan"))
+    )
+    (cell,) = suite(kind="plane", algorithms={"policy-random": None})
+    assert run([cell], replace(EAGER, engine="loop plain eager"))[0] == []
+    found = results.read(tmp_path, "tiny")
+    row = found.cells.iloc[0]
+    assert row["diverged"] and row["diverged_at"] == 1 and not row["lost"]
+    assert any("diverged" in note for note in found.notes)

@@ -250,3 +250,13 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(store, monkeypatch):
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
     run_cell(more, folder, CPU)
     assert is_done(more, folder)
+
+
+def test_that_it_is_not_known_which_variant_is_meant_is_said(store):
+    folder, (cell, other) = store
+    results.write_own(folder / "tiny", cell.variant, {cell.hash, other.hash})
+    assert results.read(folder, "tiny").notes == []
+    flip(folder / "tiny" / "own.json", 99)
+    (note,) = results.read(folder, "tiny").notes
+    assert "own.json' is damaged" in note and "what was finished last is shown" in note
+    assert results.read(folder, "tiny", cell.variant).notes == []

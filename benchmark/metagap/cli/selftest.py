@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,6 +56,44 @@ def linear(
     from metagap.selftest import linear as trial
 
     _try(trial.parts(repeats), jobs, out, json)
+
+
+@app.command()
+def faults(
+    kills: Annotated[int, typer.Option(min=0, max=10**6, metavar="N", help="Runs that are disturbed.")] = 100,
+    flips: Annotated[int, typer.Option(min=0, max=10**6, metavar="N", help="Bits that are flipped.")] = 200,
+    seed: Annotated[int, typer.Option("--seed", "-s", min=0, metavar="S", help="Of the random moments and bits.")] = 0,
+    jobs: Jobs = None,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Kill runs of a tiny suite at random moments, flip bits of its files, and see that no number is other for it."""
+    from metagap.errors import UserError
+    from metagap.files import check_writable
+    from metagap.report.terminal import print_table
+    from metagap.writing import write_whole
+
+    if os.name != "posix":
+        raise UserError("metagap selftest faults needs the signals and the fork of POSIX")
+    from metagap.selftest import faults as trial
+
+    if out is not None:
+        check_writable(out.parent, "--out")
+    console = output.console(stderr=json)
+    with bars(console) as progress:
+        tasks = {name: progress.add_task(name, total=count) for name, count in (("killed", kills), ("flipped", flips))}
+        counts = {"killed": kills, "flipped": flips}
+        tallies = trial.run(counts, seed, jobs or count_cores(), lambda name: progress.advance(tasks[name]))
+    made = list(trial.tables(tallies))
+    if out is not None:
+        write_whole(out, "\n".join(table.markdown() for table in made).encode())
+    if json:
+        output.print_json({name: trial.as_record(tally) for name, tally in tallies.items()})
+    else:
+        for table in made:
+            print_table(table, console)
+    if found := [fault for tally in tallies.values() for fault in tally.faults]:
+        raise CellError("\n".join([f"{len(found)} fault{'s' * (len(found) > 1)}", *found]))
 
 
 def _try(todo: list[Part], jobs: int | None, out: Path | None, json: bool) -> None:

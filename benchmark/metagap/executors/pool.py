@@ -16,6 +16,8 @@ from typing import Any
 from metagap import stopping
 from metagap.executors.executor import Again, Done, End, Event, Failure
 
+METHOD = "spawn"
+"""How processes are started. Threads and CUDA survive no fork."""
 TRIES = 2
 """How often a job is begun whose process dies: the second time it resumes, among fewer others."""
 
@@ -99,7 +101,7 @@ class _Worker:
     def begin(self, number: int, job: Any, cores: int) -> None:
         """Have a job done."""
         if self._process is None or not self._process.is_alive():
-            context = multiprocessing.get_context("spawn")
+            context = multiprocessing.get_context(METHOD)
             self._connection, theirs = context.Pipe()
             self._process = context.Process(target=_serve, args=(theirs, self._work, self._start))
             self._process.start()

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 from metagap.results.files import DamagedError, read_signed, write_signed
 from metagap.suite import Axis, Values
 
+OWN = "own.json"
+
 
 class Part(NamedTuple):
     """A member of a sweep: its values, its variant, and the hashes of its cells."""
@@ -50,7 +52,7 @@ def write_own(folder: Path, variant: str, hashes: Collection[str], reference: st
         earlier = known.hashes - {*hashes}
         hashes = {*hashes, *(one for one in earlier if any(folder.glob(f"*/*-{one}/done-{variant}.json")))}
     if known != Own(variant, frozenset(hashes), reference):
-        write_signed(folder / "own.json", {"variant": variant, "hashes": sorted(hashes), "reference": reference})
+        write_signed(folder / OWN, {"variant": variant, "hashes": sorted(hashes), "reference": reference})
 
 
 def write_own_sweep(folder: Path, plan: Plan) -> Plan:
@@ -62,14 +64,14 @@ def write_own_sweep(folder: Path, plan: Plan) -> Plan:
     if known is None or known.sweep != whole:
         parts = [{"values": v, "variant": variant, "hashes": sorted(hashes)} for v, variant, hashes in members]
         axes = [axis.model_dump() for axis in plan.axes]
-        write_signed(folder / "own.json", {"sweep": axes, "members": parts, "reference": plan.reference})
+        write_signed(folder / OWN, {"sweep": axes, "members": parts, "reference": plan.reference})
     return whole
 
 
 def read_own(folder: Path) -> Own | None:
     """What was recorded; None where nothing was, or it is damaged."""
     try:
-        known = read_signed(folder / "own.json")
+        known = read_signed(folder / OWN)
         if "sweep" in known:
             return Own("", frozenset(), known["reference"], _plan(known))
         return Own(known["variant"], frozenset(known["hashes"]), known.get("reference"))

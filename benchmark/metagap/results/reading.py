@@ -19,7 +19,7 @@ from metagap.results.failures import Failed, diverged, failures, minute
 from metagap.results.files import DamagedError
 from metagap.results.index import Index, Marked, index_of
 from metagap.results.markers import CLASSES, FORMAT, ROLLOUTS, read_config, read_episodes, read_file
-from metagap.results.own import read_own
+from metagap.results.own import OWN, read_own
 from metagap.results.scan import CellFiles
 from metagap.results.training import ALONG, BESIDE, QUANTITIES, empty, recorded_beside
 from metagap.suite import Suite, said
@@ -192,6 +192,11 @@ def read(
         raise UserError("\n".join([problem, *remarks_of(seen)]))
     chosen = variant or (own.variant if own and own.variant in variants else variants[0])
     notes = []
+    if variant is None and own is None and (path := results / suite / OWN).is_file():
+        notes.append(
+            f"'{path}' is damaged, which says what the suite's file has; what was finished last is shown. `metagap run "
+            f"{suite}` writes it again."
+        )
     if len(variants) > 1 and variant is None:
         notes.append(
             f"{len(variants) - 1} other configuration(s) of this suite are in the store and not shown "
