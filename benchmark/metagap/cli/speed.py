@@ -38,7 +38,7 @@ def speed(
     ] = None,
     cells: Annotated[
         int | None,
-        typer.Option(min=1, max=10_000, metavar="N", help="Time N cells that sleep for a second each instead."),
+        typer.Option(min=1, max=10_000, metavar="N", help="Time N cells of a second each instead."),
     ] = None,
     jobs: Annotated[
         int, typer.Option(min=1, max=4096, metavar="N", help="With --cells: how many of them at the same time.")

@@ -38,7 +38,8 @@ def attempt(cell: Cell, store: Path, machine: Machine, verbose: bool = False, te
 
     It can be sent to another process or host, as can all of its arguments. store: a folder that all hosts see. machine:
     as it was asked for; the device and the cores are those of where this runs. tell: is called with what there is to
-    see meanwhile; without, remarks go to the error stream.
+    see meanwhile; without, remarks go to the error stream. Where another process has the cell in work, the end is
+    `Held`, at once. A cell whose process died on this host is taken over; others are waited for by `until_ended`.
     """
     began, last = time.monotonic(), _Last(tell)
     handler = _Forward(last) if tell is not None else logging.StreamHandler()
