@@ -402,14 +402,17 @@ def run(
     engine: str = "auto",
     jobs: int | None = None,
     launch: str = "local",
+    time_limit: str | None = None,
+    retry_failed: bool = False,
     quiet: bool = False,
 ) -> Report | Any:
     """Meta-train and evaluate what is missing of a suite, and report all of it; of a sweep, a `SweepReport`.
 
     what: a suite, or what `load_suite` makes one of, with the same further arguments. results: the folder of the store.
     device: "auto", "cpu" or "cuda". engine: as `metagap run --engine`. jobs: cells that run at the same time. launch:
-    the executor that runs them, by its name or as FILE.py:NAME. quiet: show no progress. In a script, call it below
-    `if __name__ == "__main__":`, for the workers import the script.
+    the executor that runs them, by its name or as FILE.py:NAME. time_limit: what a cell may take, such as "2h".
+    retry_failed: run again what failed, also where it would fail in the same way. quiet: show no progress. In a
+    script, call it below `if __name__ == "__main__":`, for the workers import the script.
 
     Raises UserError for bad input, CellError where cells failed; what has been run is kept in the store.
     """
@@ -428,12 +431,12 @@ def run(
         chosen, written = what, None
     else:
         chosen, written = load_chosen(os.fspath(what), _settings(changes))
-    machine, executor = asked(device=device, engine=engine, workers=jobs), executors.find(launch)
+    machine, executor = asked(device=device, engine=engine, workers=jobs, time_limit=time_limit), executors.find(launch)
     executor.place(machine)
     store, console = Path(results), Console(quiet=quiet)
     if isinstance(chosen, Sweep):
         sweep = chosen.with_choices(algorithms, seeds)
-        if failed := run_sweep(sweep, store, machine, console, executor):
+        if failed := run_sweep(sweep, store, machine, console, executor, retry=retry_failed):
             raise error_of(failed)
         plan, name = plan_of(sweep), sweep.first.name
         if not sweep.variation(written if isinstance(written, Sweep) else None):
@@ -446,7 +449,7 @@ def run(
     if pending:
         for note in [*earlier, *check(pending)]:
             console.print(f"Note: {note}", markup=False)
-        if failed := run_cells(pending, store, machine, console, executor):
+        if failed := run_cells(pending, store, machine, console, executor, retry=retry_failed):
             raise error_of(failed)
     hashes = {cell.hash for cell in cells}
     if isinstance(written, Suite) and not variation(cells[0], written):

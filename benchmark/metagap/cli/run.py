@@ -83,9 +83,9 @@ def _run_suite(chosen: Suite, written: Suite, options: Running) -> None:
         write_own(store / chosen.name, cells[0].variant, planned, chosen.reference)
     with output.interruptible():
         failed = run_cells(pending, store, machine, console, executor, options.verbose, retry=options.retry_failed)
-    failed += diverged(cells, store)
     with output.failing(failed):
         found = read(store, chosen.name, cells[0].variant, hashes, chosen.reference)
+        failed += diverged(found)
         if changed:
             changes = differences(written.model_dump(), chosen.model_dump()) or ["other settings of algorithms"]
             found.notes.insert(0, f"This is not the suite as its file has it: {'; '.join(changes)}.")
@@ -94,7 +94,8 @@ def _run_suite(chosen: Suite, written: Suite, options: Running) -> None:
 
 def _run_sweep(sweep: Sweep, written: Sweep | None, options: Running) -> None:
     from metagap import executors
-    from metagap.executors.sweeps import diverged_in, plan_of, run_sweep
+    from metagap.executors.running import diverged
+    from metagap.executors.sweeps import plan_of, run_sweep
     from metagap.results import read_sweep, write_own_sweep
 
     machine, executor = options.machine(), executors.find(options.launch)
@@ -108,10 +109,11 @@ def _run_sweep(sweep: Sweep, written: Sweep | None, options: Running) -> None:
     _check_room(store / name, page)
     with output.interruptible():
         failed = run_sweep(sweep, store, machine, console, executor, options.verbose, options.retry_failed)
-    failed += diverged_in(sweep, store)
     with output.failing(failed):
         plan = plan_of(sweep) if changed else write_own_sweep(store / name, plan_of(sweep))
         found = read_sweep(store, name, plan)
+        for values, one in found.members.items():
+            failed += diverged(one, f", {found.said(values)}")
         if changed:
             found.notes.insert(0, "This is not the sweep as its file has it.")
         output.present_sweep(found, page, options.json)

@@ -145,15 +145,11 @@ def lasting(cell: Cell, store: Path, machine: Machine) -> results.Failed | None:
     return one if same_error or same_limit else None
 
 
-def diverged(cells: Sequence[Cell], store: Path, names: Sequence[str] = ()) -> Iterator[CellFailure]:
-    """Those of the cells that are done, but ended with meta-parameters that are no numbers. names: as above."""
-    for cell, name in zip(cells, names or map(str, cells), strict=True):
-        try:
-            marker = results.read_marker(cell.folder(store) / f"done-{cell.variant}.json")
-        except results.DamagedError:
-            continue
-        if marker is not None and (one := results.diverged(marker)):
-            yield CellFailure(name, one, False)
+def diverged(found: results.Results, values: str = "") -> Iterator[CellFailure]:
+    """The cells that have results, but of meta-parameters that are no numbers. values: of a sweep, for their names."""
+    for one in found.failed:
+        if one.kind == "diverged":
+            yield CellFailure(f"{one.label} seed {one.seed}{values}", one, False)
 
 
 def error_of(failed: Sequence[CellFailure]) -> UserError | CellError:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 
 from metagap.errors import UserError
 from metagap.executors.executor import Executor
-from metagap.executors.running import CellFailure, diverged, run_cells
+from metagap.executors.running import CellFailure, run_cells
 from metagap.machine import Machine
 from metagap.results import Part, Plan, survey
 from metagap.runner.cell import unfinished
@@ -31,7 +30,7 @@ def run_sweep(
     Everything that would stop a cell is looked for before the first is run. Raises UserError with the values.
     """
     members = list(zip(sweep.members, sweep.cells, strict=True))
-    names = _names(sweep)
+    names = {id(cell): f"{cell}, {sweep.said(member)}" for member, cells in members for cell in cells}
     parts = waves([cell for _, cells in members for cell in cells])
     every, missing = sum(map(len, parts)), [unfinished(part, store) for part in parts]
     left = {id(cell) for part in missing for cell in part}
@@ -52,19 +51,6 @@ def run_sweep(
         called = [names[id(cell)] for cell in part]
         failed += run_cells(part, store, machine, console, executor, verbose, called, retry)
     return failed
-
-
-def diverged_in(sweep: Sweep, store: Path) -> Iterator[CellFailure]:
-    """The cells of all members that are done and diverged."""
-    names = _names(sweep)
-    cells = [cell for part in waves([cell for cells in sweep.cells for cell in cells]) for cell in part]
-    return diverged(cells, store, [names[id(cell)] for cell in cells])
-
-
-def _names(sweep: Sweep) -> dict[int, str]:
-    """What cells are called, with the values of their member, by their `id`."""
-    members = zip(sweep.members, sweep.cells, strict=True)
-    return {id(cell): f"{cell}, {sweep.said(member)}" for member, cells in members for cell in cells}
 
 
 def plan_of(sweep: Sweep) -> Plan:

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from metagap import cli, results
 from metagap.cli import output
 from metagap.executors import pool
+from metagap.results import lease
 from metagap.runner.cell import run_cell
 from metagap.selftest import tiny
 from metagap.suite import expand, load_suite
@@ -37,8 +38,8 @@ WRITES = (
     "no room from some write on",
 )
 LIMIT = "no room for files beyond a size"
-PATIENCE = 120.0
-"""Seconds after which a run hangs."""
+PATIENCE = lease.TERM + 60
+"""Seconds after which a run hangs: it may have to wait until a lease is over."""
 
 
 class Trouble(NamedTuple):
@@ -163,7 +164,9 @@ class _Run:
     def send(self, trouble: Trouble, usual: float, chance: random.Random) -> None:
         """Send a signal at its moment. usual: seconds that a run takes."""
         self._process.join(trouble.moment * usual)
-        self._listen()
+        over = self._listen()
+        while trouble.target != TARGETS[1] and not self._pids and not over:  # the first worker is not born yet
+            over = self._listen(0.01)
         targets = [self._process.pid or 0] if trouble.target == TARGETS[1] else self._pids
         for pid in chance.sample(targets, len(targets)):
             with suppress(ProcessLookupError):
