@@ -124,6 +124,18 @@ def test_a_beat_in_between_keeps_it(tmp_path, take):
     mine.check()
 
 
+def test_who_may_not_look_is_told_by_trying(tmp_path, take, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    take(tmp_path / "theirs", beat=60)
+    monkeypatch.setattr(lease, "_look", refuse)
+    assert Watch(tmp_path / "theirs").is_free()
+    with pytest.raises(UserError, match="theirs' cannot be written: Permission denied"):
+        take(tmp_path / "theirs")
+    monkeypatch.undo()
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"pid": "1", "host": 7, "term": null}', bytes(range(256))])
 def test_what_cannot_be_read_is_somebody(tmp_path, content):
     with hold(tmp_path, beat=60) as mine:

@@ -9,6 +9,7 @@ import typer
 
 from metagap.cli import output
 from metagap.cli.options import Device, Engine, Memory
+from metagap.errors import UserError
 
 
 def speed(
@@ -41,8 +42,9 @@ def speed(
         typer.Option(min=1, max=10_000, metavar="N", help="Time N cells of a second each instead."),
     ] = None,
     jobs: Annotated[
-        int, typer.Option(min=1, max=4096, metavar="N", help="With --cells: how many of them at the same time.")
-    ] = 2,
+        int | None,
+        typer.Option(min=1, max=4096, metavar="N", help="Of --cells, how many at the same time; default: 2."),
+    ] = None,
     picture: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the times against the first peer: .png or .svg.")
     ] = None,
@@ -57,8 +59,10 @@ def speed(
         from metagap.speed.cells import measure
 
         console = output.console()
-        console.print(str(measure(cells, jobs, console)))
+        console.print(str(measure(cells, jobs or 2, console)))
         return
+    if jobs is not None:
+        raise UserError("--jobs is about --cells, which is not given")
     from metagap.speed import command
 
     chosen = command.settings(

@@ -160,12 +160,16 @@ class Watch:
         """As it was seen last."""
 
     def is_free(self) -> bool:
-        """Whether the lease can be had now, by anyone. One that has outlived its term is ended here.
+        """Whether the lease can be had now, by anyone. One that has outlived its term is ended here. Where that cannot
+        be found out it is True: whoever tries to have the lease is told why.
 
         To be called every few seconds: a longer time between two calls counts little, for this process may have been
         suspended together with the owner.
         """
-        found = _look(self._folder)
+        try:
+            found = _look(self._folder)
+        except OSError:
+            return True
         if found is None:
             return True
         (path, self.lease), now = found, time.monotonic()
