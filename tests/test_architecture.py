@@ -42,6 +42,7 @@ ANYWHERE = {
     "memory",
     "progress",
     "registry",
+    "screen",
     "stopping",
     "text",
     "writing",

@@ -85,6 +85,7 @@ def test_only_some_cells_and_a_plugin(here, in_process, tmp_path, tiny_suite):
     assert list(found.cells.algorithm) == ["mine", "scratch"]
     assert set(found.cells.seed) == {3}
     assert found.suite.algorithms["mine"].hyperparameters["inner_lr"] == 0.2
+    assert errors.count("runs the code in") == 1 and f"'{tmp_path / 'mine.py'}'" in errors
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,8 @@ def test_a_plugin_that_fails_in_the_middle_stops_nobody_else(here, tmp_path, tin
     (trace,) = (tmp_path / "results").rglob("traceback.txt")
     folder = trace.parent.relative_to(tmp_path)
     where = f"traceback: {folder}/traceback.txt; log: {folder}/log.txt"
-    assert errors == f"metagap: 1 cell failed\nbad seed 0: ValueError('no idea'); {where}\n"
+    runs = f"metagap: runs the code in '{tmp_path / 'bad.py'}'"
+    assert errors == f"{runs}\nmetagap: 1 cell failed\nbad seed 0: ValueError('no idea'); {where}\n"
     assert 'bad.py", line 7, in adapt_path' in trace.read_text()
     assert "scratch seed 0 in" in text and "Traceback" not in text
     assert "killed seed 0: its process was killed by SIGKILL" in text and "it is run once more" in text

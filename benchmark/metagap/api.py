@@ -416,14 +416,13 @@ def run(
 
     Raises UserError for bad input, CellError where cells failed; what has been run is kept in the store.
     """
-    from rich.console import Console
-
     from metagap import executors
     from metagap.engine.machines import asked
     from metagap.executors.running import error_of, run_cells
     from metagap.executors.sweeps import plan_of, run_sweep
     from metagap.runner.cell import unfinished
     from metagap.runner.preflight import check
+    from metagap.screen import Screen
 
     if isinstance(what, Suite):
         if changes or algorithms or seeds:
@@ -433,7 +432,7 @@ def run(
         chosen, written = load_chosen(os.fspath(what), _settings(changes))
     machine, executor = asked(device=device, engine=engine, workers=jobs, time_limit=time_limit), executors.find(launch)
     executor.place(machine)
-    store, console = Path(results), Console(quiet=quiet)
+    store, console = Path(results), Screen(quiet=quiet)
     if isinstance(chosen, Sweep):
         sweep = chosen.with_choices(algorithms, seeds)
         if failed := run_sweep(sweep, store, machine, console, executor, retry=retry_failed):

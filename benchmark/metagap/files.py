@@ -33,6 +33,12 @@ def fault_of_name(name: str) -> str:
     return ""
 
 
+def is_inside(name: str) -> bool:
+    """Whether a path with slashes, as data have it, names something below the folder that it is in, on any system."""
+    parts = name.split("/")
+    return name.isprintable() and not set(name) & set("\\:") and not {"", ".", ".."} & set(parts)
+
+
 def folder_name(name: str, what: str) -> str:
     """The name, if a folder can be called so; raises UserError where none can. what: where it was given."""
     if fault := fault_of_name(name):

@@ -15,6 +15,8 @@ from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.progress import TransferSpeedColumn as TransferRate
 from rich.text import Text
 
+from metagap.screen import Screen
+
 FIRST_LINE, NEXT_LINES = 2.0, 30.0
 """Seconds until a job that has no terminal tells how far it is, and between such lines."""
 
@@ -85,7 +87,7 @@ def progress(what: str, total: int | None, size: bool = False) -> Iterator[Calla
 
     size: it is bytes that are counted. A worker process shows nothing, for it would draw over the bars of its parent.
     """
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     amount = (DownloadColumn(), TransferRate()) if size else (MofNCompleteColumn(),)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(24), *amount, TimeLeft())
     with Bars(*columns, console=console, hidden=multiprocessing.parent_process() is not None) as shown:

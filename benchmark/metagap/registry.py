@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import importlib.util
 import inspect
+import logging
 import signal
 import sys
 import threading
@@ -38,6 +39,8 @@ class Named(Protocol):
 
 
 T = TypeVar("T", bound=Named)
+
+log = logging.getLogger("metagap.plugins")
 
 OURS = "metagap"
 """The distribution whose names nobody else can take."""
@@ -361,6 +364,7 @@ def _with_remedy(error: BaseException) -> str:
 
 @cache
 def _module(path: Path) -> Any:
+    log.info("runs the code in '%s'", path)
     name = f"metagap_plugin_{digests.of_text(str(path))[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 
 MISSING = "–"
 
@@ -54,3 +55,13 @@ def probability(value: float) -> str:
     if value is None or math.isnan(value):
         return MISSING
     return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def printable(text: str) -> str:
+    """The text with its control characters as escapes, such as `\\x1b`."""
+    return text if text.isprintable() else "".join(repr(c)[1:-1] if is_control(c) else c for c in text)
+
+
+def is_control(character: str) -> bool:
+    """Whether a terminal acts on it, or cannot show it: of these, ends of lines and tabs alone are let through."""
+    return character not in "\n\t" and unicodedata.category(character) in ("Cc", "Cf", "Cs", "Cn", "Zl", "Zp")

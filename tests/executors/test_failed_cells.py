@@ -85,7 +85,7 @@ def test_an_exception_is_recorded_and_not_repeated(suite, run, tmp_path, monkeyp
     error = error_of(failed)
     assert isinstance(error, CellError) and str(error).count("\n") == 1 and "breaks seed 0: ValueError" in str(error)
     with monkeypatch.context() as patch:
-        patch.setattr(running, "code", lambda: "other")
+        patch.setattr(running, "code", lambda package: "other")
         run([cells[0]], machine)
     assert calls() > before
     while run([cells[0]], machine, retry=True)[0]:

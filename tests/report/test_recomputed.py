@@ -542,6 +542,7 @@ def test_every_table_of_the_page_is_computed_again(images, waves):
     covered = {
         "scores", "leaders", "metrics", "gaps", "gaps-within", "intervals", "gap-intervals", "comparisons",
         "comparisons-all", "gap-comparisons", "published", "variance", "settings", "provenance",
+        "environments",
     }  # fmt: skip
     robust = {f"scores-{statistic}" for statistic in ("mean", "median", "iqm")}
     assert set(images.tables) - {"outliers"} == covered

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from metagap.cli import data, faults, new, power, report, reproduce, results, run, selftest, show, speed, status
+from metagap.cli import data, faults, new, output, power, report, reproduce, results, run, selftest, show, speed, status
 
 app = typer.Typer(
     name="metagap",
@@ -49,4 +49,5 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 def main() -> None:
     """Run the command line; a UserError is printed and exits with code 2, a CellError with code 1."""
+    output.say_what_is_run()
     faults.run(app)

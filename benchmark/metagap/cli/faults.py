@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from metagap.errors import CellError, UserError
+from metagap.text import printable
 
 
 def run(command: Callable[[], None]) -> None:
@@ -14,11 +15,10 @@ def run(command: Callable[[], None]) -> None:
     try:
         command()
     except UserError as error:
-        message = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(error))
-        print(f"metagap: {message}", file=sys.stderr)
+        print(f"metagap: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
     except CellError as error:
-        print(f"metagap: {error}", file=sys.stderr)
+        print(f"metagap: {printable(str(error))}", file=sys.stderr)
         sys.exit(1)
     except BrokenPipeError:  # as of `metagap ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from metagap.errors import UserError
+from metagap.text import is_control, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,7 +43,7 @@ def present(found: Results, folder: Path, json: bool) -> None:
             screen.print(f"[yellow]Note:[/] {escape(note)}")
     with screen.status("drawing the report"):
         page = write_report(frames, folder)
-    screen.print(f"Report: {page}")
+    screen.print(f"Report: {page}", markup=False)
 
 
 def present_sweep(found: SweepResults, folder: Path, json: bool) -> None:
@@ -58,7 +60,7 @@ def present_sweep(found: SweepResults, folder: Path, json: bool) -> None:
         sweeps.print_sweep(numbers, screen)
     with screen.status("drawing the page"):
         page = sweeps.write(numbers, folder)
-    screen.print(f"Report: {page}")
+    screen.print(f"Report: {page}", markup=False)
 
 
 def present_table(table: PaperTable, store: Path, seeds: list[int] | None, hashes: Any, out: Path, json: bool) -> None:
@@ -73,7 +75,7 @@ def present_table(table: PaperTable, store: Path, seeds: list[int] | None, hashe
         print_json({"cells": terminal.as_json(found.cells), "deviations": deviations, "notes": found.notes})
     else:
         reproduction.print_reproduction(found, screen)
-    screen.print(f"Report: {reproduction.write(found, out / found.folder)}")
+    screen.print(f"Report: {reproduction.write(found, out / found.folder)}", markup=False)
 
 
 @contextmanager
@@ -86,7 +88,7 @@ def failing(failed: Sequence[CellFailure]) -> Iterator[None]:
     except UserError as error:
         if not failed:
             raise
-        print(f"metagap: {error}", file=sys.stderr)
+        print(f"metagap: {printable(str(error))}", file=sys.stderr)
     if failed:
         raise error_of(failed)
 
@@ -106,18 +108,38 @@ def warn_of_clashes(kind: Kind | None) -> None:
     from metagap.registry import clashes
 
     for message in clashes(kind) if kind else []:
-        print(f"metagap: {message}", file=sys.stderr)
+        print(f"metagap: {printable(message)}", file=sys.stderr)
+
+
+def say_what_is_run() -> None:
+    """Of all that suites and results name, files of plugins are the one thing that is run: let each be said, once."""
+
+    class Said(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            print(f"metagap: {printable(record.getMessage())}", file=sys.stderr)
+
+    plugins = logging.getLogger("metagap.plugins")
+    plugins.handlers, plugins.propagate = [Said()], False
+    plugins.setLevel(logging.INFO)
 
 
 def console(stderr: bool = False) -> Console:
     """Where tables are printed; on standard error where standard output is for JSON."""
-    from rich.console import Console
+    from metagap.screen import Screen
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=False)
+    return Screen(stderr=stderr, highlight=False, soft_wrap=False)
+
+
+def print_title(console: Console, title: str, rest: str = "") -> None:
+    """Print what is run."""
+    from rich.text import Text
+
+    console.print(Text.assemble((title, "bold"), rest))
 
 
 def print_json(value: Any) -> None:
     """Print a plain value."""
     import json
 
-    print(json.dumps(value, indent=1, ensure_ascii=False))
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    print("".join(json.dumps(c)[1:-1] if is_control(c) else c for c in text))

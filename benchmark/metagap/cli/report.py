@@ -82,7 +82,7 @@ def compare_suites(
         across_suites.print_across(found, screen)
     with screen.status("drawing the page"):
         page = across_suites.write(found, across_suites.folder_of(out, found))
-    screen.print(f"Report: {page}")
+    screen.print(f"Report: {page}", markup=False)
 
 
 def associations(
@@ -111,4 +111,4 @@ def associations(
         pages.print_associations(found, screen)
     with screen.status("drawing the page"):
         page = pages.write(found, pages.folder_of(out, found))
-    screen.print(f"Report: {page}")
+    screen.print(f"Report: {page}", markup=False)

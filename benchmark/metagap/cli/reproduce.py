@@ -63,7 +63,7 @@ def reproduce(
         else:
             forecast.print_forecast(found, console)
         return
-    console.print(f"[bold]{chosen.title}[/]")
+    output.print_title(console, chosen.title)
     for part in chosen.parts:
         check_writable(store / part.suite.name, "--results")
     check_writable(options.out / chosen.name, "--out")

@@ -67,7 +67,7 @@ def _run_suite(chosen: Suite, written: Suite, options: Running) -> None:
     place, cells = executor.place(machine), expand(chosen)
     console, store = output.console(stderr=options.json), options.results
     output.warn_of_clashes("algorithm")
-    console.print(f"[bold]{chosen.title}[/]: {len(cells)} cells on {place}")
+    output.print_title(console, chosen.title, f": {len(cells)} cells on {place}")
     hashes = {cell.hash for cell in cells}
     changed = variation(cells[0], written)
     planned = hashes if chosen == written or changed else {*hashes, *(cell.hash for cell in expand(written))}
@@ -103,7 +103,7 @@ def _run_sweep(sweep: Sweep, written: Sweep | None, options: Running) -> None:
     console, store = output.console(stderr=options.json), options.results
     output.warn_of_clashes("algorithm")
     over = " and ".join(f"{len(axis.values)} values of {axis.key}" for axis in sweep.axes)
-    console.print(f"[bold]{sweep.first.title}[/]: {over} on {place}")
+    output.print_title(console, sweep.first.title, f": {over} on {place}")
     changed = sweep.variation(written)
     page = options.out / name / "variants" / changed if changed else options.out / name
     _check_room(store / name, page)

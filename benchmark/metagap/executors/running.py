@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
 
-from metagap import digests, results
+from metagap import results
 from metagap.errors import CellError, UserError
 from metagap.executors.display import Display
 from metagap.executors.executor import Again, Done, Executor, Failure, Held, Progress, Remark
@@ -20,17 +19,10 @@ from metagap.executors.local import LOCAL
 from metagap.executors.waiting import until_ended
 from metagap.machine import Machine
 from metagap.runner.cell import is_done
+from metagap.runner.environment import PACKAGE, code
 from metagap.runner.log import NAME as LOG
 from metagap.runner.train import last_checkpoint
 from metagap.suite import Cell
-
-
-@cache
-def code() -> str:
-    """A digest of metagap's own files, twelve digits: what failed may not fail with others."""
-    package = Path(__file__).parents[1]
-    files = sorted(package.rglob("*.py"))
-    return digests.of_value([[path.relative_to(package).as_posix(), digests.of_file(path)] for path in files])[:12]
 
 
 class CellFailure(NamedTuple):
@@ -125,7 +117,7 @@ def _failed(cell: Cell, failure: Failure, at: Progress | None, store: Path, mach
         hash=cell.hash,
         kind=failure.kind,
         checkpoint=last_checkpoint(cell.folder(store)),
-        code=code(),
+        code=code(PACKAGE),
         limit=machine.time_limit if failure.kind == "timed out" else None,
         **({} if at is None else {"phase": at.phase, "done": at.done, "total": at.total}),
     )
@@ -140,7 +132,7 @@ def lasting(cell: Cell, store: Path, machine: Machine) -> results.Failed | None:
     one = results.read_failure(cell.folder(store))
     if one is None or one.variant != cell.variant:
         return None
-    same_error = one.kind == "error" and one.code == code()
+    same_error = one.kind == "error" and one.code == code(PACKAGE)
     same_limit = one.kind == "timed out" and machine.time_limit is not None and machine.time_limit <= (one.limit or 0)
     return one if same_error or same_limit else None
 

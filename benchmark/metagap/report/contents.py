@@ -110,6 +110,7 @@ CONTENTS: tuple[Shown, ...] = (
     variance.VARIANCE,
     texts.BUDGET,
     settings.SETTINGS,
+    provenance.ENVIRONMENTS,
     provenance.PROVENANCE,
 )
 

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from metagap.digests import of_bytes
 from metagap.errors import UserError
+from metagap.files import is_inside
 from metagap.results.files import DamagedError, read_signed, write_bytes, write_signed
 
 MANIFEST = ".metagap.json"
@@ -61,12 +62,7 @@ def _written(out: Path) -> dict[str, list[str]]:
         files = read_signed(out / MANIFEST)["files"]
     except (DamagedError, KeyError):
         return {}
-    return {name: digests for name, digests in files.items() if _inside(name)}
-
-
-def _inside(name: str) -> bool:
-    path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts
+    return {name: digests for name, digests in files.items() if is_inside(name)}
 
 
 def _content(path: Path) -> bytes:

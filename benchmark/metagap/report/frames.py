@@ -72,6 +72,7 @@ class Frames:
     """Split -> algorithm -> what the policy of its first seed does in the first test tasks."""
     exact: pd.DataFrame = field(default_factory=partial(pd.DataFrame, columns=exact.COLUMNS))
     bounds: pd.DataFrame = field(default_factory=pd.DataFrame)
+    environments: pd.DataFrame = field(default_factory=pd.DataFrame)
     further: dict[str, dict[Scored, pd.DataFrame]] = field(default_factory=dict)
     """The tables of scores in the metrics after the headline one, by name."""
 
@@ -87,6 +88,7 @@ class Frames:
             suite=results.suite,
             metrics=results.metrics,
             cells=results.cells,
+            environments=results.environments,
             curves=results.curves,
             samples=results.samples,
             failed=results.failed,

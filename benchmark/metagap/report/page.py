@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 SIGNATURE = b"metagap</title>"
 """What every page of ours has in it."""
-DATA = ("scores", "runs", "steps", "gaps", "pairs", "gap_pairs", "published", "cells")
+DATA = ("scores", "runs", "steps", "gaps", "pairs", "gap_pairs", "published", "cells", "environments")
 """The numbers that are written beside it, a file for each table of the frames."""
 PAPER = 80
 """Tables of more ems are printed across the paper: on its 184 mm their letters would be smaller than 6.5 points."""
@@ -228,6 +230,7 @@ def render_page(
     style = environment.get_template("style.css.jinja").render(
         light=theme.variables(dark=False), dark=theme.variables(dark=True), shapes=figures.styles
     )
+    script = environment.get_template("page.js").render()
     sections = []
     for section in sections_of([block.shown for block in blocks]):
         here = [block for block in blocks if block.shown.section == section.name]
@@ -236,7 +239,9 @@ def render_page(
     return environment.get_template("page.html.jinja").render(
         title=title,
         description=description,
+        policy=_policy(style, script),
         style=style,
+        script=script,
         facts=about,
         paper=PAPER,
         sections=sections,
@@ -263,6 +268,23 @@ def _placed(block: Block, figures: Figures) -> Block:
             return replace(block, content=samples)
         case _:
             return block
+
+
+def _policy(style: str, script: str) -> str:
+    """What the page may do: show itself. Whatever a suite or a record has slipped in neither runs nor loads anything.
+
+    Figures have attributes of style, which can do neither.
+    """
+    return (
+        f"default-src 'none'; script-src {_source(script)}; style-src-elem {_source(style)}; "
+        "style-src-attr 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _source(text: str) -> str:
+    """What a policy calls the element of just this text, which stands on a line of its own."""
+    digest = hashlib.sha256(f"\n{text}".encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def _anchors(blocks: Sequence[Block]) -> set[str]:

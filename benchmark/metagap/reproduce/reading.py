@@ -225,7 +225,7 @@ def _about(part: PaperColumn, row: Mapping[str, Any], found: Found) -> dict[str,
         "configurations": " ".join(f"{record.marker['seed']}-{record.marker['hash']}" for record in records),
         "device": ", ".join(dict.fromkeys(str(one.get("device")) for one in environments)),
         "torch": ", ".join(dict.fromkeys(str(one.get("torch")) for one in environments)),
-        "commit": ", ".join(dict.fromkeys(str(one.get("commit")) for one in environments)),
+        "commit": ", ".join(dict.fromkeys(str(one.get("commit") or one.get("code")) for one in environments)),
     }
 
 

@@ -3,7 +3,8 @@
 `<results>/<suite>/<algorithm>/<seed>-<hash>/` is one cell:
 
     config.json            what the trained weights depend on, resolved
-    environment.json       versions, device and commit of the training
+    environment.json       code, versions, device and machine of the training
+    attempts.json          what each attempt to run it has cost, and where; the only file that later runs change
     checkpoint.pt          state of the training, or its end; its sha256 stands behind it
     curve.parquet          the training curve
     evaluation/*.parquet   a row per test episode and inner step, one file per split
@@ -24,7 +25,8 @@
 which were whole when they were last looked at, so that they need not be read again; it can be removed at any time.
 
 `files` writes and reads single files, `markers` what says that a cell is done, `reading` whole suites, `sweeps` all
-members of a sweep.
+members of a sweep. `verify` looks at every file, `repair` sets aside, `removal` removes, `archives` passes results on,
+`contrast` compares two runs of a cell.
 """
 
 from metagap.results.failures import Failed, clear_failure, diverged, failures, minute, read_failure, write_failure

@@ -130,8 +130,19 @@ def read_failure(folder: Path) -> Failed | None:
     try:
         record: dict[str, Any] = read_signed(path)
         traceback = path.with_name(TRACEBACK) if record.pop("traceback") else None
+        _check_types(record)
         return Failed(**record, traceback=traceback, hash=digest)
     except (DamagedError, TypeError, KeyError):
         when = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
         message = f"'{path}' is damaged, so that it is not known why"
         return Failed(folder.parent.name, int(seed), "", when, message, hash=digest, kind="unknown")
+
+
+def _check_types(record: Mapping[str, Any]) -> None:
+    """Raise TypeError for what no record of ours says, whoever wrote it."""
+    usual = Failed("", 0, "", "", "")
+    kinds = {key: type(value) for key, value in usual._asdict().items()}
+    kinds |= {"checkpoint": int | None, "limit": int | float | None}
+    for key, value in record.items():
+        if not isinstance(value, kinds[key]):
+            raise TypeError(f"'{key}' is {type(value).__name__}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import stat
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,15 +14,18 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
+from rich.filesize import decimal
 
 from metagap import digests
 from metagap.errors import FULL, NoRoomError, UserError
-from metagap.memory import require_arrays
+from metagap.memory import FREE, require, require_arrays
 from metagap.results.lease import guard
 from metagap.writing import write_whole
 
 SEAL = b"\nmetagap sha256 "
 """What stands between the content of a sealed file and its digest."""
+NUMBER = 8
+"""Bytes of a number in memory."""
 
 
 class DamagedError(UserError):
@@ -81,9 +85,14 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> str:
     return write_bytes(path, data.getvalue())
 
 
-def read_bytes(path: Path, digest: str | None = None) -> bytes:
+def read_bytes(path: Path, digest: str | None = None, most: int | None = None) -> bytes:
     """The content of a file; raises DamagedError where it is not that of the digest, or cannot be read."""
     try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):  # a pipe, for one, would be waited for
+            raise DamagedError(f"'{path}' cannot be read: it is not a file")
+        if most is not None and about.st_size > most:
+            raise DamagedError(f"'{path}' cannot be read: it has {decimal(about.st_size)}; allowed: {decimal(most)}")
         data = path.read_bytes()
     except OSError as error:
         raise DamagedError(f"'{path}' cannot be read: {error.strerror or error}") from None
@@ -94,7 +103,7 @@ def read_bytes(path: Path, digest: str | None = None) -> bytes:
 
 def read_json(path: Path, digest: str | None = None) -> dict[str, Any]:
     """Read a plain table; raises DamagedError where it is damaged."""
-    value = _parsed(path, digest, json.loads)
+    value = _parsed(path, digest, json.loads, FREE)
     if not isinstance(value, dict):
         raise DamagedError(f"'{path}' cannot be read: it holds no table")
     return value
@@ -121,7 +130,12 @@ def read_sealed(path: Path) -> bytes:
 
 def read_frame(path: Path, digest: str | None = None) -> pd.DataFrame:
     """Read a data frame; raises DamagedError where it is damaged."""
-    return _parsed(path, digest, lambda data: pd.read_parquet(io.BytesIO(data), page_checksum_verification=True))
+
+    def parse(data: bytes) -> pd.DataFrame:
+        _require_rows(parquet.read_metadata(io.BytesIO(data)), path)
+        return pd.read_parquet(io.BytesIO(data), page_checksum_verification=True)
+
+    return _parsed(path, digest, parse)
 
 
 def read_columns(path: Path, digest: str | None, columns: Sequence[str], texts: Sequence[str]) -> pd.DataFrame:
@@ -133,6 +147,7 @@ def read_columns(path: Path, digest: str | None, columns: Sequence[str], texts: 
     def parse(data: bytes) -> pd.DataFrame:
         options: dict[str, Any] = {"page_checksum_verification": True, "read_dictionary": list(texts)}
         with parquet.ParquetFile(pa.BufferReader(data), **options) as file:
+            _require_rows(file.metadata, path)
             if missing := [name for name in columns if name not in file.schema_arrow.names]:
                 raise ValueError(f"it lacks the column {', '.join(missing)}")
             return file.read(list(columns), use_threads=False).to_pandas()
@@ -164,8 +179,13 @@ def _content(value: dict[str, Any]) -> str:
     return digests.of_value(value, sort_keys=True)
 
 
-def _parsed(path: Path, digest: str | None, parse: Callable[[bytes], Any]) -> Any:
-    data = read_bytes(path, digest)
+def _require_rows(about: parquet.FileMetaData, path: Path) -> None:
+    """Raise UserError where a table would fill memory: what repeats itself takes next to nothing in a file."""
+    require(2 * NUMBER * about.num_rows * about.num_columns, f"'{path}'")
+
+
+def _parsed(path: Path, digest: str | None, parse: Callable[[bytes], Any], most: int | None = None) -> Any:
+    data = read_bytes(path, digest, most)
     try:
         return parse(data)
     except Exception as error:  # a damaged file may raise anything

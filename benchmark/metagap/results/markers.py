@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from metagap.files import is_inside
 from metagap.results.episodes import COLUMNS, TEXTS
 from metagap.results.files import (
     DamagedError,
@@ -18,6 +19,7 @@ from metagap.results.files import (
     read_signed,
     write_signed,
 )
+from metagap.results.training import BESIDE, recorded_beside
 
 FORMAT = 3
 """Of the markers that are written."""
@@ -28,8 +30,13 @@ ROLLOUTS = "-rollouts.npz"
 READABLE = (1, 2, FORMAT)
 """Formats that reports show. Those of format 2 do not say which revisions of the code trained the cell, and those of
 format 1 have no digests either, so that damage may go unseen; a run counts both as not done."""
-KEYS = {"label", "algorithm", "hyperparameters", "training", "evaluation", "seed", "hash", "variant", "suite", "files"}
-KEYS |= {"episodes", "notes", "record"}
+KEYS: dict[str, type] = {
+    **{"label": str, "algorithm": str, "hyperparameters": dict, "training": dict, "evaluation": dict, "seed": int},
+    **{"hash": str, "variant": str, "suite": dict, "files": dict, "episodes": dict, "notes": list, "record": dict},
+}
+"""What every marker has."""
+FURTHER: dict[str, type] = {**dict.fromkeys(BESIDE, dict), "sha256": dict, "metrics": list, "environments": list}
+"""What some have."""
 
 
 def write_marker(folder: Path, content: Mapping[str, Any]) -> None:
@@ -49,8 +56,10 @@ def read_marker(path: Path) -> dict[str, Any] | None:
         marker = read_signed(path)
     if marker.get("format") not in READABLE:
         return None
-    if missing := KEYS - set(marker):
+    if missing := set(KEYS) - set(marker):
         raise DamagedError(f"'{path}' is damaged: it lacks {', '.join(sorted(missing))}")
+    if fault := next(_faults(marker), ""):
+        raise DamagedError(f"'{path}' is damaged: {fault}")
     folder = path.parent
     for what, said, lies in (
         ("cell", f"{marker['label']}/{marker['seed']}-{marker['hash']}", f"{folder.parent.name}/{folder.name}"),
@@ -59,6 +68,28 @@ def read_marker(path: Path) -> dict[str, Any] | None:
         if said != lies:
             raise DamagedError(f"'{path}' is the marker of another {what}: it says '{said}' and lies in '{lies}'")
     return marker
+
+
+def _faults(marker: Mapping[str, Any]) -> Iterator[str]:
+    """What no marker of ours says: whoever wrote it, its files lie in the cell's folder."""
+    for key, kind in (KEYS | FURTHER).items():
+        if key in marker and type(marker[key]) is not kind:
+            yield f"its '{key}' is no {kind.__name__}"
+            return
+    stems = [stem for kind in ("files", *BESIDE) for stem in marker.get(kind, {}).values()]
+    for name in (*stems, *marker.get("sha256", {})):
+        if not isinstance(name, str) or not is_inside(name):
+            yield f"it names a file outside of its folder, {name!r}"
+
+
+def known_files(marker: Mapping[str, Any]) -> list[str]:
+    """What belongs to a finished cell beside its marker, by path in its folder: files that it knows, and receipts."""
+    receipts = [f"evaluation/{stem}.json" for stem in marker["files"].values()]
+    receipts += [f"{kind}/{stem}.json" for kind in BESIDE for stem in marker.get(kind, {}).values()]
+    if "sha256" in marker:
+        return [*marker["sha256"], *receipts]
+    scores = [f"evaluation/{stem}.{ending}" for stem in marker["files"].values() for ending in ("parquet", "npz")]
+    return ["config.json", "environment.json", "curve.parquet", *scores, *recorded_beside(marker), *receipts]
 
 
 def digest_of(marker: Mapping[str, Any], name: str) -> str | None:

@@ -14,6 +14,7 @@ import pandas as pd
 from metagap import kinds
 from metagap.errors import UserError
 from metagap.metrics import Metric
+from metagap.results.environments import lettered
 from metagap.results.episodes import Columns, Gathering, Recorded
 from metagap.results.failures import Failed, diverged, failures, minute
 from metagap.results.files import DamagedError
@@ -60,6 +61,7 @@ class Results:
     and with a column `iteration`, from 0, the untrained start, to the end. quantities: what was measured beside the
     scores: algorithm, seed, quantity, iteration, split (empty: of the whole cell), episode (-1: a single number) and
     value (NaN where it does not apply; the notes say why). Both are empty where a suite does not ask for them.
+    environments: one row for each different one, by the letter that `cells` has in its column `environment`.
     """
 
     suite: Suite
@@ -77,6 +79,7 @@ class Results:
     failed: tuple[Failed, ...] = ()
     along: pd.DataFrame = field(default_factory=partial(empty, ALONG))
     quantities: pd.DataFrame = field(default_factory=partial(empty, QUANTITIES))
+    environments: pd.DataFrame = field(default_factory=pd.DataFrame)
     recorded: Recorded = field(init=False, repr=False, compare=False)
     """The test episodes, by column and as a data frame."""
 
@@ -323,9 +326,11 @@ def assemble(
     suite = dict(last["suite"])
     order = {split["name"]: i for i, split in enumerate(suite["splits"])}
     algorithms: dict[str, Any] = {}
-    for (label, seed), one in records.items():
+    letters, environments = lettered([one.marker.get("environments") or [one.environment] for one in records.values()])
+    for ((label, seed), one), letter in zip(records.items(), letters, strict=True):
         done = one.marker
-        rows.append({"algorithm": label, "seed": seed, "hash": done["hash"], **done["record"], **one.environment})
+        about = {"algorithm": label, "seed": seed, "hash": done["hash"], "environment": letter}
+        rows.append({**about, **done["record"], **one.environment, **about})
         algorithms[label] = {
             "algorithm": done["algorithm"],
             **done["hyperparameters"],
@@ -369,6 +374,7 @@ def assemble(
         metrics=metrics,
         along=_joined(ALONG, {key: one.along for key, one in records.items()}),
         quantities=_joined(QUANTITIES, {key: one.quantities for key, one in records.items()})[[*QUANTITIES]],
+        environments=environments,
         met={split: next(iter(digests)) for split, digests in met.items() if len(digests) == 1},
     )
 
@@ -510,10 +516,10 @@ def damage_of(folder: Path, marker: dict[str, Any], samples: bool = False) -> st
     if samples:
         names += [f"{stem}.npz" for stem in stems if (folder / f"{stem}.npz").is_file()]
         names += [
-            f"evaluation/{stem}{ending}"
-            for stem in marker["files"].values()
+            name
+            for stem in stems
             for ending in (CLASSES, ROLLOUTS)
-            if _has(folder, marker, stem, ending)
+            if (name := f"{stem}{ending}") in marker.get("sha256", {})
         ]
     names += recorded_beside(marker)
     try:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import subprocess
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
 
-from metagap import __version__, digests, results
+from metagap import digests, results
 from metagap.engine.memory import watching_memory
 from metagap.machine import Machine
 from metagap.results.lease import hold
 from metagap.runner.along import score_along
+from metagap.runner.attempts import Attempt
 from metagap.runner.context import Report, TrainingContext, log
+from metagap.runner.environment import environment
 from metagap.runner.log import logged
 from metagap.runner.quantities import measure
 from metagap.runner.score import missing, score_splits
@@ -89,9 +86,13 @@ def _run(cell: Cell, store: Path, machine: Machine, report: Report) -> None:
 def _compute(cell: Cell, context: TrainingContext, folder: Path, report: Report) -> None:
     results.sweep(folder, mine=True)
     snapshots = Snapshots(context, folder / "snapshots")
+    here = environment(context.device)
+    attempt = Attempt(folder, here, context.device, context.machine.checkpoint_seconds)
+    attempt.write()
+    report = attempt.watching(report)
     _set_marker_aside(folder / f"done-{cell.variant}.json")
     sha256 = {"config.json": _kept(folder / "config.json", json.loads(json.dumps(cell.identity)))}
-    trained = train(context, folder, report, environment(context.device), snapshots)
+    trained = train(context, folder, report, here, snapshots)
     sha256["environment.json"] = _kept(folder / "environment.json", trained.environment)
     sha256["curve.parquet"] = _kept(folder / "curve.parquet", trained.curve)
     sha256["checkpoint.pt"] = digests.of_file(folder / "checkpoint.pt")
@@ -115,8 +116,9 @@ def _compute(cell: Cell, context: TrainingContext, folder: Path, report: Report)
         sha256 |= {f"quantities/{name}": digest for name, digest in measured.pop("sha256").items()}
         scored |= measured | {"notes": [*scored["notes"], *measured["notes"]]}
     scored["notes"] += [f"{cell}: {said}." for said in dict.fromkeys(context.shortages)]
-    finished = datetime.now(UTC).isoformat()
-    marker = {**as_json(cell), **scored, "record": record, "sha256": sha256, "finished": finished}
+    attempt.write()
+    about = {"record": record | attempt.total(), "environments": attempt.environments()}
+    marker = {**as_json(cell), **scored, **about, "sha256": sha256, "finished": datetime.now(UTC).isoformat()}
     results.write_marker(folder, marker | {"metrics": described(cell.suite)})
     results.clear_failure(folder)
 
@@ -159,44 +161,3 @@ def _kept(path: Path, value: Any) -> str:
 
 def _marker(cell: Cell, store: Path) -> Path:
     return cell.folder(store) / f"done-{cell.variant}.json"
-
-
-def environment(device: torch.device) -> dict[str, Any]:
-    """What the numbers may depend on besides the configuration."""
-    processor = _processor()
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "metagap": __version__,
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "numpy": np.__version__,
-        "platform": platform.platform(),
-        "device": f"{device.type}: {name}",
-        "processor": processor,
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-    }
-
-
-def _processor() -> str:
-    """The model of the CPU, as far as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        found = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    except OSError:  # no Linux
-        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-        try:
-            found = [subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()]
-        except (OSError, subprocess.SubprocessError):
-            found = []
-    return next(filter(None, found), platform.processor() or platform.machine())
-
-
-def _commit() -> str:
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"

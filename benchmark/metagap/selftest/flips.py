@@ -29,6 +29,7 @@ KINDS = {
     "marker": r".*/done-.*",
     "configuration": r".*/config\.json",
     "environment": r".*/environment\.json",
+    "attempts": r".*/attempts\.json",
     "training curve": r".*/curve\.parquet",
     "evaluation": r".*/evaluation/.*\.parquet",
     "classes": r".*/evaluation/.*-classes\.npz",

@@ -60,6 +60,7 @@ MACHINE = Machine("cpu", engine="loop plain eager", checkpoint_seconds=0)
 """It saves after every iteration, so that there is much to interrupt."""
 
 COSTS = {"date", "finished", "seconds", "train_seconds", "eval_seconds", "environment", "sha256", "digest", "attempts"}
+COSTS |= {"environments", "wall_seconds", "cpu_seconds", "cpu_joules", "gpu_joules", "peak_bytes", "gpu_peak_bytes"}
 """Keys and columns that differ between two runs of the same."""
 BESIDE = (".lock", ".lease", ".index", "log.txt")
 """Names of files and folders that are no records."""

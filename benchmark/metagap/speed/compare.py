@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 from metagap.engine.strategy import BackendName
-from metagap.runner.cell import environment
+from metagap.runner.environment import environment
 from metagap.speed import peers, timing
 from metagap.speed.ours import Ours, one_task, strategy_for
 from metagap.speed.peers.base import Peer

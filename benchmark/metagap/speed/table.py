@@ -19,7 +19,8 @@ def print_measured(measured: Measured, console: Console) -> None:
         console.width = WIDTH
     torch = measured.environment["torch"]
     peak = ", ".join(f"{name} {value / 1e9:,.0f} Gflop/s" for name, value in measured.peak.items())
-    console.print(f"{measured.device_name}, {measured.cores} cores, torch {torch}, {measured.precision}; peak: {peak}")
+    about = f"{measured.device_name}, {measured.cores} cores, torch {torch}, {measured.precision}; peak: {peak}"
+    console.print(about, markup=False)
     if measured.rows:
         console.print(_speeds(measured))
     for note in _notes(measured):
