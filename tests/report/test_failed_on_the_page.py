@@ -35,7 +35,7 @@ def test_a_table_says_what_failed_where_and_why(frames):
     rows = table.frame.set_index("algorithm")
     assert list(rows.loc["maml"][["what", "where", "when"]]) == ["killed", "training, 120 of 4,000", "2026-11-30 19:20"]
     assert list(rows.loc["<b>never"][["where", "last good checkpoint", "why"]]) == ["–", "3", "ValueError('a < b')"]
-    assert "no scores" in table.caption and "count as the worst" in table.caption
+    assert "Killed: its process was" in table.caption and "count as the worst" in table.caption
     assert failures(replace(frames, failed=())) is None
 
 

@@ -8,6 +8,7 @@ from metagap.report.frames import Frames
 from metagap.report.panels import TableKind
 from metagap.report.table import Table
 from metagap.results import minute
+from metagap.results.failures import KINDS
 from metagap.text import MISSING
 
 
@@ -27,12 +28,12 @@ def failures(frames: Frames) -> Table | None:
         }
         for one in frames.failed
     ]
-    kinds = {one.kind for one in frames.failed}
-    said = ["They have no scores, so that the numbers are those of the other seeds."] if kinds - {"diverged"} else []
-    said += ["The scores of diverged ones count as the worst, and none is left out."] if "diverged" in kinds else []
+    kinds = list(dict.fromkeys(one.kind for one in frames.failed))
+    said = ["Their scores are in no number, unless they diverged. A checkpoint is named by its iteration."]
+    said += [f"{kind.capitalize()}: {KINDS[kind]}." for kind in kinds if kind in KINDS]
     return Table(
         name="failures",
-        caption=f"Cells that failed. {' '.join(said)} A checkpoint is named by its iteration.",
+        caption=f"Cells that failed. {' '.join(said)}",
         frame=pd.DataFrame(rows),
         labels=2,
         plain=frozenset({"what", "where", "when", "why"}),
