@@ -120,7 +120,7 @@ def test_memory_that_runs_out_has_many_names(error):
     try:
         raise error
     except Exception as caught:
-        expected = "error" if isinstance(caught, OSError) else "out of memory"
+        expected = "environment" if isinstance(caught, OSError) else "out of memory"
         assert Failure.of(caught).kind == expected
 
 

@@ -71,7 +71,7 @@ class Failure(NamedTuple):
             return cls(str(error), False, "", "timed out")
         if is_out_of_memory(error):
             return cls(str(error).strip().partition("\n")[0] or repr(error), False, where, "out of memory")
-        return cls(repr(error), False, where, "error")
+        return cls(repr(error), False, where, "environment" if isinstance(error, OSError | ImportError) else "error")
 
 
 End = Done | Failure | Held

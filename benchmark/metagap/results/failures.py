@@ -15,6 +15,7 @@ RECORD, TRACEBACK = "failed.json", "traceback.txt"
 
 KINDS = {
     "error": "an exception of the code, a plugin's for one",
+    "environment": "a file, a package or the network was not as it has to be",
     "bad input": "what it was given cannot be used",
     "out of memory": "with a single task at a time",
     "no room": "a file could not be written",
