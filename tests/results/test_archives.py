@@ -60,7 +60,7 @@ def forged(members: dict[str, bytes], **changes: bytes) -> dict[str, bytes]:
 
 
 def untouched(folder: Path) -> bool:
-    return not any(folder.rglob("*"))
+    return not folder.exists()
 
 
 @pytest.mark.parametrize("ending", [".tar.gz", ".zip"])
@@ -140,7 +140,7 @@ def test_names_that_lead_elsewhere_are_refused(exported, tmp_path, name, ending)
     with pytest.raises(UserError, match="is not in its manifest"):
         bring_in(tmp_path / "store", packed(tmp_path / f"hidden{ending}", hidden))
     assert untouched(tmp_path / "store")
-    assert {path.name for path in tmp_path.iterdir()} == {file.name, f"hidden{ending}", "store"}
+    assert {path.name for path in tmp_path.iterdir()} == {file.name, f"hidden{ending}"}
 
 
 @pytest.fixture(scope="session")

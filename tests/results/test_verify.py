@@ -151,8 +151,19 @@ def test_forms_are_looked_at_too(store):
     found = faults(folder)
     assert [line.partition(": ")[2].partition(":")[0] for line in found] == [
         "its suite cannot be read",
-        "it is no receipt",
+        "it is no receipt, or names a file outside of its folder",
     ]
+
+
+@pytest.mark.parametrize("said", [{"../../../../outside.parquet": "0" * 64}, ["a"], 3])
+def test_a_receipt_reaches_no_file_outside(store, said):
+    folder, (cell, _) = store
+    outside = folder / "outside.parquet"
+    outside.write_text("theirs")
+    receipt = next(cell.folder(folder).glob("evaluation/*.json"))
+    results.write_signed(receipt, results.read_signed(receipt) | {"sha256": said})
+    (one,) = repair(folder)
+    assert list(one.aside) == [receipt] and outside.read_text() == "theirs"
 
 
 def test_files_of_others_are_not_looked_at(store):

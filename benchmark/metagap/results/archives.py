@@ -89,7 +89,18 @@ def bring_in(results: Path, file: Path) -> Imported:
     Everything is checked before anything is put in place. Raises UserError for an archive that is damaged, too large or
     no export of metagap's, and where cells are there already and differ; nothing is changed then.
     """
+    is_new = not results.exists()
     results.mkdir(parents=True, exist_ok=True)
+    try:
+        return _bring_in(results, file)
+    except BaseException:
+        if is_new:
+            with suppress(OSError):
+                results.rmdir()
+        raise
+
+
+def _bring_in(results: Path, file: Path) -> Imported:
     with unpacked(file, results) as (store, suite):
         placed, skipped, differing = [], [], []
         for cell in cells(store / suite):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from metagap import digests
+from metagap.files import is_inside
 from metagap.metrics import Metric
 from metagap.results import lease
 from metagap.results.cells import cells, label_of, suites
@@ -96,6 +97,7 @@ class _Look:
         self.markers: dict[Path, dict[str, Any]] = {}
         self.known: dict[str, set[str]] = {}
         """The digests that markers and receipts know of each file."""
+        self._digests: dict[Path, str] = {}
         self._read_markers()
         self._read_receipts()
         self.has_weights = not _problem(cell / "checkpoint.pt", read_sealed)
@@ -128,14 +130,16 @@ class _Look:
             for path in sorted(self.cell.glob(f"{folder}/*.json")):
                 self.checked.files += 1
                 try:
-                    receipt = read_signed(path)
-                    for name, digest in receipt["sha256"].items():
-                        if (path.parent / name).is_file():  # of what is not there another run may make another
-                            self.known.setdefault(f"{folder}/{name}", set()).add(digest)
+                    known = read_signed(path).get("sha256")
                 except DamagedError as error:
                     self._add(path, _short(error, path))
-                except (KeyError, AttributeError, TypeError):
-                    self._add(path, "it is no receipt")
+                    continue
+                if not isinstance(known, dict) or not all(map(is_inside, known)):
+                    self._add(path, "it is no receipt, or names a file outside of its folder")
+                    continue
+                for name, digest in known.items():
+                    if (path.parent / name).is_file():  # of what is not there another run may make another
+                        self.known.setdefault(f"{folder}/{name}", set()).add(str(digest))
 
     def _look_at(self, name: str) -> None:
         path, again = self.cell / name, self._again(name)
@@ -147,7 +151,12 @@ class _Look:
             return
         self.checked.files += 1
         known = self.known.get(name)
-        if known and digests.of_file(path) not in known:
+        try:
+            is_other = known and self._digest(path) not in known
+        except OSError as error:
+            self._add(path, f"it cannot be read: {error.strerror or error}", damaged=False, again=again)
+            return
+        if is_other:
             self._add(path, "it is not what was written, by its sha256", again=again)
         elif problem := _problem(path, _reader(name)):
             self._add(path, problem, again=again)
@@ -158,7 +167,7 @@ class _Look:
         others = [
             name
             for name, digest in marker.get("sha256", {}).items()
-            if (file := self.cell / name).is_file() and file not in bad and digests.of_file(file) != digest
+            if (file := self.cell / name).is_file() and file not in bad and self._digest(file) != digest
         ]
         if others:
             self._add(
@@ -169,6 +178,11 @@ class _Look:
             problem = _problem(self.cell / "config.json", lambda _: read_config(self.cell, marker))
             if problem:
                 self._add(path, f"config.json {problem}", again="its marker is written again")
+
+    def _digest(self, path: Path) -> str:
+        if path not in self._digests:
+            self._digests[path] = digests.of_file(path)
+        return self._digests[path]
 
     def _add(self, path: Path, problem: str, damaged: bool = True, again: str = "") -> None:
         self.checked.faults.append(Fault(path, problem, damaged, again))
