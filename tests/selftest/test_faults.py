@@ -21,7 +21,7 @@ def test_flipped_bits_change_no_number_in_silence(tmp_path):
     told: list[int] = []
     tally = flips.flip(10, seed=1, folder=tmp_path, advance=lambda: told.append(1))
     assert tally.faults == [] and len(told) == tally.flips.total() == 10
-    assert tally.noticed.total() > 5
+    assert tally.noticed.total() > 5 and tally.verified.total() > 5
 
 
 def test_a_number_that_changes_in_silence_is_a_fault():
@@ -67,7 +67,9 @@ def test_costs_and_dates_are_no_part_of_a_record():
 
 def test_faults_end_with_their_lines(monkeypatch, capsys):
     tallies = {"killed": kills.Tally(Counter({("SIGKILL", "a worker"): 2}), 5, 1, ["store-1: 'x' is lost"])}
-    tallies["flipped"] = flips.Tally(Counter(marker=2), Counter(marker=1), Counter(marker=1), Counter(), [])
+    tallies["flipped"] = flips.Tally(
+        Counter(marker=2), Counter(marker=2), Counter(marker=1), Counter(marker=1), Counter(), []
+    )
     monkeypatch.setattr(faults, "run", lambda counts, seed, workers, advance: tallies)
     monkeypatch.setattr(sys, "argv", ["metagap", "selftest", "faults", "--kills", "2", "--flips", "2"])
     with pytest.raises(SystemExit) as end:

@@ -19,6 +19,7 @@ import pandas as pd
 from metagap import digests, results
 from metagap.errors import UserError
 from metagap.results import index, lease
+from metagap.results.verify import verify
 from metagap.runner.cell import is_done, run_cell, unfinished
 from metagap.selftest import tiny
 from metagap.suite import Cell, expand, load_suite
@@ -56,10 +57,11 @@ BATCH = 20
 
 @dataclass
 class Tally:
-    """What came of it: how often a bit of each kind of file was flipped, noticed, mended by the next run, or harmless;
-    and the faults, which are the numbers that were changed in silence."""
+    """What came of it: how often a bit of each kind of file was flipped, found by `metagap results verify`, noticed,
+    mended by the next run, or harmless; and the faults, which are the numbers that were changed in silence."""
 
     flips: Counter[str] = field(default_factory=Counter)
+    verified: Counter[str] = field(default_factory=Counter)
     noticed: Counter[str] = field(default_factory=Counter)
     mended: Counter[str] = field(default_factory=Counter)
     harmless: Counter[str] = field(default_factory=Counter)
@@ -144,6 +146,7 @@ def _flip(path: Path, bit: int) -> None:
 def _look(tally: Tally, kind: str, what: str, store: Path, path: Path, cells: list[Cell], good: _Seen) -> None:
     """Read the store, run what is to be run, read it again, and count what came of it."""
     flipped = path.read_bytes()
+    verified = any(fault.path == path for one in verify(store, tiny.NAME) for fault in one.faults)
     before = _Seen.of(store)
     said = _run(cells, store, kind)
     after = _Seen.of(store)
@@ -151,9 +154,10 @@ def _look(tally: Tally, kind: str, what: str, store: Path, path: Path, cells: li
         if wrong := seen.silently_other(good):
             tally.faults.append(f"{what}: {when} the next run, {', '.join(wrong)} in silence")
     gone = not path.is_file() or path.read_bytes() != flipped
+    tally.verified[kind] += verified
     tally.noticed[kind] += bool(before.notes - good.notes or said)
     tally.mended[kind] += gone and after == good
-    tally.harmless[kind] += before == good and not said and not gone
+    tally.harmless[kind] += before == good and not said and not gone and not verified
 
 
 def _run(cells: list[Cell], store: Path, kind: str) -> list[str]:
