@@ -83,7 +83,7 @@ def tables(tallies: dict[str, Any]) -> Iterator[Table]:
             name="flipped",
             title="Bits that were flipped",
             caption="A bit of a finished store each. Verified: found by `metagap results verify`. Noticed: named by a "
-            "report or by the next run. Mended: after that run all numbers are as before, and the bit is gone. Harmless: "
+            "report or by the next run. Mended: after that run all numbers are as before, the bit is gone. Harmless: "
             f"no number is another one, and nothing was said. Numbers that changed in silence: {_faults(tally)}.",
             frame=pd.DataFrame(rows),
         )
