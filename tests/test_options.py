@@ -30,7 +30,7 @@ def options_of(name: str) -> dict[str, Any]:
 def test_commands_that_run_cells_have_the_same_options():
     run, reproduce = options_of("run"), options_of("reproduce")
     shared = [one.name for one in fields(Running)]
-    assert len(shared) == 15
+    assert len(shared) == 16
     assert {name: run[name] for name in shared} == {name: reproduce[name] for name in shared}
 
 

@@ -402,6 +402,7 @@ def run(
     engine: str = "auto",
     jobs: int | None = None,
     launch: str = "local",
+    launch_set: Mapping[str, Any] | None = None,
     time_limit: str | None = None,
     retry_failed: bool = False,
     quiet: bool = False,
@@ -410,9 +411,9 @@ def run(
 
     what: a suite, or what `load_suite` makes one of, with the same further arguments. results: the folder of the store.
     device: "auto", "cpu" or "cuda". engine: as `metagap run --engine`. jobs: cells that run at the same time. launch:
-    the executor that runs them, by its name or as FILE.py:NAME. time_limit: what a cell may take, such as "2h".
-    retry_failed: run again what failed, also where it would fail in the same way. quiet: show no progress. In a
-    script, call it below `if __name__ == "__main__":`, for the workers import the script.
+    the executor that runs them, by its name or as FILE.py:NAME; launch_set: its settings. time_limit: what a cell may
+    take, such as "2h". retry_failed: run again what failed, also where it would fail in the same way. quiet: show
+    no progress. In a script, call it below `if __name__ == "__main__":`, for the workers import the script.
 
     Raises UserError for bad input, CellError where cells failed; what has been run is kept in the store.
     """
@@ -430,7 +431,8 @@ def run(
         chosen, written = what, None
     else:
         chosen, written = load_chosen(os.fspath(what), _settings(changes))
-    machine, executor = asked(device=device, engine=engine, workers=jobs, time_limit=time_limit), executors.find(launch)
+    machine = asked(device=device, engine=engine, workers=jobs, time_limit=time_limit)
+    executor = executors.find(launch, launch_set or {})
     executor.place(machine)
     store, console = Path(results), Screen(quiet=quiet)
     if isinstance(chosen, Sweep):

@@ -240,10 +240,13 @@ def _describe_object(kind: registry.Kind, name: str) -> dict[str, Any]:
     rows = [
         {"property": field.name, "value": value.__name__ if callable(value) else value}
         for field in dataclasses.fields(found)
-        if field.name not in ("name", "about") and (value := getattr(found, field.name)) not in (None, "")
+        if field.name not in ("name", "about", "settings") and (value := getattr(found, field.name)) not in (None, "")
         if not getattr(value, "__name__", "").startswith(("_", "<"))  # a function that nobody else calls
     ]
-    return {"name": name, "kind": kind, "about": found.about, "tables": {"Properties": rows}}
+    tables = {"Properties": rows}
+    if settings := getattr(found, "settings", None):  # of an executor
+        tables = {" ".join((inspect.getdoc(settings) or "").split()): fields(type(settings))}
+    return {"name": name, "kind": kind, "about": found.about, "tables": tables}
 
 
 def fields(model: type[BaseModel]) -> list[dict[str, Any]]:

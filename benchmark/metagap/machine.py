@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 
 
 def count_cores() -> int:
-    """The CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The CPU cores that this process may use; in a job of Slurm no more than it was given, enforced or not."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allotted = os.environ.get("SLURM_CPUS_ON_NODE", "")
+    return min(here, int(allotted)) if allotted.isdigit() else here
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ NOT_RUN = {
     "--with metaworld": "needs an environment of its own; test_meta_world.py has its world",
     "metagap results import": "needs what another command of the page makes; test_archives.py has it",
     "metagap results diff results": "the same",
+    "metagap run omniglot-small --launch slurm": "needs a cluster; tests/executors has one",
+    "metagap run quickstart --launch dask": "needs a cluster; tests/executors has one",
     "metagap --install-completion": "writes into the settings of the user's shell; test_cli asks for completions",
 }
 SLOW = (
@@ -163,10 +165,10 @@ def test_a_command_of_the_guides_runs(
     if words[:2] == ["new", "algorithm"]:
         Path("empty").mkdir()
         monkeypatch.chdir("empty")
-    if words[0] in ("report", "compare", "results"):
+    if words[0] in ("report", "compare", "results", "status"):
         pair = words[2:4] if words[0] == "compare" else ["maml", "scratch"]
         chosen = [f"--algorithm={'./mine.py:Mine' if name == 'mine' else name}" for name in pair]
-        assert here("run", "quickstart" if words[0] == "results" else words[1], *chosen, *EAGER)[0] == 0
+        assert here("run", "quickstart" if words[0] in ("results", "status") else words[1], *chosen, *EAGER)[0] == 0
     if words[0] == "power":
         pair = words[2:4] if words[2:3] not in ([], ["--power"]) else ["maml", "reptile"]
         assert here("run", words[1], *[f"--algorithm={name}" for name in pair], "--seed=0", "--seed=1", *EAGER)[0] == 0

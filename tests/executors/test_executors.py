@@ -59,7 +59,7 @@ def test_an_unknown_name_is_one_message(tiny_suite, here):
     tiny_suite()
     code, _, errors = here("run", "tiny.toml", "--launch", "lokal")
     assert code == 2
-    assert errors == "metagap: unknown executor 'lokal'; did you mean 'local'? allowed: local\n"
+    assert errors == "metagap: unknown executor 'lokal'; did you mean 'local'? allowed: dask, local, slurm\n"
     code, _, errors = here("run", "tiny.toml", "--launch", f"{EXAMPLE}:run")
     assert code == 2 and "is not a Executor but function" in errors
 

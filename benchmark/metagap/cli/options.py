@@ -8,12 +8,15 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from metagap.errors import UserError
 from metagap.machine import Machine
+
+if TYPE_CHECKING:
+    from metagap.executors import Executor
 
 
 def completed(what: str) -> Any:
@@ -68,6 +71,16 @@ Launch = Annotated[
         autocompletion=completed("executor"),
     ),
 ]
+LaunchSet = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--launch-set",
+        "--slurm",
+        "--dask",
+        metavar="KEY=VALUE",
+        help="A setting of the executor (repeatable), such as partition=gpu; `metagap show slurm` lists them.",
+    ),
+]
 Memory = Annotated[
     str | None, typer.Option(metavar="SIZE", help="What the tasks computed at once may take, such as 8G.")
 ]
@@ -98,6 +111,7 @@ class Running:
     device: Device = "auto"
     jobs: Jobs = None
     launch: Launch = "local"
+    launch_set: LaunchSet = None
     compile: Compile = None
     engine: Engine = "auto"
     memory: Memory = None
@@ -106,6 +120,12 @@ class Running:
     retry_failed: RetryFailed = False
     verbose: Verbose = False
     json: Json = False
+
+    def executor(self) -> Executor:
+        """The executor that is asked for; raises UserError for names and settings that there are not."""
+        from metagap.executors import find
+
+        return find(self.launch, self.launch_set or ())
 
     def machine(self) -> Machine:
         """The machine that is asked for; raises UserError for words and sizes that there are not."""

@@ -47,13 +47,12 @@ def reproduce(
             raise UserError(f"--from '{from_}' is not a folder")
         output.present_table(chosen, from_, options.seed, None, options.out, options.json)
         return
-    from metagap import executors
     from metagap.files import check_writable
     from metagap.reproduce import forecast, running
 
     use_data(options.data)
     machine, store, console = options.machine(), options.results, output.console(stderr=options.json)
-    executor = executors.find(options.launch)
+    executor = options.executor()
     executor.place(machine)  # before data are read, which may take long
     todo = running.work(chosen, store, options.seed)
     if dry_run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,8 +10,10 @@ import typer
 
 from metagap.cli import output
 from metagap.cli.options import Running, SuiteName, completed, spread, use_data
+from metagap.errors import UserError
 
 if TYPE_CHECKING:
+    from metagap.executors import Executor
     from metagap.suite import Suite, Sweep
 
 
@@ -37,11 +40,13 @@ def run(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the suite (repeatable).")
     ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Submit the cells and return; their last job writes the report.")
+    ] = False,
     *,
     options: Running,
 ) -> None:
     """Meta-train and evaluate what is missing of a suite, then print scores and gaps and write the report."""
-    from metagap.errors import UserError
     from metagap.suite import Sweep, load_chosen, share_of, with_choices
 
     use_data(options.data)
@@ -50,20 +55,19 @@ def run(
     choices = algorithm or (), options.seed or (), iterations, share_of(budget)
     match load_chosen(suite, set_ or []):
         case Sweep() as sweep, written:
-            _run_sweep(sweep.with_choices(*choices), written, options)
+            _run_sweep(sweep.with_choices(*choices), written, options, detach)
         case chosen, written:
-            _run_suite(with_choices(chosen, *choices), written, options)
+            _run_suite(with_choices(chosen, *choices), written, options, detach)
 
 
-def _run_suite(chosen: Suite, written: Suite, options: Running) -> None:
-    from metagap import executors
+def _run_suite(chosen: Suite, written: Suite, options: Running, detach: bool) -> None:
     from metagap.executors.running import diverged, run_cells
     from metagap.results import differences, read, survey, write_own
     from metagap.runner.cell import unfinished
     from metagap.runner.preflight import check
     from metagap.suite import expand, variation
 
-    machine, executor = options.machine(), executors.find(options.launch)
+    machine, executor = options.machine(), _executor(options, detach)
     place, cells = executor.place(machine), expand(chosen)
     console, store = output.console(stderr=options.json), options.results
     output.warn_of_clashes("algorithm")
@@ -81,6 +85,11 @@ def _run_suite(chosen: Suite, written: Suite, options: Running) -> None:
             console.print(f"Note: {note}", markup=False)
     if not changed:  # before they are run, so that `metagap status` knows which are waiting
         write_own(store / chosen.name, cells[0].variant, planned, chosen.reference)
+    if detach and pending:
+        which = [f"--variant={cells[0].variant}"] if changed else []
+        told = executor.submit([pending], store, machine, options.verbose, _report(chosen.name, options, which))
+        console.print(told, markup=False, soft_wrap=True)
+        return
     with output.interruptible():
         failed = run_cells(pending, store, machine, console, executor, options.verbose, retry=options.retry_failed)
     with output.failing(failed):
@@ -92,13 +101,12 @@ def _run_suite(chosen: Suite, written: Suite, options: Running) -> None:
         output.present(found, page, options.json)
 
 
-def _run_sweep(sweep: Sweep, written: Sweep | None, options: Running) -> None:
-    from metagap import executors
+def _run_sweep(sweep: Sweep, written: Sweep | None, options: Running, detach: bool) -> None:
     from metagap.executors.running import diverged
-    from metagap.executors.sweeps import plan_of, run_sweep
+    from metagap.executors.sweeps import missing, plan_of, run_sweep
     from metagap.results import read_sweep, write_own_sweep
 
-    machine, executor = options.machine(), executors.find(options.launch)
+    machine, executor = options.machine(), _executor(options, detach)
     place, name = executor.place(machine), sweep.first.name
     console, store = output.console(stderr=options.json), options.results
     output.warn_of_clashes("algorithm")
@@ -107,6 +115,13 @@ def _run_sweep(sweep: Sweep, written: Sweep | None, options: Running) -> None:
     changed = sweep.variation(written)
     page = options.out / name / "variants" / changed if changed else options.out / name
     _check_room(store / name, page)
+    if detach and changed:
+        raise UserError("--detach: a sweep that was changed has no report of its own; put the change into a suite file")
+    if detach and (parts := missing(sweep, store, console)):
+        write_own_sweep(store / name, plan_of(sweep))
+        told = executor.submit(parts, store, machine, options.verbose, _report(name, options))
+        console.print(told, markup=False, soft_wrap=True)
+        return
     with output.interruptible():
         failed = run_sweep(sweep, store, machine, console, executor, options.verbose, options.retry_failed)
     with output.failing(failed):
@@ -117,6 +132,19 @@ def _run_sweep(sweep: Sweep, written: Sweep | None, options: Running) -> None:
         if changed:
             found.notes.insert(0, "This is not the sweep as its file has it.")
         output.present_sweep(found, page, options.json)
+
+
+def _executor(options: Running, detach: bool) -> Executor:
+    executor = options.executor()
+    if detach and executor.detach is None:
+        raise UserError(f"--detach: executor '{executor.name}' runs cells only while somebody waits; allowed: slurm")
+    return executor
+
+
+def _report(name: str, options: Running, which: Sequence[str] = ()) -> list[str]:
+    """The command that reports on a suite once it has been run."""
+    folders = [f"--results={options.results.absolute()}", f"--out={options.out.absolute()}"]
+    return ["report", name, *which, *folders, *(["--json"] if options.json else [])]
 
 
 def _check_room(results: Path, page: Path) -> None:

@@ -3,12 +3,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from metagap import registry
-from metagap.executors.executor import Again, Done, End, Event, Executor, Failure, Held, Progress, Remark
+from metagap.executors.executor import Again, Done, End, Event, Executor, Failure, Held, Progress, Remark, parsed
 
 __all__ = ["Again", "Done", "End", "Event", "Executor", "Failure", "Held", "Progress", "Remark", "find"]
 
 
-def find(name: str) -> Executor:
-    """The executor of this name. Raises UserError where there is none, or it cannot be imported."""
-    return registry.load_named("executor", name)
+def find(name: str, settings: Sequence[str] | Mapping[str, Any] = ()) -> Executor:
+    """The executor of this name, with settings, which may be written as `key=value`.
+
+    Raises UserError where there is none, it cannot be imported, or has no such settings.
+    """
+    given = settings if isinstance(settings, Mapping) else parsed(settings)
+    return registry.load_named("executor", name).with_settings(given)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from metagap import registry
 from metagap.errors import FULL, NoRoomError, TimedOutError, UserError, is_out_of_memory
 from metagap.machine import Machine
-from metagap.suite import Cell
+from metagap.suite import Cell, Section, validated
+from metagap.suite.edit import value_of
 
 
 class Progress(NamedTuple):
@@ -94,12 +95,43 @@ class Executor:
     cell ends in `Done`, a `Failure` or `Held`, after which `run` is called with it again; what was said before is for
     people to watch. When it is closed, as by Ctrl-C, what it started has to end.
     """
-    where: Callable[[Machine], str] | None = None
+    where: Callable[..., str] | None = None
     """What a `Machine` means here, such as `cpu`, for a message. Raises UserError where it cannot be had."""
+    settings: Section | None = None
+    """What can be set by `--launch-set KEY=VALUE`, with the defaults; the last argument of all functions above and
+    below. None: nothing can, and they have no such argument."""
+    detach: Callable[..., str] | None = None
+    """Have cells run while nobody waits for them, and give a sentence on how to follow them. None: it cannot.
+
+    Its arguments are those of `run`, but first of all lists of cells, of which each is begun after the one before, and
+    before the settings a list of words: the arguments of `metagap` that are to follow when all of them have ended.
+    """
+
+    def with_settings(self, given: Mapping[str, Any]) -> Executor:
+        """Itself with these settings. Raises UserError with the key, what was found and what is allowed."""
+        if not given:
+            return self
+        if self.settings is None:
+            keys = ", ".join(given)
+            raise UserError(f"executor '{self.name}' has no settings such as {keys}; --launch NAME chooses another one")
+        told = {**self.settings.model_dump(exclude_unset=True), **given}
+        return replace(self, settings=validated(type(self.settings), told, f"executor '{self.name}'"))
 
     def place(self, machine: Machine) -> str:
         """Where cells would run, for a message. Raises UserError where they cannot."""
-        return self.where(machine) if self.where is not None else f"executor '{self.name}'"
+        return self.where(machine, *self._set) if self.where is not None else f"executor '{self.name}'"
+
+    def submit(
+        self, parts: Sequence[Sequence[Cell]], store: Path, machine: Machine, verbose: bool, then: Sequence[str]
+    ) -> str:
+        """What `detach` does. Raises UserError where it cannot."""
+        if self.detach is None:
+            raise UserError(f"executor '{self.name}' runs cells as long as somebody waits for them")
+        return self.detach(parts, store, machine, verbose, then, *self._set)
+
+    @property
+    def _set(self) -> list[Section]:
+        return [] if self.settings is None else [self.settings]
 
     def events(
         self, cells: Sequence[Cell], store: Path, machine: Machine, verbose: bool
@@ -112,7 +144,7 @@ class Executor:
         told: Any = None
         try:
             run = registry.function(self.run, f"executor '{self.name}': its function")
-            told = iter(run(cells, store, machine, verbose))
+            told = iter(run(cells, store, machine, verbose, *self._set))
             for number, event in told:
                 if not isinstance(event, Event):
                     raise TypeError(f"it tells {event!r:.80}, which is no event")
@@ -129,3 +161,16 @@ class Executor:
         blamed = failure._replace(message=f"executor '{self.name}': {failure.message}", kind="not run")
         for number in left:
             yield number, blamed
+
+
+def parsed(settings: Sequence[str]) -> dict[str, Any]:
+    """A table of settings written as `key=value`, values as in TOML or as plain text. Raises UserError for others."""
+    table: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not (equals and key.strip()):
+            raise UserError(f"--launch-set '{setting}': write it as key=value, for example time=60")
+        if key.strip() in table:
+            raise UserError(f"--launch-set '{setting}': '{key.strip()}' is set twice; a list is ['one', 'two']")
+        table[key.strip()] = value_of(text)
+    return table

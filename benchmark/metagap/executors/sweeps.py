@@ -13,7 +13,7 @@ from metagap.machine import Machine
 from metagap.results import Part, Plan, survey
 from metagap.runner.cell import unfinished
 from metagap.runner.preflight import check
-from metagap.suite import Sweep, waves
+from metagap.suite import Cell, Sweep, waves
 
 
 def run_sweep(
@@ -25,32 +25,41 @@ def run_sweep(
     verbose: bool = False,
     retry: bool = False,
 ) -> list[CellFailure]:
-    """Run what is missing of all members, cells that are the same once; returns what failed. retry: as in `run_cells`.
+    """Run what is missing of all members; returns what failed. retry: as in `run_cells`.
+
+    Raises UserError as `missing` does.
+    """
+    members = zip(sweep.members, sweep.cells, strict=True)
+    names = {id(cell): f"{cell}, {sweep.said(member)}" for member, cells in members for cell in cells}
+    failed: list[CellFailure] = []
+    for part in missing(sweep, store, console):
+        called = [names[id(cell)] for cell in part]
+        failed += run_cells(part, store, machine, console, executor, verbose, called, retry)
+    return failed
+
+
+def missing(sweep: Sweep, store: Path, console: Console) -> list[list[Cell]]:
+    """The cells of all members that are not done, those that are the same once, in parts that follow each other.
 
     Everything that would stop a cell is looked for before the first is run. Raises UserError with the values.
     """
     members = list(zip(sweep.members, sweep.cells, strict=True))
-    names = {id(cell): f"{cell}, {sweep.said(member)}" for member, cells in members for cell in cells}
     parts = waves([cell for _, cells in members for cell in cells])
-    every, missing = sum(map(len, parts)), [unfinished(part, store) for part in parts]
-    left = {id(cell) for part in missing for cell in part}
+    every, pending = sum(map(len, parts)), [unfinished(part, store) for part in parts]
+    left = {id(cell) for part in pending for cell in part}
     if len(left) < every:
         console.print(f"{every - len(left)} of {every} cells are already done.")
     notes = survey(store / sweep.first.name).notes if left else []
     with console.status("looking at all members before the first is run"):
         for member, cells in members:
-            if pending := [cell for cell in cells if id(cell) in left]:
+            if its := [cell for cell in cells if id(cell) in left]:
                 try:
-                    notes += check(pending)
+                    notes += check(its)
                 except UserError as error:
                     raise UserError(f"{sweep.said(member)}: {error}") from None
     for note in dict.fromkeys(notes):
         console.print(f"Note: {note}", markup=False)
-    failed = []
-    for part in missing:
-        called = [names[id(cell)] for cell in part]
-        failed += run_cells(part, store, machine, console, executor, verbose, called, retry)
-    return failed
+    return [part for part in pending if part]
 
 
 def plan_of(sweep: Sweep) -> Plan:

@@ -14,11 +14,15 @@ def set_key(table: dict[str, Any], change: str) -> None:
     keys, equals, text = change.partition("=")
     if not equals or not keys.strip():
         raise UserError(f"--set '{change}': write it as key=value, for example training.lr=0.01")
+    put(table, [key.strip() for key in keys.split(".")], value_of(text), f"--set '{change}'")
+
+
+def value_of(text: str) -> Any:
+    """What was meant by a value on the command line: one of TOML, or the text itself."""
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
+        return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        value = text.strip()
-    put(table, [key.strip() for key in keys.split(".")], value, f"--set '{change}'")
+        return text.strip()
 
 
 def put(table: dict[str, Any], keys: list[str], value: Any, said: str) -> None:
