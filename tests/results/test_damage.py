@@ -230,13 +230,18 @@ def test_a_marker_knows_every_file(store):
     marker = json.loads(next(there.glob("done-*.json")).read_text())
     files = {str(path.relative_to(there)) for path in there.rglob("*") if path.is_file()}
     receipts = {name for name in files if name.startswith("evaluation/") and name.endswith(".json")}
-    assert set(marker["sha256"]) == files - receipts - {".lock", "attempts.json", next(there.glob("done-*.json")).name}
+    about_runs = {"attempts.json", "log.txt", next(there.glob("done-*.json")).name}
+    assert set(marker["sha256"]) == files - receipts - about_runs
     assert all(digests.of_file(there / name) == digest for name, digest in marker["sha256"].items())
 
 
 def test_a_full_disk_is_told_and_leaves_what_was_there(store, monkeypatch):
     folder, _ = store
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+
+    def contents() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "log.txt"}
+
+    before = contents()
     more = load(folder, MORE)[0]
     before[folder / "tiny.toml"] = (folder / "tiny.toml").read_bytes()
 
@@ -247,7 +252,7 @@ def test_a_full_disk_is_told_and_leaves_what_was_there(store, monkeypatch):
         patch.setattr("os.fsync", full)
         with pytest.raises(UserError, match=r"'.*' cannot be written: No space left on device"):
             run_cell(more, folder, CPU)
-    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+    assert contents() == before
     run_cell(more, folder, CPU)
     assert is_done(more, folder)
 
