@@ -401,6 +401,7 @@ def run(
     device: str = "auto",
     engine: str = "auto",
     jobs: int | None = None,
+    devices_per_cell: int = 1,
     launch: str = "local",
     launch_set: Mapping[str, Any] | None = None,
     time_limit: str | None = None,
@@ -410,10 +411,11 @@ def run(
     """Meta-train and evaluate what is missing of a suite, and report all of it; of a sweep, a `SweepReport`.
 
     what: a suite, or what `load_suite` makes one of, with the same further arguments. results: the folder of the store.
-    device: "auto", "cpu" or "cuda". engine: as `metagap run --engine`. jobs: cells that run at the same time. launch:
-    the executor that runs them, by its name or as FILE.py:NAME; launch_set: its settings. time_limit: what a cell may
-    take, such as "2h". retry_failed: run again what failed, also where it would fail in the same way. quiet: show
-    no progress. In a script, call it below `if __name__ == "__main__":`, for the workers import the script.
+    device: "auto", "cpu" or "cuda". engine: as `metagap run --engine`. jobs: cells that run at the same time.
+    devices_per_cell: how many devices train a cell together. launch: the executor that runs them, by its name or as
+    FILE.py:NAME; launch_set: its settings. time_limit: what a cell may take, such as "2h". retry_failed: run again
+    what failed, also where it would fail in the same way. quiet: show no progress. In a script, call it below
+    `if __name__ == "__main__":`, for the workers import the script.
 
     Raises UserError for bad input, CellError where cells failed; what has been run is kept in the store.
     """
@@ -431,7 +433,9 @@ def run(
         chosen, written = what, None
     else:
         chosen, written = load_chosen(os.fspath(what), _settings(changes))
-    machine = asked(device=device, engine=engine, workers=jobs, time_limit=time_limit)
+    machine = asked(
+        device=device, engine=engine, workers=jobs, time_limit=time_limit, devices_per_cell=devices_per_cell
+    )
     executor = executors.find(launch, launch_set or {})
     executor.place(machine)
     store, console = Path(results), Screen(quiet=quiet)

@@ -33,6 +33,10 @@ class NoRoomError(UserError):
     """A file that cannot be written because the disk is full, or nothing may be written there."""
 
 
+class KilledError(Exception):
+    """A process of several that train a cell was killed, or crashed, or does not answer; the cell resumes."""
+
+
 class TimedOutError(Exception):
     """A cell that took longer than it may; it resumes from its checkpoint."""
 

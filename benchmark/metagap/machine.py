@@ -32,7 +32,16 @@ class Machine:
     checkpoint_seconds: float = 30
     time_limit: float | None = None
     """Seconds that a cell may take in one run; then it is stopped at a checkpoint, and has failed. None: no limit."""
+    devices_per_cell: int = 1
+    """Devices that train a cell together, each with its portion of the tasks: `device` and the next ones, or on a CPU
+    processes that share the cores."""
 
     def worker(self, device: str, count: int) -> Machine:
         """What one of `count` workers has of it: a device and its share of the cores."""
         return replace(self, device=device, workers=1, cores=max(1, self.cores // max(1, count)))
+
+    def members(self, count: int) -> list[Machine]:
+        """What each of `count` processes that train a cell together has of it: a device, and its share of the cores."""
+        kind, _, first = self.device.partition(":")
+        places = [f"{kind}:{int(first) + i}" if first else kind for i in range(count)]
+        return [replace(self, device=place, cores=max(1, self.cores // count), devices_per_cell=1) for place in places]

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 class Stopped(SystemExit):
     """This process was told to stop, and ends, leaving everything in order; its exit code is that of SIGTERM."""
 
-    def __init__(self) -> None:
-        super().__init__(128 + signal.SIGTERM)
+    def __init__(self, code: int = 128 + signal.SIGTERM):
+        super().__init__(code)
 
 
 _asked = False

@@ -56,6 +56,9 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Jobs = Annotated[
     int | None, typer.Option(min=1, max=4096, metavar="N", help="Cells at the same time; default: cores or GPUs.")
 ]
+DevicesPerCell = Annotated[
+    int, typer.Option(min=1, max=4096, metavar="N", help="GPUs, or CPU cores, that train a cell together.")
+]
 Compile = Annotated[
     bool | None,
     typer.Option("--compile/--no-compile", help="Compile the meta-step; default: where it pays.", show_default=False),
@@ -110,6 +113,7 @@ class Running:
     out: ReportsFolder = Path("reports")
     device: Device = "auto"
     jobs: Jobs = None
+    devices_per_cell: DevicesPerCell = 1
     launch: Launch = "local"
     launch_set: LaunchSet = None
     compile: Compile = None
@@ -139,6 +143,7 @@ class Running:
             workers=self.jobs,
             checkpoint_seconds=self.checkpoint_every,
             time_limit=self.time_limit,
+            devices_per_cell=self.devices_per_cell,
         )
 
 

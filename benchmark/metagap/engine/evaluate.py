@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from metagap.algorithms.base import Algorithm, Params
+from metagap.engine.distributed import Portion
 from metagap.engine.layouts import in_layout
 from metagap.engine.mapping import TaskMap
 from metagap.engine.strategy import Strategy, permitted
@@ -38,24 +39,28 @@ class Evaluator:
         last_only: bool = False,
         cores: int = 1,
         metrics: Sequence[Metric] = (),
+        portion: Portion | None = None,
     ):
         """algorithm: bound. The same for whatever strategy and cores, but for rounding.
 
         inductive: each query is predicted in a batch of the support set and that query alone, so that batch statistics
         cannot tell the queries of a task about each other (Nichol et al. 2018, section 6.1). Otherwise a task's queries
         are predicted as one batch. metrics: the first is the score, the others are recorded as they are; default: that
-        of the kind of task.
+        of the kind of task. portion: what the episodes that are given are of those whose scores are wanted.
         """
         strategy = permitted(strategy, algorithm)
         self.algorithm, self.spec, self.steps = in_layout(algorithm, strategy.layout), spec, steps
         self.inductive, self.last_only, self._maps_queries = inductive, last_only, algorithm.mappable
         headline, *further = metrics or [spec.kind.metric]
         self._measures = {"score": headline.score_function()} | {one.name: one.tensor_function() for one in further}
+        self._portion = portion
         self.map = TaskMap(self._one_task, strategy, cores=cores, network=self.algorithm.network)
 
     def __call__(self, meta: Params, episodes: Episode, advance: Callable[[int], None] = lambda _: None) -> Scores:
         """The scores of these episodes; advance is told the number of episodes done, for a progress bar."""
         scores = self.map(meta, episodes, advance)
+        if self._portion is not None:
+            scores = self._portion.joined(scores)
         return {name: value.double().cpu() for name, value in scores.items()}
 
     def _one_task(self, meta: Params, episode: Episode) -> Scores:

@@ -22,6 +22,7 @@ def asked(
     workers: int | None = None,
     checkpoint_seconds: float = 30,
     time_limit: str | None = None,
+    devices_per_cell: int = 1,
 ) -> Machine:
     """The machine with all cores of this process. Raises UserError for words and sizes that there are not.
 
@@ -32,6 +33,8 @@ def asked(
     parse(engine, Strategy())
     if workers is not None and workers < 1:
         raise UserError(f"--jobs {workers}; allowed: 1 or more")
+    if devices_per_cell < 1:
+        raise UserError(f"--devices-per-cell {devices_per_cell}; allowed: 1 or more")
     return Machine(
         device=device,
         engine=engine,
@@ -41,6 +44,7 @@ def asked(
         workers=workers,
         checkpoint_seconds=checkpoint_seconds,
         time_limit=None if time_limit is None else parse_seconds(time_limit),
+        devices_per_cell=devices_per_cell,
     )
 
 
@@ -59,18 +63,25 @@ def parse_seconds(text: str) -> float:
 
 
 def devices(machine: Machine) -> list[str]:
-    """One device per worker process: every GPU once, or `cpu` once for each core; or as many as the machine says.
+    """One device per worker process, the first of those that a cell has; or as many as the machine says.
 
-    Raises UserError for `cuda` where there is none.
+    These are all GPUs, or `cpu` once for each core. Raises UserError for `cuda` where there is none, and for more
+    devices in a cell than there are.
     """
     name = machine.device
     _known(name)
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: torch finds no CUDA device here; allowed: auto, cpu")
     if name == "cpu" or not torch.cuda.is_available():
-        return ["cpu"] * (machine.workers or machine.cores)
-    found = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    return [found[i % len(found)] for i in range(machine.workers or len(found))]
+        found = ["cpu"] * machine.cores
+    else:
+        found = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    each = machine.devices_per_cell
+    if each > len(found):
+        kind = "CPU cores" if found[0] == "cpu" else "CUDA devices"
+        raise UserError(f"--devices-per-cell {each}: there are {len(found)} {kind} here; allowed: 1 to {len(found)}")
+    groups = found[: len(found) // each * each : each]
+    return [groups[i % len(groups)] for i in range(machine.workers or len(groups))]
 
 
 def _known(name: str) -> None:

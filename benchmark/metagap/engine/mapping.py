@@ -13,6 +13,7 @@ from torch import nn
 from metagap.algorithms.base import Params
 from metagap.engine.backends import CannotRunError, backend
 from metagap.engine.batching import TaskFunction, batched
+from metagap.engine.distributed import Portion
 from metagap.engine.layouts import arranged
 from metagap.engine.memory import first_line, halved
 from metagap.engine.strategy import AS_WRITTEN, Strategy
@@ -43,14 +44,16 @@ class TaskMap:
         cores: int = 1,
         network: nn.Module | None = None,
         falls_back: bool = True,
+        portion: Portion | None = None,
     ):
         """cores: for pieces side by side, a process on each; on a CPU, and only where they are traced.
 
         network: what the function computes, so that the log can name the layer that vmap cannot map. falls_back:
-        whether tasks are then computed one by one.
+        whether tasks are then computed one by one. portion: what the tasks that are given are of a batch, whose mean
+        over the tasks of all processes is wanted; what is not a mean is that of the tasks that are given.
         """
         self._function, self._mean, self._cores, self._network = function, mean, cores, network
-        self._asked, self._falls_back = strategy, falls_back
+        self._asked, self._falls_back, self._portion = strategy, falls_back, portion
         self._follow(strategy)
 
     def _follow(self, strategy: Strategy) -> None:
@@ -72,10 +75,18 @@ class TaskMap:
 
         Raises MemoryError where there is none for one task.
         """
-        progress = _Progress(advance)
+        computed, tasks = self._computed(meta, episodes, _Progress(advance)), count(episodes)
+        if not self._mean:
+            return computed
+        if self._portion is not None:
+            computed, tasks = self._portion.summed(computed), self._portion.tasks
+        return tree_map(lambda leaf: leaf / tasks, computed)
+
+    def _computed(self, meta: Params, episodes: Any, progress: _Progress) -> Any:
+        """The sum of the results, or all of them, by the strategy or the next simpler one that works."""
         while True:
             try:
-                return self._computed(meta, episodes, progress.start())
+                return self._tried(meta, episodes, progress.start())
             except CannotRunError as error:
                 self._follow(self.strategy._replace(backend=error.instead))
             except Exception as error:
@@ -86,15 +97,13 @@ class TaskMap:
                 else:
                     raise
 
-    def _computed(self, meta: Params, episodes: Any, advance: Callable[[int], None]) -> Any:
+    def _tried(self, meta: Params, episodes: Any, advance: Callable[[int], None]) -> Any:
         total, size = count(episodes), self.strategy.at_once
         cuts = [(start, min(start + size, total)) for start in range(0, total, size)]
         meta = arranged(meta, self.strategy.layout)  # once for all tasks
         results: list[Any] = []
         for result in self._backend.run(meta, episodes, cuts, advance):
             results = [tree_map(torch.add, results[0], result)] if self._mean and results else [*results, result]
-        if self._mean:
-            return tree_map(lambda leaf: leaf / total, results[0])
         return tree_map(lambda *leaves: torch.cat(leaves), *results) if len(results) > 1 else results[0]
 
     def _one_by_one(self, meta: Params, episodes: Any, error: Exception) -> Strategy:

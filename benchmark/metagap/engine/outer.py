@@ -11,6 +11,7 @@ from torch import Tensor
 
 from metagap import optimizers
 from metagap.algorithms.base import CARRIED, PROGRESS, Algorithm, Params
+from metagap.engine.distributed import Portion
 from metagap.engine.layouts import in_layout
 from metagap.engine.mapping import TaskMap
 from metagap.engine.strategy import Strategy, permitted
@@ -21,8 +22,21 @@ from metagap.tasks.episode import Episode
 class OuterLoop:
     """Meta-parameters and the optimizer that moves them; its state is all there is to save and restore."""
 
-    def __init__(self, algorithm: Algorithm, meta: Params, training: Training, strategy: Strategy, cores: int = 1):
-        """algorithm: bound. meta: the meta-parameters, updated in place. cores: for the tasks, on a CPU."""
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        meta: Params,
+        training: Training,
+        strategy: Strategy,
+        cores: int = 1,
+        portion: Portion | None = None,
+    ):
+        """algorithm: bound. meta: the meta-parameters, updated in place. cores: for the tasks, on a CPU.
+
+        portion: what the tasks of a step are of the meta-batch; None: all of it, as where they are pooled.
+        """
+        assert portion is None or not algorithm.pooled
+        self._portion = portion
         self.meta = meta
         self.training = training
         self.iteration = 0
@@ -31,7 +45,9 @@ class OuterLoop:
             strategy = strategy._replace(batching="loop")
         strategy = permitted(strategy, algorithm)
         laid_out = in_layout(algorithm, strategy.layout)
-        self.map = TaskMap(laid_out.meta_gradient, strategy, mean=True, cores=cores, network=laid_out.network)
+        self.map = TaskMap(
+            laid_out.meta_gradient, strategy, mean=True, cores=cores, network=laid_out.network, portion=portion
+        )
         self._algorithm = laid_out
         self._carried = {name: value for name, value in meta.items() if name.startswith(CARRIED)}
         self._learned = {name: value for name, value in meta.items() if name not in (PROGRESS, *self._carried)}
@@ -78,7 +94,8 @@ class OuterLoop:
         """What a step does on the device: all of it can be captured in a CUDA graph."""
         gradient, metrics = self.gradient(episodes)
         self._descend(gradient)
-        self._carry(gradient, len(episodes.support_x))  # of the mean over tasks
+        tasks = len(episodes.support_x) if self._portion is None else self._portion.tasks
+        self._carry(gradient, tasks)  # of the mean over tasks
         return metrics
 
     def _descend(self, gradient: Params) -> None:

@@ -11,6 +11,7 @@ from torch.func import grad, jvp, vjp
 
 from metagap.algorithms.base import Algorithm, Params
 from metagap.algorithms.policies.learner import Experience, PolicyLearner, Surrogate
+from metagap.engine.distributed import Portion
 from metagap.engine.mapping import TaskMap
 from metagap.engine.outer import OuterLoop
 from metagap.engine.strategy import Strategy
@@ -32,14 +33,22 @@ DIRECTION = "direction/"
 class PolicyLoop(OuterLoop):
     """The outer loop of a learner of policies: collect once, then move the meta-parameters by what was collected."""
 
-    def __init__(self, algorithm: PolicyLearner, meta: Params, training: Training, strategy: Strategy, cores: int = 1):
+    def __init__(
+        self,
+        algorithm: PolicyLearner,
+        meta: Params,
+        training: Training,
+        strategy: Strategy,
+        cores: int = 1,
+        portion: Portion | None = None,
+    ):
         """See `OuterLoop`."""
-        super().__init__(algorithm, meta, training, strategy, cores)
+        super().__init__(algorithm, meta, training, strategy, cores, portion)
         learner: Any = self._algorithm
         self._learner: PolicyLearner = learner
 
         def mapped(function: Any) -> TaskMap:
-            return TaskMap(function, self.strategy, mean=True, cores=cores, network=learner.network)
+            return TaskMap(function, self.strategy, mean=True, cores=cores, network=learner.network, portion=portion)
 
         collecting = self.strategy._replace(backend="eager")  # a trace of hundreds of steps is not repaid
         self._collect = TaskMap(self._collected, collecting, cores=cores, network=learner.network)
@@ -64,6 +73,8 @@ class PolicyLoop(OuterLoop):
     def update(self, episodes: Episode) -> dict[str, Tensor]:
         """An outer step, by the rule of the algorithm."""
         trials, metrics = self._collect(self.meta, episodes)
+        if self._portion is not None:
+            metrics = self._portion.joined(metrics)
         if self._learner.outer == "trpo":
             found = self._trust_region(trials)
         else:
@@ -141,11 +152,18 @@ class PolicyLoop(OuterLoop):
         return vjp(policy, learned)[1](bent)[0]
 
 
-def outer_loop(algorithm: Algorithm, meta: Params, training: Training, strategy: Strategy, cores: int) -> OuterLoop:
-    """The outer loop that an algorithm asks for."""
+def outer_loop(
+    algorithm: Algorithm,
+    meta: Params,
+    training: Training,
+    strategy: Strategy,
+    cores: int = 1,
+    portion: Portion | None = None,
+) -> OuterLoop:
+    """The outer loop that an algorithm asks for; see `OuterLoop`."""
     if isinstance(algorithm, PolicyLearner) and algorithm.outer != "gradient":
-        return PolicyLoop(algorithm, meta, training, strategy, cores)
-    return OuterLoop(algorithm, meta, training, strategy, cores)
+        return PolicyLoop(algorithm, meta, training, strategy, cores, portion)
+    return OuterLoop(algorithm, meta, training, strategy, cores, portion)
 
 
 def thinned(stages: Experience) -> Experience:

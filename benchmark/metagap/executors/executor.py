@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from metagap import registry
-from metagap.errors import FULL, NoRoomError, TimedOutError, UserError, is_out_of_memory
+from metagap.errors import FULL, KilledError, NoRoomError, TimedOutError, UserError, is_out_of_memory
 from metagap.machine import Machine
 from metagap.suite import Cell, Section, validated
 from metagap.suite.edit import value_of
@@ -70,6 +70,8 @@ class Failure(NamedTuple):
             return cls(str(error), True, where, "bad input")
         if isinstance(error, TimedOutError):
             return cls(str(error), False, "", "timed out")
+        if isinstance(error, KilledError):
+            return cls(str(error), False, "", "killed")
         if is_out_of_memory(error):
             return cls(str(error).strip().partition("\n")[0] or repr(error), False, where, "out of memory")
         return cls(repr(error), False, where, "environment" if isinstance(error, OSError | ImportError) else "error")

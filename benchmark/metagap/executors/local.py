@@ -24,7 +24,8 @@ def _run(cells: Sequence[Cell], store: Path, machine: Machine, verbose: bool) ->
     from metagap.executors import attempt, pool
 
     chosen = devices(machine)
-    asked = machine.workers is not None
+    # How much of a GPU the processes of a cell on several devices take is not seen here.
+    asked = machine.workers is not None or machine.devices_per_cell > 1
     room = Room(chosen if asked else side_by_side(chosen, machine.cores), limited=not asked)
     places = room.places[: len(cells)]
     starts = [partial(attempt.start, machine.worker(device, len(places)), verbose) for device in places]

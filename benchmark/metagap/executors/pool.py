@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
 import threading
 import time
 from collections import Counter, deque
@@ -14,6 +12,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from metagap import stopping
+from metagap.engine.process import end_of, end_with_parent
 from metagap.executors.executor import Again, Done, End, Event, Failure
 
 METHOD = "spawn"
@@ -133,7 +132,7 @@ class _Worker:
             code = self._process.exitcode
             self.job, self._process = None, None
             self._connection.close()
-            yield _Died(f"its process {_end(code)}")
+            yield _Died(f"its process {end_of(code)}")
 
     def dismiss(self) -> None:
         """Let the process end by itself if it has nothing to do, and end it if it has."""
@@ -154,27 +153,13 @@ class _Worker:
         self._connection.close()
 
 
-def _end(code: int | None) -> str:
-    if code is None or code >= 0:
-        return f"ended with exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    return f"was killed by {name}" + (", as when memory runs out" if name == "SIGKILL" else "")
-
-
 # In the workers.
 
 
 def _serve(connection: Connection, work: Work, start: Callable[[Tell], None]) -> None:
-    for name in ("SIGINT", "SIGUSR2"):  # Ctrl-C, and a scheduler's warning, are for the parent, which ends this process
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    end_with_parent()
     stopping.on_term()
-    parent, lock = multiprocessing.parent_process(), threading.Lock()
-    assert parent is not None
-    threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+    lock = threading.Lock()
 
     def tell(event: Any) -> None:
         with lock:

@@ -15,13 +15,18 @@ import torch
 from metagap import results, stopping
 from metagap.algorithms.base import Params
 from metagap.engine.capture import Captured
+from metagap.engine.distributed import ALONE, Group
 from metagap.engine.evaluate import Evaluator
+from metagap.engine.memory import watching_memory
 from metagap.engine.policy import outer_loop
 from metagap.engine.strategy import Strategy, parse
+from metagap.machine import Machine
 from metagap.runner import randomness
 from metagap.runner.context import Report, TrainingContext, log, seed_of
 from metagap.runner.receipts import digest_of
+from metagap.runner.several import count_devices, train_together
 from metagap.runner.snapshots import Snapshots, copied
+from metagap.suite import Cell
 from metagap.tasks.sampling import Sampler
 
 CURVE_POINTS = 1000
@@ -72,10 +77,43 @@ def _finished(
         if state is not None and (lost := snapshots.lost(until=state["outer"]["iteration"])):
             log.info("%s is trained from the start, for it lacks the snapshots of iterations %s", context.cell, lost)
             state, plan = None, Strategy(*state["plan"])
+        environment = environment | {"devices": (count := count_devices(context))}
+        if count > 1:
+            if state is None and plan is None:
+                plan = context.training_strategy  # one for all of them
+            train_together(context, _train_portion, (path, environment, state is not None, plan), count, report)
+            return _read(path, context)
         finished = _Training(context, path, report, snapshots, state, plan).run()
     else:
         record = {"iterations": 0, "selected_iteration": 0, "selection": "none", "train_seconds": 0.0}
         finished = {"selected": context.meta, "record": record, "curve": []}
+    return _ended(context, path, finished, environment)
+
+
+def _train_portion(
+    group: Group,
+    report: Report,
+    machine: Machine,
+    cell: Cell,
+    path: Path,
+    environment: dict[str, Any],
+    resumes: bool,
+    plan: Strategy | None,
+) -> None:
+    """What each of several devices does of a training; the first of them saves it in `path`."""
+    context = TrainingContext(cell, machine)
+    state = _read(path, context) if resumes else None
+    snapshots = Snapshots(context, path.parent / "snapshots")
+    with watching_memory(context.shortages):
+        finished = _Training(context, path, report, snapshots, state, plan, group).run()
+    if group.leads:
+        _ended(context, path, finished, environment)
+
+
+def _ended(
+    context: TrainingContext, path: Path, finished: dict[str, Any], environment: dict[str, Any]
+) -> dict[str, Any]:
+    """The state of a training that has come to its end, saved."""
     state = {"finished": True, **finished, "environment": environment, "shortages": context.shortages}
     _save(path, state, context)
     return state
@@ -106,7 +144,7 @@ def _repeated(
     else:
         aside = results.set_aside(path).name
         log.warning(
-            "%s: trained again, it has other weights, as on another machine or with another version of torch; what was "
+            "%s: trained again, it has other weights, as on other devices or with another version of torch; what was "
             "scored is scored again, and the checkpoint of before is kept as '%s'",
             context.cell,
             aside,
@@ -143,14 +181,21 @@ class _Training:
         snapshots: Snapshots,
         state: dict[str, Any] | None,
         plan: Strategy | None,
+        group: Group = ALONE,
     ):
+        self.group, self.portion = group, group.portion(context.cell.training.meta_batch)
         self.context, self.path, self.report, self.snapshots = context, path, report, snapshots
         self.settings = context.cell.training
-        self.validation = _Validation.of(context)
+        self.validation = _Validation.of(context, group)
         # The same numbers to the last bit need the same kernels.
         strategy = (plan or context.training_strategy) if state is None else Strategy(*state["plan"])
         self.outer = outer_loop(
-            context.bind(context.training_spec), context.meta, self.settings, strategy, context.machine.cores
+            context.bind(context.training_spec),
+            context.meta,
+            self.settings,
+            strategy,
+            context.machine.cores,
+            self.portion,
         )
         # Training episodes are drawn on the device; a generator's stream depends on where it runs.
         seed = seed_of("training", context.cell.seed)
@@ -171,7 +216,8 @@ class _Training:
             self.good = state.get("good", self.best)
             context.shortages[:] = state.get("shortages", ())
             self.started -= state["seconds"]
-        self.iterate = Captured(self._iterate, self.sampler.generators) if context.captures else self._iterate
+        captures = context.captures and group.size == 1
+        self.iterate = Captured(self._iterate, self.sampler.generators) if captures else self._iterate
 
     def run(self) -> dict[str, Any]:
         """Train to the end; returns the selected meta-parameters, the record and the curve.
@@ -181,7 +227,7 @@ class _Training:
         with stopping.saving() as told_to_stop:
             self._iterations(told_to_stop)
         for point in self.snapshots.points:
-            if point > self.outer.iteration:  # it was stopped, and all that was to come is as it is now
+            if point > self.outer.iteration and self.group.leads:  # training ended; what was to come is as it is now
                 self.snapshots.keep(point, self.outer.meta)
         return self._selected()
 
@@ -202,8 +248,12 @@ class _Training:
                 if not is_finite(self.outer.meta):  # no outer step can mend that
                     break
                 self.good = {"iteration": done, "meta": copied(self.outer.meta)}
-            if self.validation is not None and (done % validate_every == 0 or done == total):
-                self._validate()
+            if done % validate_every == 0 or done == total:
+                self.group.check_equal(self.outer.meta.values())
+                if self.validation is not None:
+                    self._validate()
+            if not self.group.leads:
+                continue
             self.snapshots.keep(done, self.outer.meta)
             stop, late = told_to_stop(), context.deadline.is_over
             due = time.monotonic() - saved > context.machine.checkpoint_seconds
@@ -219,7 +269,9 @@ class _Training:
     def _iterate(self) -> None:
         """What an iteration does on the device: draw a meta-batch, step, and add the metrics up."""
         context = self.context
-        episodes = self.sampler.episodes(self.settings.meta_batch).to(context.device, context.dtype)
+        drawn = self.sampler.draw(self.settings.meta_batch)  # the same by all devices
+        drawn = drawn if self.portion is None else self.portion.of(drawn)
+        episodes = self.sampler.episode(drawn).to(context.device, context.dtype)
         for name, value in self.outer.update(episodes).items():
             if name not in self.sums:
                 self.sums[name] = torch.zeros_like(value)
@@ -284,21 +336,23 @@ class _Training:
 class _Validation:
     """The episodes on which checkpoints are compared: the same ones every time."""
 
-    def __init__(self, context: TrainingContext, split: Any):
+    def __init__(self, context: TrainingContext, split: Any, group: Group):
         sampler, count = context.sampler(split, "validation"), context.cell.training.validation_episodes
-        self.episodes = sampler.episodes(count).to(context.device, context.dtype)
+        drawn, portion = sampler.draw(count), group.portion(count)
+        drawn = drawn if portion is None else portion.of(drawn)
+        self.episodes = sampler.episode(drawn).to(context.device, context.dtype)
         strategy = context.evaluation_strategy(count * context.cell.training.validations)
         steps, cores = context.cell.evaluation.steps, context.machine.cores
         algorithm, metrics = context.bind(sampler.spec, test=True), context.cell.suite.metrics[:1]
         self.evaluation = Evaluator(
-            algorithm, sampler.spec, steps, strategy, last_only=True, cores=cores, metrics=metrics
+            algorithm, sampler.spec, steps, strategy, last_only=True, cores=cores, metrics=metrics, portion=portion
         )
 
     @classmethod
-    def of(cls, context: TrainingContext) -> _Validation | None:
+    def of(cls, context: TrainingContext, group: Group) -> _Validation | None:
         """Those of the suite's split of the role meta-val, if it has one."""
         split = context.cell.suite.validation
-        return None if split is None else cls(context, split)
+        return None if split is None else cls(context, split, group)
 
     def score(self, meta: Params) -> tuple[float, float]:
         """Mean score and loss after the headline number of inner steps; a score that is not finite is the worst."""
@@ -311,13 +365,7 @@ def _load(path: Path, context: TrainingContext) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        content = results.read_sealed(path)
-        try:
-            state = torch.load(io.BytesIO(content), map_location=context.device, weights_only=True)
-        except Exception as error:  # as from a torch that writes otherwise
-            raise results.DamagedError(f"'{path}' cannot be read: {error}") from None
-        if state["cell"] != context.cell.hash:
-            raise results.DamagedError(f"'{path}' is the checkpoint of another cell")
+        return _read(path, context)
     except results.DamagedError as error:
         log.warning(
             "%s; it is kept as '%s', and %s is trained from the start",
@@ -326,6 +374,17 @@ def _load(path: Path, context: TrainingContext) -> dict[str, Any] | None:
             context.cell,
         )
         return None
+
+
+def _read(path: Path, context: TrainingContext) -> dict[str, Any]:
+    """A checkpoint of the cell; raises DamagedError."""
+    content = results.read_sealed(path)
+    try:
+        state = torch.load(io.BytesIO(content), map_location=context.device, weights_only=True)
+    except Exception as error:  # as from a torch that writes otherwise
+        raise results.DamagedError(f"'{path}' cannot be read: {error}") from None
+    if state["cell"] != context.cell.hash:
+        raise results.DamagedError(f"'{path}' is the checkpoint of another cell")
     return state
 
 
