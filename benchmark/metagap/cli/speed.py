@@ -45,6 +45,10 @@ def speed(
         int | None,
         typer.Option(min=1, max=4096, metavar="N", help="Of --cells, how many at the same time; default: 2."),
     ] = None,
+    devices_per_cell: Annotated[
+        int,
+        typer.Option(min=1, max=4096, metavar="N", help="Time outer steps by N devices that share the tasks instead."),
+    ] = 1,
     picture: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the times against the first peer: .png or .svg.")
     ] = None,
@@ -75,7 +79,13 @@ def speed(
         compile=compile,
         precision=precision,
         memory=memory,
+        devices_per_cell=devices_per_cell,
     )
+    if devices_per_cell > 1:
+        from metagap.speed import devices
+
+        devices.measure(chosen, devices_per_cell, output.console())
+        return
     command.check_files(json, picture, chosen)
     try:
         command.run(chosen, json, picture, output.console())

@@ -32,13 +32,16 @@ def settings(
     compile: bool | None,
     precision: str,
     memory: str | None,
+    devices_per_cell: int = 1,
 ) -> Settings:
     """What the options of the command line ask for; raises UserError for a name that there is not."""
     names = _known("workload", workloads, list(WORKLOADS))
     for peer in against:
         peers.check(peer)
     _known("--precision", [precision], list(PRECISIONS))
-    machine = asked(device=device, engine=engine, compile=compile, memory=memory, workers=1)
+    machine = asked(
+        device=device, engine=engine, compile=compile, memory=memory, workers=1, devices_per_cell=devices_per_cell
+    )
     return Settings(
         workloads=[WORKLOADS[name] for name in names],
         algorithms=_known("--algorithm", algorithms, list(ALGORITHMS)),

@@ -11,6 +11,7 @@ from torch import Tensor
 from metagap.algorithms.base import Algorithm, Params
 from metagap.engine.capture import WARM_UP, Captured
 from metagap.engine.choice import choose, for_compiling
+from metagap.engine.distributed import Portion
 from metagap.engine.evaluate import Evaluator
 from metagap.engine.layouts import in_layout
 from metagap.engine.memory import within
@@ -38,8 +39,8 @@ def strategy_for(problem: Problem, run: BackendName, engine: str, memory: int | 
 class Ours:
     """A problem by a strategy of the engine."""
 
-    def __init__(self, problem: Problem, strategy: Strategy, cores: int):
-        """cores: for tasks side by side, on a CPU."""
+    def __init__(self, problem: Problem, strategy: Strategy, cores: int, portion: Portion | None = None):
+        """cores: for tasks side by side, on a CPU. portion: what the episodes of the problem are of a meta-batch."""
         pieces = -(-len(problem.episodes.support_x) // strategy.at_once)
         self.problem, self.cores = problem, min(cores, pieces) if problem.device.type == "cpu" else 1
         self.weights = _meta(problem)
@@ -49,11 +50,11 @@ class Ours:
             self._map = self._evaluation.map
             self._map.start_workers()
             return
-        self._outer = OuterLoop(algorithm, self.weights, _training(problem), strategy, self.cores)
+        self._outer = OuterLoop(algorithm, self.weights, _training(problem), strategy, self.cores, portion)
         self._map = self._outer.map
         self._map.start_workers()
         self._update: Callable[[], Any] = lambda: self._outer.update(problem.episodes)
-        if problem.device.type == "cuda":
+        if problem.device.type == "cuda" and portion is None:
             self._update = Captured(self._update, [])
 
     @property
