@@ -146,6 +146,13 @@ def fault(kind: Kind, found: Any) -> str:
     return ""
 
 
+def has_plugins() -> bool:
+    """Whether another package than metagap has registered anything."""
+    found = entry_points()
+    groups = [group for group in found.groups if group.startswith(f"{OURS}.")]
+    return any(_owner(entry) != OURS for group in groups for entry in found.select(group=group))
+
+
 def clashes(kind: Kind) -> list[str]:
     """A message for every plugin that is not used because metagap has one of that name."""
     return [

@@ -82,7 +82,7 @@ SAYS = {
     "associations": r"Rank correlations with the gaps",
     "data": r"omniglot|mnist",
     "status": r"quickstart|\"done\"",
-    "speed": r"sinusoid|[\d,]+ rows|2 cells of 1 s",
+    "speed": r"sinusoid|[\d,]+ rows|2 cells of 1 s|status",
     "results": r"quickstart|no faults|Nothing is damaged",
 }
 """What is printed, at least."""
@@ -197,6 +197,8 @@ def test_a_command_of_the_guides_runs(
         words = ["speed", "--report-rows", "5000"]
     elif words[0] == "speed" and "--cells" in words:
         words = ["speed", "--cells", "2"]
+    elif "--store-cells" in words:
+        words = ["speed", "--store-cells", "200"]
     elif words[0] == "speed":
         words.insert(1, "sinusoid-1")
     if "--iterations" in words:

@@ -232,9 +232,9 @@ def test_a_marker_that_rots_after_it_was_known_is_named(old):
 
 def test_hidden_files_and_other_folders_are_no_cells(old):
     folder, cells = old
-    before = [files.signature() for files in cells_of(folder / "tiny")]
+    before = [files_of(cell).signature() for cell in cells_of(folder / "tiny")]
     (cells[0].folder(folder) / ".lock").write_text("x")
     (cells[0].folder(folder) / ".curve.parquet.abcdefgh").write_text("x")
     (folder / "tiny" / ".hidden" / "1-a").mkdir(parents=True)
-    assert [files.signature() for files in cells_of(folder / "tiny")] == before
+    assert [files_of(cell).signature() for cell in cells_of(folder / "tiny")] == before
     assert files_of(folder / "nowhere").stats == {}

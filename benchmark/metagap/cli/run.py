@@ -14,6 +14,7 @@ from metagap.errors import UserError
 
 if TYPE_CHECKING:
     from metagap.executors import Executor
+    from metagap.results import Index
     from metagap.suite import Suite, Sweep
 
 
@@ -62,7 +63,8 @@ def run(
 
 def _run_suite(chosen: Suite, written: Suite, options: Running, detach: bool) -> None:
     from metagap.executors.running import diverged, run_cells
-    from metagap.results import differences, read, survey, write_own
+    from metagap.report.folder import is_of, stamp
+    from metagap.results import Index, differences, read, survey, write_own
     from metagap.runner.cell import unfinished
     from metagap.runner.preflight import check
     from metagap.suite import expand, variation
@@ -77,7 +79,8 @@ def _run_suite(chosen: Suite, written: Suite, options: Running, detach: bool) ->
     planned = hashes if chosen == written or changed else {*hashes, *(cell.hash for cell in expand(written))}
     page = options.out / chosen.name / "variants" / changed if changed else options.out / chosen.name
     _check_room(store / chosen.name, page)
-    pending = unfinished(cells, store)
+    index = Index(store / chosen.name)
+    pending = unfinished(cells, store, index)
     if len(pending) < len(cells):
         console.print(f"{len(cells) - len(pending)} of {len(cells)} cells are already done.")
     if pending:
@@ -92,6 +95,12 @@ def _run_suite(chosen: Suite, written: Suite, options: Running, detach: bool) ->
         return
     with output.interruptible():
         failed = run_cells(pending, store, machine, console, executor, options.verbose, retry=options.retry_failed)
+    state = _state(Index(store / chosen.name) if pending else index, chosen, written, hashes)
+    if not pending and not failed and not options.json and is_of(page, state):
+        again = f"metagap report {chosen.name}" + (f" --variant {cells[0].variant}" if changed else "")
+        told = f"Report: {page / 'index.html'}, of these very results; `{again}` prints it"
+        console.print(told, markup=False, soft_wrap=True)
+        return
     with output.failing(failed):
         found = read(store, chosen.name, cells[0].variant, hashes, chosen.reference)
         failed += diverged(found)
@@ -99,6 +108,22 @@ def _run_suite(chosen: Suite, written: Suite, options: Running, detach: bool) ->
             changes = differences(written.model_dump(), chosen.model_dump()) or ["other settings of algorithms"]
             found.notes.insert(0, f"This is not the suite as its file has it: {'; '.join(changes)}.")
         output.present(found, page, options.json)
+        if state and not failed:
+            stamp(page, state)
+
+
+def _state(index: Index, chosen: Suite, written: Suite, hashes: set[str]) -> str:
+    """What identifies all that a report shows: the results, the suite and metagap itself; empty where plugins have a
+    part in it, which may have been changed."""
+    import metagap
+    from metagap import digests, registry
+    from metagap.results import files_of
+
+    if registry.has_plugins():
+        return ""
+    code = files_of(Path(metagap.__file__).parent)
+    ours = code.signature(*(name for name in code.stats if "__pycache__" not in name))
+    return digests.of_value([ours, index.state(), chosen.model_dump(), written.model_dump(), sorted(hashes)])
 
 
 def _run_sweep(sweep: Sweep, written: Sweep | None, options: Running, detach: bool) -> None:

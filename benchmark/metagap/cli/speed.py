@@ -49,6 +49,12 @@ def speed(
         int,
         typer.Option(min=1, max=4096, metavar="N", help="Time outer steps by N devices that share the tasks instead."),
     ] = 1,
+    store_cells: Annotated[
+        int | None,
+        typer.Option(
+            min=200, max=10**6, metavar="N", help="Time status, run and report on N finished, made-up cells instead."
+        ),
+    ] = None,
     picture: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the times against the first peer: .png or .svg.")
     ] = None,
@@ -67,6 +73,12 @@ def speed(
         return
     if jobs is not None:
         raise UserError("--jobs is about --cells, which is not given")
+    if store_cells is not None:
+        from metagap.speed import store
+
+        for took in store.measure(store_cells):
+            output.console().print(str(took), soft_wrap=True)
+        return
     from metagap.speed import command
 
     chosen = command.settings(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from metagap.digests import of_bytes
@@ -45,6 +46,21 @@ def publish(files: Mapping[str, bytes], out: Path, signature: bytes) -> None:
         if name not in made and path.is_file() and of_bytes(_content(path)) in digests:
             path.unlink()
     write_signed(out / MANIFEST, {"files": {name: [digest] for name, digest in made.items()}})
+
+
+def stamp(out: Path, state: str) -> None:
+    """Note what a report is of, for `is_of`, if that can be written: `state` identifies the results."""
+    with suppress(UserError):
+        write_signed(out / MANIFEST, {**read_signed(out / MANIFEST), "of": state})
+
+
+def is_of(out: Path, state: str) -> bool:
+    """Whether a report is of the results that `state` identifies, and all of its files are there."""
+    try:
+        known = read_signed(out / MANIFEST)
+        return known.get("of") == state and all((out / name).is_file() for name in known["files"] if is_inside(name))
+    except (DamagedError, KeyError):
+        return False
 
 
 def _room_for(out: Path, name: str) -> None:

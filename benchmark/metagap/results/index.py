@@ -28,7 +28,7 @@ from metagap import digests
 from metagap.errors import UserError
 from metagap.results.files import DamagedError, read_sealed, write_sealed
 from metagap.results.markers import FORMAT, read_config, read_marker
-from metagap.results.scan import CellFiles, cells_of, clock
+from metagap.results.scan import CellFiles, cells_of, clock, files_of
 
 NAME = ".index"
 VERSION = f"1 of markers {FORMAT}"
@@ -96,12 +96,19 @@ class Index:
         self._entries = {} if folder is None else _load(folder)
         self._changes: dict[str, dict[str, Any] | None] = {}
         self._began: int | None = None
+        self._files: dict[Path, CellFiles] = {}
+
+    def files(self, cell: Path) -> CellFiles:
+        """The files of a cell, by its folder, as they were when they were first asked for."""
+        if cell not in self._files:
+            self._files[cell] = files_of(cell)
+        return self._files[cell]
 
     def cells(self) -> list[CellFiles]:
         """The files of all cells of the suite; what is known of others is forgotten."""
         if self._folder is None:
             return []
-        found = cells_of(self._folder)
+        found = [self.files(cell) for cell in cells_of(self._folder)]
         there = {f"{cell.name}/{name}" for cell in found for name in cell.markers}
         self._changes |= dict.fromkeys(self._entries.keys() - there)
         return found
@@ -143,6 +150,11 @@ class Index:
     def is_whole(self, one: Marked) -> bool:
         """Whether its files are the very ones that were verified."""
         return self._known(one.files, one.path.name).get("whole") == one.files.signature()
+
+    def state(self) -> str:
+        """What identifies everything that is in the suite's folder: another text when a file of it was changed."""
+        own = "" if self._folder is None else files_of(self._folder).signature("own.json")
+        return digests.of_value([own, *([files.name, files.signature()] for files in self.cells())])
 
     def save(self) -> None:
         """Write down what was verified, next to what others have written meanwhile."""

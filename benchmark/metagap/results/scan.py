@@ -60,9 +60,9 @@ def files_of(folder: Path) -> CellFiles:
     return CellFiles(folder, dict(_files(str(folder), "")))
 
 
-def cells_of(suite: Path) -> list[CellFiles]:
-    """The files of every cell below a suite's folder, in the order of their paths."""
-    return [files_of(Path(cell)) for label in _folders(str(suite)) for cell in _folders(label)]
+def cells_of(suite: Path) -> list[Path]:
+    """The folder of every cell below a suite's, in the order of their paths."""
+    return [Path(cell) for label in _folders(str(suite)) for cell in _folders(label)]
 
 
 def clock(folder: Path) -> int:

@@ -35,7 +35,7 @@ def is_done(cell: Cell, store: Path, index: results.Index | None = None) -> bool
     """
     index = index or results.Index()
     try:
-        one = index.marked(results.files_of(cell.folder(store)), _marker(cell, store).name)
+        one = index.marked(index.files(cell.folder(store)), f"done-{cell.variant}.json")
     except results.DamagedError:
         return False
     if one is None or one.is_earlier or results.damage_in(one, index):
@@ -52,12 +52,15 @@ def is_done(cell: Cell, store: Path, index: results.Index | None = None) -> bool
     return all(split.name in known.along or (split.optional and missing(split)) for split in cell.suite.splits_along)
 
 
-def unfinished(cells: Sequence[Cell], store: Path) -> list[Cell]:
-    """Those of a suite's cells that are not done."""
+def unfinished(cells: Sequence[Cell], store: Path, index: results.Index | None = None) -> list[Cell]:
+    """Those of a suite's cells that are not done. index: of the suite; what is verified is noted in it."""
     if not cells:
         return []
-    with results.index_of(store / cells[0].suite.name) as index:
+    index = index or results.Index(store / cells[0].suite.name)
+    try:
         return [cell for cell in cells if not is_done(cell, store, index)]
+    finally:
+        index.save()
 
 
 def run_cell(cell: Cell, store: Path, machine: Machine, report: Report = lambda *_: None) -> None:
