@@ -46,7 +46,8 @@ def test_one_from_a_package_or_a_file_gives_the_records_of_local(tiny_suite, her
     install(site, "theirs", {"executors": {"here": "theirs:HERE"}}, EXAMPLE.read_text(encoding="utf-8"))
     for store, name in (("usual", "local"), ("package", "here"), ("file", f"{EXAMPLE}:HERE")):
         code, text, errors = here("run", "tiny.toml", *CPU, "--launch", name, "--results", store)
-        assert (code, errors) == (0, "")
+        said = "" if name != f"{EXAMPLE}:HERE" else f"metagap: runs the code in '{EXAMPLE}'\n"
+        assert (code, errors) == (0, said)
         assert ("2 cells on cpu" if name == "local" else "2 cells on executor 'here'") in text
         assert "✓ maml seed 0 in" in text and "✓ scratch seed 0 in" in text
     usual, *others = (results.read(Path(store), "tiny") for store in ("usual", "package", "file"))
