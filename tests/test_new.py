@@ -43,9 +43,10 @@ TEN_LINES = {
 
 @pytest.fixture
 def fewer_plans(monkeypatch):
-    """`metagap check` without the engine paths that are traced, which take longest; test_examine has all of them."""
+    """`metagap check` without what takes longest: traced engine paths and learning; test_examine has all of them."""
     untraced = {kind: [plan for plan in plans if "traced" not in plan] for kind, plans in paths.PLANS.items()}
     monkeypatch.setattr(paths, "PLANS", untraced)
+    monkeypatch.delitem(EXAMINATIONS, "learning")
 
 
 def test_from_an_empty_folder_to_a_report(here, in_process, fewer_plans, tmp_path, tiny_suite):

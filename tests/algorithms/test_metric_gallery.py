@@ -298,7 +298,10 @@ def test_query_labels_decide_the_query_scores_alone(name):
             torch.testing.assert_close(scores["query_loss"][i, -1], loss)
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if name not in VARIANTS])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * ("," in name)) for name in ALL if name not in VARIANTS],
+)
 def test_every_plan_computes_the_same(name):
     bound, meta = ready(ALL[name])
     batch = episodes(tasks=2)

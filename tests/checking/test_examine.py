@@ -13,7 +13,7 @@ from metagap.algorithms.controls import Pretrain, Scratch
 from metagap.algorithms.maml import FOMAML, MAML
 from metagap.algorithms.reptile import Reptile
 from metagap.checking import examine as checking
-from metagap.checking import learning
+from metagap.checking import learning, paths
 from metagap.checking.cases import KINDS, Subject, case
 from metagap.checking.examine import EXAMINATIONS, examine
 from metagap.checking.findings import Fault, Finding
@@ -66,7 +66,9 @@ SOUND = {
 }
 
 
-@pytest.mark.parametrize("cls", SOUND, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize(
+    "cls", [pytest.param(cls, marks=[pytest.mark.slow] * (cls is MAML)) for cls in SOUND], ids=lambda cls: cls.__name__
+)
 def test_what_is_sound_passes(cls):
     found = findings(cls)
     assert list(found) == list(EXAMINATIONS)
@@ -117,7 +119,8 @@ def test_what_is_broken_is_caught_by_name(cls, examination, text):
     assert text in finding.text
 
 
-def test_what_cannot_be_mapped_is_noted():
+def test_what_cannot_be_mapped_is_noted(monkeypatch):
+    monkeypatch.setattr(paths, "PLANS", {kind: ["vmap traced"] for kind in paths.PLANS})
     finding = only(broken.CannotBeMapped, "engine paths")
     assert finding.outcome == "noted", finding
     assert "since it looks at values" in finding.text

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from synthetic import make_results
 
 from metagap.report import page
@@ -68,8 +69,7 @@ def written(request, tmp_path_factory):
     out = tmp_path_factory.mktemp("reports") / "suite"
     results = make_results(request.param, algorithms=("mine", "scratch"), episodes=30)
     with pytest.MonkeyPatch.context() as patch:
-        if request.param == "regression":  # the PNG files of one kind are enough
-            patch.setattr(page, "to_png", lambda figure: PNG)
+        patch.setattr(page, "to_png", lambda figure: PNG)
         assert write_report(results, out) == out / "index.html"
     return request.param, out
 
@@ -156,6 +156,11 @@ def test_deviations_are_told_without_published_values_too():
     assert "<h2>Published values</h2>" in text() and "<li>No value was published.</li>" in text()
 
 
+def test_a_figure_is_a_png_file_too():
+    png = page.to_png(Figure())
+    assert png.startswith(PNG) and len(png) > 1000
+
+
 def test_files_beside_the_page_are_there_and_not_empty(written):
     kind, out = written
     drawn = {path.stem for path in (out / "figures").glob("*.svg")}
@@ -165,7 +170,7 @@ def test_files_beside_the_page_are_there_and_not_empty(written):
         svg, png = (out / "figures" / f"{name}.svg").read_text("utf-8"), (out / "figures" / f"{name}.png").read_bytes()
         assert svg.rstrip().endswith("</svg>") and len(svg) > 2000
         assert "var(--" not in svg
-        assert png.startswith(PNG) and (kind == "regression" or len(png) > 1000)
+        assert png == PNG
     scores = pd.read_csv(out / "tables" / "data" / "scores.csv")
     assert {"algorithm", "split", "score", "low", "high"} <= set(scores.columns) and len(scores) > 10
 

@@ -22,11 +22,11 @@ EAGER = Machine(engine="loop plain eager")
 def cells(tiny_suite: Callable[..., Path]) -> dict[str, Cell]:
     """Of a tiny suite of navigation, by algorithm."""
     algorithms = {"promp": {}, "maml-trpo": {}, "e-maml": {}}
-    suite = load_suite(str(tiny_suite("navigation", seeds=[0], algorithms=algorithms)))
+    suite = load_suite(str(tiny_suite("navigation", seeds=[0], evaluation={"episodes": 2}, algorithms=algorithms)))
     return {cell.label: cell for cell in expand(suite)}
 
 
-@pytest.mark.parametrize("name", ["promp", "maml-trpo", "e-maml"])
+@pytest.mark.parametrize("name", ["promp", "maml-trpo", pytest.param("e-maml", marks=pytest.mark.slow)])
 def test_an_interrupted_cell_ends_with_the_same_bits(cells, tmp_path, name):
     def interrupt(phase: str, done: int, total: int) -> None:
         if phase == "training" and done == 2:
