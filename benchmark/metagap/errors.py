@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 """What the system says where there is no room for a file."""
@@ -45,3 +47,23 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out: torch has a type of its own for it on a GPU, and only a text on a CPU."""
     of_torch = type(error).__name__ == "OutOfMemoryError"
     return isinstance(error, MemoryError) or of_torch or any(text in str(error) for text in SHORTAGES)
+
+
+@contextmanager
+def at(place: str) -> Iterator[None]:
+    """A UserError that is raised inside begins with the place."""
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(f"{place}: {error}") from None
+
+
+@contextmanager
+def foreign(what: str, but: type[Exception] = UserError) -> Iterator[None]:
+    """Whatever the code of somebody else raises inside, `but` this, is a UserError that begins with `what`."""
+    try:
+        yield
+    except (UserError, but):
+        raise
+    except Exception as error:
+        raise UserError(f"{what} fails with {type(error).__name__}: {error}") from error

@@ -66,6 +66,15 @@ def check_writable(folder: Path, option: str) -> None:
         raise UserError(f"{option} '{folder}' cannot be written: {getattr(error, 'strerror', '') or error}") from None
 
 
+def check_file(file: Path, option: str) -> None:
+    """Raise UserError unless a file can be written there; its folder has to be there."""
+    if not file.parent.is_dir():
+        raise UserError(f"{option} '{file}': there is no folder '{file.parent}'")
+    if file.is_dir():
+        raise UserError(f"{option} '{file}' is a folder; it has to be a file")
+    check_writable(file.parent, option)
+
+
 @dataclass(frozen=True)
 class Files:
     """The built-in files of one kind; others are named by their path."""

@@ -136,7 +136,7 @@ def function(reference: str | Callable[..., Any], what: str) -> Callable[..., An
 def fault(kind: Kind, found: Any) -> str:
     """What keeps it from being a complete one of this kind; empty where nothing does."""
     if kind in OBJECTS:
-        return "" if _is_one(kind, found) else f"is not a {BASES[kind][1]} but {type(found).__name__}: {found!r:.80}"
+        return "" if _is_one(kind, found) else f"is no {BASES[kind][1]} but {type(found).__name__}: {found!r:.80}"
     if not inspect.isclass(found):
         return f"is not a class but {type(found).__name__}: {found!r:.80}"
     if not _derives(kind, found):
@@ -179,7 +179,7 @@ def objects(kind: str, of: type[T], ours: Iterable[T]) -> tuple[list[T], list[st
                 faults.append(f"{error}")
             else:
                 if not isinstance(one, of):
-                    faults.append(f"{what} is not a {of.__name__} but {type(one).__name__}: {one!r:.80}")
+                    faults.append(f"{what} is no {of.__name__} but {type(one).__name__}: {one!r:.80}")
                 elif (type(one), one.name) in found:
                     faults.append(f"{what} is not used, for there is one called '{one.name}'; it needs another name")
                 else:
@@ -229,6 +229,8 @@ def suggest(name: str, allowed: list[str], listed: str = "") -> str:
 
     listed: the command that prints them all.
     """
+    if not allowed:
+        return ""
     close = difflib.get_close_matches(name, allowed, n=1)
     meant = f"; did you mean '{close[0]}'?" if close else ";"
     if len(allowed) <= FEW:

@@ -193,7 +193,7 @@ def test_one_alone_is_all_there_is(file):
     assert tasks.draw_open(3, SPEC, generator()) is None
     with pytest.raises(UserError, match="no classes 'train' in alone; allowed: all"):
         tasks_of(file, "alone", "train")
-    with pytest.raises(UserError, match="images = 'held-out' is nothing for alone; allowed: all"):
+    with pytest.raises(UserError, match="images = 'held-out': alone has no images; leave the key out"):
         registry.load("source", f"{file}:alone")().tasks(Part("all", "held-out"), "cpu")
 
 

@@ -190,7 +190,7 @@ def test_a_job_that_is_queued_again_has_not_ended(jobs, monkeypatch):
         if told.count(Progress("training", 1, 2)) == 2 and Done(2.0) not in told:
             for job in jobs:
                 job.group._tell(0, Done(2.0))
-    assert Remark("Slurm holds jobs of 12 back: PartitionTimeLimit") in told
+    assert Remark("Slurm holds job 12_0 back: PartitionTimeLimit") in told
     assert not any(isinstance(event, Failure) for event in told) and told.count(Done(2.0)) == 2
 
 

@@ -78,7 +78,7 @@ def test_built_in_ones_have_the_names_they_are_registered_by():
     [
         ({"optimizer": "adan"}, r"tiny\.toml: training: unknown optimizer 'adan'; did you mean 'adam'\?.*sgd"),
         ({"optimizer": "gone.py:ADAN"}, r"training: no file 'gone\.py' to take an optimizer from"),
-        ({"optimizer": f"{PLUGIN}:make"}, r"'make' is not a|optimizer '.*:make' is not a OuterOptimizer but function"),
+        ({"optimizer": f"{PLUGIN}:make"}, r"'make' is not a|optimizer '.*:make' is no OuterOptimizer but function"),
         ({"optimizer": "sgd", "eps": 0.1}, r"training: eps is not for optimizer = 'sgd'; allowed: adam"),
     ],
 )

@@ -16,6 +16,7 @@ from torch import Generator, Tensor, nn
 from torch.func import functional_call, grad, grad_and_value, vjp
 
 from metagap.errors import UserError
+from metagap.kinds import TaskKind
 from metagap.metrics.functions import accuracy, mean_squared_error
 from metagap.tasks.episode import Episode, Support, TaskSpec
 
@@ -54,7 +55,9 @@ class Algorithm(BaseModel):
     `meta_gradient` alone.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ignored_types=(OfBound,))
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True, ignored_types=(OfBound,)
+    )
 
     paper: ClassVar[str] = ""
     """Citation of the source."""
@@ -99,12 +102,7 @@ class Algorithm(BaseModel):
 
     def bind(self, network: nn.Module, spec: TaskSpec, precision: torch.dtype | None = None) -> Self:
         """This algorithm for a network and a form of task. Raises UserError where it is not for this kind of task."""
-        if spec.kind.acts != self.acts:
-            allowed = "control" if self.acts else "classification, regression, or one of a plugin"
-            learns = "a policy" if self.acts else "to predict"
-            raise UserError(
-                f"algorithm {type(self).__name__} learns {learns}: task.kind = '{spec.kind}'; allowed: {allowed}"
-            )
+        self.check_kind(spec.kind)
         bound = self.model_copy()
         simulated = spec.world is not None and not spec.world.mappable
         for name, value in {
@@ -118,6 +116,14 @@ class Algorithm(BaseModel):
         }.items():
             object.__setattr__(bound, name, value)  # frozen for everybody else
         return bound
+
+    @classmethod
+    def check_kind(cls, kind: TaskKind) -> None:
+        """Raises UserError where it learns a policy and tasks do not answer back, or they do and it learns none."""
+        if kind.acts != cls.acts:
+            allowed = "control" if cls.acts else "classification, regression, or one of a plugin"
+            learns = "a policy" if cls.acts else "to predict"
+            raise UserError(f"algorithm {cls.__name__} learns {learns}: task.kind = '{kind}'; allowed: {allowed}")
 
     def check_network(self) -> None:
         """Raises UserError where the network that it is bound to lacks what this algorithm needs; before `init`."""

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from metagap import registry
-from metagap.errors import UserError
+from metagap.errors import UserError, foreign
 
 
 def make(cls: Any, changes: Sequence[str]) -> Any:
@@ -19,7 +19,8 @@ def make(cls: Any, changes: Sequence[str]) -> Any:
     """
     table = dict(_pair(change) for change in changes)
     try:
-        return cls(**table)
+        with foreign(cls.__name__, but=ValidationError):
+            return cls(**table)
     except ValidationError as error:
         problems = [problem for problem in error.errors() if problem["type"] != "missing"]
         if problems:

@@ -61,7 +61,7 @@ def verify(
         output.print_json(rows)
     else:
         print_listing(rows, output.console())
-    if any(row["state"] == "damaged" for row in rows):
+    if any(row["state"] != "ok" for row in rows):
         raise typer.Exit(1)
 
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 def present(found: Results, folder: Path, json: bool) -> None:
     """Print the tables and write the page."""
-    from rich.markup import escape
-
     from metagap.report import terminal
     from metagap.report.frames import Frames
     from metagap.report.page import write_report
@@ -39,11 +37,18 @@ def present(found: Results, folder: Path, json: bool) -> None:
         print_json({**tables, "notes": found.notes})
     else:
         terminal.print_results(frames, screen)
-        for note in found.notes:
-            screen.print(f"[yellow]Note:[/] {escape(note)}")
+        print_notes(found.notes, screen)
     with screen.status("drawing the report"):
         page = write_report(frames, folder)
     screen.print(f"Report: {page}", markup=False)
+
+
+def print_notes(notes: Sequence[str], screen: Console) -> None:
+    """Print what a reader of numbers should know."""
+    from rich.markup import escape
+
+    for note in notes:
+        screen.print(f"[yellow]Note:[/] {escape(note)}")
 
 
 def present_sweep(found: SweepResults, folder: Path, json: bool) -> None:

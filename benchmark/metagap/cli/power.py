@@ -42,10 +42,11 @@ def power(
     sentences = advice(computed, found.metric) if a is not None else []
     if json:
         tables = {name: terminal.as_json(frame) for name, frame in computed._asdict().items()}
-        output.print_json({**tables, "advice": sentences})
+        output.print_json({**tables, "advice": sentences, "notes": found.notes})
         return
     screen = output.console()
     for table in of_power(computed, found.metric):
         terminal.print_table(table, screen)
     for sentence in sentences:
         screen.print(sentence, markup=False)
+    output.print_notes(found.notes, screen)

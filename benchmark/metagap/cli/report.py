@@ -20,10 +20,11 @@ def report(
     json: Json = False,
 ) -> None:
     """Print scores and gaps of finished results and write the report page; needs no torch and no data."""
-    from metagap.files import folder_name
+    from metagap.files import check_writable, folder_name
     from metagap.results import read, read_own, read_sweep, report_folder
 
     name = folder_name(Path(suite).stem, "SUITE")
+    check_writable(out / name, "--out")
     own = read_own(results / name)
     if variant is None and own is not None and own.sweep is not None:
         return output.present_sweep(read_sweep(results, name, own.sweep), out / name, json)
@@ -50,9 +51,12 @@ def compare(
     found = read(results, folder_name(Path(suite).stem, "SUITE"), variant)
     compared = compare_pair(found, a, b)
     if json:
-        output.print_json({name: terminal.as_json(frame) for name, frame in compared._asdict().items()})
+        tables = {name: terminal.as_json(frame) for name, frame in compared._asdict().items()}
+        output.print_json({**tables, "notes": found.notes})
     else:
-        terminal.print_comparison(compared, a, b, found, output.console())
+        screen = output.console()
+        terminal.print_comparison(compared, a, b, found, screen)
+        output.print_notes(found.notes, screen)
 
 
 def compare_suites(
@@ -71,8 +75,10 @@ def compare_suites(
 ) -> None:
     """Compare algorithms across suites: mean ranks, their test, normalised scores; writes a page."""
     from metagap.analysis.across_suites import read_across
+    from metagap.files import check_writable
     from metagap.report import across_suites
 
+    check_writable(out, "--out")
     screen = output.console(stderr=json)
     with screen.status("reading results, testing ranks and resampling seeds"):
         found = read_across(suites, on, results)
@@ -100,8 +106,10 @@ def associations(
 ) -> None:
     """Say which recorded quantities go with the gaps over suites, and where the gaps vary; writes a page."""
     from metagap.analysis.associations import read_associations
+    from metagap.files import check_writable
     from metagap.report import associations as pages
 
+    check_writable(out, "--out")
     screen = output.console(stderr=json)
     with screen.status("reading results, correlating and counting orders"):
         found = read_associations(suites, results)

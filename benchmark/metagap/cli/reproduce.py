@@ -37,6 +37,7 @@ def reproduce(
     options: Running,
 ) -> None:
     """A table of a paper next to ours: run what is missing of it, and judge every value by a test of equivalence."""
+    from metagap.files import check_writable
     from metagap.reproduce import paper_table
 
     chosen = paper_table.at_budget(paper_table.chosen(paper_table.load_table(table), cells or []), budget)
@@ -45,9 +46,9 @@ def reproduce(
             raise UserError("--from only reads: leave out --dry-run and --results")
         if not from_.is_dir():
             raise UserError(f"--from '{from_}' is not a folder")
+        check_writable(options.out / chosen.name, "--out")
         output.present_table(chosen, from_, options.seed, None, options.out, options.json)
         return
-    from metagap.files import check_writable
     from metagap.reproduce import forecast, running
 
     use_data(options.data)

@@ -98,13 +98,13 @@ def faults(
 
 def _try(todo: list[Part], jobs: int | None, out: Path | None, json: bool) -> None:
     """Compute all parts and print their rows; raises CellError where a claim does not hold."""
-    from metagap.files import check_writable
+    from metagap.files import check_file
     from metagap.report.terminal import print_table
     from metagap.selftest import statistics as trial
     from metagap.writing import write_whole
 
     if out is not None:
-        check_writable(out.parent, "--out")
+        check_file(out, "--out")
     console = output.console(stderr=json)
     with bars(console) as progress:
         task = progress.add_task("simulated", total=len(todo))

@@ -61,6 +61,10 @@ def speed(
 ) -> None:
     """Time the engine on this machine, and compare it with other libraries; all workloads by default."""
     if report_rows is not None:
+        if workloads or algorithm or against or json or picture:
+            raise UserError(
+                "--report-rows times reports alone: leave out workloads, --algorithm, --against, --json and --picture"
+            )
         from metagap.speed import report
 
         output.console().print(str(report.measure(report_rows)))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metagap import registry
+from metagap.errors import at
 from metagap.executors.executor import Again, Done, End, Event, Executor, Failure, Held, Progress, Remark, parsed
 
 __all__ = ["Again", "Done", "End", "Event", "Executor", "Failure", "Held", "Progress", "Remark", "find"]
@@ -18,4 +19,6 @@ def find(name: str, settings: Sequence[str] | Mapping[str, Any] = ()) -> Executo
     Raises UserError where there is none, it cannot be imported, or has no such settings.
     """
     given = settings if isinstance(settings, Mapping) else parsed(settings)
-    return registry.load_named("executor", name).with_settings(given)
+    with at("--launch"):
+        executor = registry.load_named("executor", name)
+    return executor.with_settings(given)

@@ -152,7 +152,7 @@ def watch(jobs: Sequence[Job]) -> Iterator[tuple[int, Event]]:
                 continue
             state = known.get(job.id, State("unknown"))
             if state.name in slurm_queue.WAITS and state.reason not in USUAL:
-                yield min(left[job.id]), Remark(f"Slurm holds jobs of {job.id.partition('_')[0]} back: {state.reason}")
+                yield min(left[job.id]), Remark(f"Slurm holds job {job.id} back: {state.reason}")
             over[job.id] = over[job.id] + 1 if state.is_over else 0
             if over[job.id] > 1:  # twice: what it wrote may come late, and it may be about to be queued again
                 yield from ((number, _failure(job, state)) for number in sorted(left[job.id]))

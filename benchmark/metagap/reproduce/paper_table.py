@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from metagap import kinds, registry
-from metagap.errors import UserError
+from metagap.errors import UserError, at
 from metagap.files import TABLES, folder_name
 from metagap.metrics import Margin
 from metagap.suite import (
@@ -160,10 +160,8 @@ def at_budget(table: PaperTable, budget: str | None) -> PaperTable:
 def _part(column: Column, table: TableFile, path: Path) -> PaperColumn:
     place = f"{path}: columns.{column.label}"
     file = str(path.parent / column.suite) if column.suite.endswith(".toml") else column.suite
-    try:
+    with at(place):
         suite = written_suite(file)
-    except UserError as error:
-        raise UserError(f"{place}: {error}") from None
     rows = table.rows if column.rows is None else column.rows
     values = [value for value in suite.published if value.source.startswith(table.source)]
     if column.unpublished is not None:

@@ -190,7 +190,7 @@ def read(
     variants = list(dict.fromkeys(one.head.variant for one in reversed(seen.found)))
     if not variants or variant not in (None, *variants):
         others = f"; there are the variants {', '.join(variants)}" if variants else ""
-        what = f"variant '{variant}' of suite '{suite}'" if variant else f"suite '{suite}'"
+        what = f"suite '{suite}'" if variant is None else f"variant '{variant}' of suite '{suite}'"
         problem = f"no finished results of {what} in '{results / suite}'{others}; `metagap run {suite}` makes them"
         raise UserError("\n".join([problem, *remarks_of(seen)]))
     chosen = variant or (own.variant if own and own.variant in variants else variants[0])

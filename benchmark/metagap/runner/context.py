@@ -60,6 +60,7 @@ class Learner:
         suite = cell.suite
         randomness.seed(cell.seed)
         make = registry.load("algorithm", cell.algorithm)
+        make.check_kind(suite.kind)
         algorithm = make(**cell.hyperparameters)
         made = make_model(suite.model, algorithm.input_shape(tasks), algorithm.outputs(tasks, suite.task.ways))
         bound = algorithm.bind(made.network, training_spec(cell, tasks))

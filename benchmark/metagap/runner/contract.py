@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metagap.errors import UserError
+from metagap.errors import UserError, foreign
 from metagap.metrics import Metric
 from metagap.tasks.episode import Episode, TaskSpec
 from metagap.tasks.sampling import Drawn, Sampler, raw
@@ -19,12 +19,8 @@ TASKS = 2
 
 def examine(tasks: Any, spec: TaskSpec) -> None:
     """Draw tasks, look them up and show one; raises UserError for whatever does not hold to the contract."""
-    try:
+    with foreign("its source"):
         _look_at(tasks, spec)
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(f"its source fails with {type(error).__name__}: {error}") from error
 
 
 def examine_metrics(metrics: Sequence[Metric], tasks: Any, spec: TaskSpec) -> None:
@@ -33,12 +29,8 @@ def examine_metrics(metrics: Sequence[Metric], tasks: Any, spec: TaskSpec) -> No
     output = torch.randn(len(y), spec.ways, generator=torch.Generator().manual_seed(0))
     for metric in metrics:
         function = metric.tensor_function()
-        try:
+        with foreign(f"metric '{metric}'"):
             value = function(output, y)
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(f"metric '{metric}' fails with {type(error).__name__}: {error}") from error
         if not isinstance(value, Tensor) or value.shape != ():
             raise UserError(f"metric '{metric}' gives {_dtype_and_shape(value)}; allowed: a tensor of shape ()")
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from typing import Any
 
-from metagap.errors import UserError
+from metagap.errors import UserError, at, foreign
 from metagap.memory import require
 from metagap.runner.context import shifted, spec_of, training_part, training_spec
 from metagap.runner.contract import examine, examine_metrics
@@ -25,36 +25,46 @@ def check(cells: Sequence[Cell]) -> list[str]:
     Returns sentences on the data, such as that some classes are too small. Raises UserError with the place.
     """
     suite = cells[0].suite
-    source = make_source(suite.source)
-    training = source.tasks(training_part(suite), "cpu")
-    source.digest(suite.training_classes)
+    with at("training"), foreign("its source"):
+        source = make_source(suite.source)
+        training = source.tasks(training_part(suite), "cpu")
+        source.digest(suite.training_classes)
     notes: list[str] = []
     for cell in {cell.label: cell for cell in cells}.values():
-        spec = training_spec(cell, training)
-        with _place(f"training of {cell.label}"):
-            _require(spec, training.x_shape, cell.training.meta_batch)
+        with at(f"training of {cell.label}"):
+            with foreign("its source"):
+                spec = training_spec(cell, training)
+                _require(spec, training.x_shape, cell.training.meta_batch)
             examine(training, spec)
             notes += remarks(suite.source, training, spec, "Training")
             rehearse(cell, training)
     for split in suite.splits:
         if split.optional and missing(split):
             continue
-        source = make_source(split.source)
-        tasks = shifted(source.tasks(Part(split.classes, split.images), "cpu"), split)
-        source.digest(split.classes)
-        with _place(f"split '{split.name}'"):
-            spec = formed(tasks, spec_of(suite.split_task(split)), 1)
-            _require(spec, tasks.x_shape, 1)
+        with at(f"split '{split.name}'"):
+            with foreign("its source"):
+                source = make_source(split.source)
+                tasks = shifted(source.tasks(Part(split.classes, split.images), "cpu"), split)
+                source.digest(split.classes)
+                spec = formed(tasks, spec_of(suite.split_task(split)), 1)
+                _require(spec, tasks.x_shape, 1)
             examine(tasks, spec)
             examine_metrics(suite.metrics, tasks, spec)
             notes += remarks(split.source, tasks, spec, f"Split '{split.name}'")
-        if (shape := input_shape(tasks)) != (trained := input_shape(training)):
-            raise UserError(
-                f"split '{split.name}': inputs of shape {shape}, but the networks are trained on {trained}; set "
-                "image_size and channels of its source to match"
-            )
+            keys = "image_size and channels" if source.has_images else "the options"
+            if (shape := input_shape(tasks)) != (trained := input_shape(training)):
+                what = f"inputs of shape {shape}, but the networks are trained on {trained}"
+                raise UserError(f"{what}; set {keys} of its source to match")
+            if suite.kind.acts and (actions := _actions(tasks)) != (trained := _actions(training)):
+                raise UserError(f"{actions}, but policies are trained on {trained}; set {keys} of its source to match")
         notes += overlap(suite, split)
     return list(dict.fromkeys(notes))
+
+
+def _actions(tasks: Any) -> str:
+    """The form of the actions in tasks that answer back."""
+    actions = tasks.world.actions
+    return f"{type(actions).__name__.lower()} actions of size {actions.size}"
 
 
 def _require(spec: TaskSpec, x_shape: tuple[int, ...], tasks: int) -> None:
@@ -65,11 +75,3 @@ def _require(spec: TaskSpec, x_shape: tuple[int, ...], tasks: int) -> None:
     examples = tasks * spec.ways * (spec.shots + spec.queries)
     of_each = f"{spec.ways} ways with {spec.shots} shots and {spec.queries} queries"
     require(8 * 4 * examples * math.prod(x_shape), f"a batch of {tasks} tasks of {of_each} of shape {x_shape}")
-
-
-@contextmanager
-def _place(place: str) -> Iterator[None]:
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"{place}: {error}") from None

@@ -15,7 +15,7 @@ from metagap.engine.kernels import differentiable
 from metagap.engine.mapping import TaskMap
 from metagap.engine.strategy import AS_WRITTEN
 from metagap.engine.trees import tree_leaves
-from metagap.errors import UserError
+from metagap.errors import UserError, foreign
 from metagap.models.layers_in_use import last_layer
 from metagap.models.making import error_line
 from metagap.runner.context import Learner, seed_of, spec_of, training_spec
@@ -49,7 +49,8 @@ def rehearse(cell: Cell, tasks: Any) -> None:
     tasks: the meta-training tasks. Raises UserError that names the layer and what to do about it.
     """
     with torch.random.fork_rng(devices=[]):
-        learner = Learner.of(cell, tasks)
+        with foreign(f"algorithm '{cell.algorithm}'"):
+            learner = Learner.of(cell, tasks)
         if registry.fingerprint("model", cell.suite.model["name"]) is None:
             return
         dtype = torch.float64 if cell.training.precision == "float64" else torch.float32

@@ -38,7 +38,7 @@ def new_algorithm(name: str, folder: Path | None = None, kind: str = "classifica
         for path, text in texts.items():
             path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UserError(f"new algorithm '{name}': cannot write to '{folder}': {error}") from None
+        raise UserError(f"new algorithm '{name}': --folder '{folder}' cannot be written: {error.strerror}") from None
     return list(texts)
 
 

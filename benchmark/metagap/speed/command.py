@@ -12,7 +12,7 @@ from rich.console import Console
 from metagap import registry
 from metagap.engine.machines import asked, devices
 from metagap.errors import UserError
-from metagap.files import check_writable
+from metagap.files import check_file
 from metagap.speed import peers, picture, table
 from metagap.speed.compare import Settings
 from metagap.speed.process import measure_apart
@@ -60,12 +60,8 @@ def settings(
 def check_files(numbers: Path | None, image: Path | None, chosen: Settings) -> None:
     """Raise UserError for files that cannot be written in the end."""
     for file, option in ((numbers, "--json"), (image, "--picture")):
-        if file is not None and not file.parent.is_dir():
-            raise UserError(f"{option} '{file}': there is no folder '{file.parent}'")
-        if file is not None and file.is_dir():
-            raise UserError(f"{option} '{file}' is a folder; it has to be a file")
         if file is not None:
-            check_writable(file.parent, option)
+            check_file(file, option)
     if image is not None:
         picture.check(image)
         if not chosen.against:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from metagap import digests, registry
+from metagap.errors import UserError
 from metagap.suite.schema import Entry, OwnEvaluation, Suite, Training
 from metagap.suite.sources import content, registered_name, split_content
 
@@ -141,8 +142,12 @@ def expand(suite: Suite) -> list[Cell]:
     """The cells of a resolved suite, seed by seed, so that the first seeds of all algorithms are done first.
 
     Algorithms that are run on request only are left out; see `with_algorithms`. Data that are here are read for their
-    digests, once for all; whether they are all that is needed is for others to look at.
+    digests, once for all; whether they are all that is needed is for others to look at. Raises UserError where no
+    algorithm is left.
     """
+    if all(entry.on_request for entry in suite.algorithms.values()):
+        labels = ", ".join(suite.algorithms)
+        raise UserError(f"suite '{suite.name}': every algorithm is on_request; --algorithm names one of {labels}")
     firsts: list[Cell] = []
     data = {
         "training_data": content(suite.source, suite.training_classes),

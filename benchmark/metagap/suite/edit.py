@@ -14,6 +14,8 @@ def set_key(table: dict[str, Any], change: str) -> None:
     keys, equals, text = change.partition("=")
     if not equals or not keys.strip():
         raise UserError(f"--set '{change}': write it as key=value, for example training.lr=0.01")
+    if keys.strip() in ("extends", "remove"):
+        raise UserError(f"--set '{change}': key '{keys.strip()}' is for files: write one that extends another")
     put(table, [key.strip() for key in keys.split(".")], value_of(text), f"--set '{change}'")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from metagap import registry
-from metagap.errors import UserError
+from metagap.errors import UserError, foreign
 
 
 class Faults:
@@ -37,8 +37,9 @@ class Faults:
 def validated(model: Any, table: Mapping[str, Any], place: str) -> Any:
     """The model made from a table; raises UserError with the place, the key, what was found and what is allowed."""
     try:
-        # As JSON, whose types are TOML's: nothing is converted, but a list may be a tuple and a whole number a float.
-        return model.model_validate_json(json.dumps(table, default=str), strict=True)
+        with foreign(f"{place}: {model.__name__}", but=ValidationError):
+            # As JSON, whose types are TOML's: nothing is converted, but a list may be a tuple, a whole number a float.
+            return model.model_validate_json(json.dumps(table, default=str), strict=True)
     except ValidationError as error:
         problems: dict[tuple[Any, ...], list[Any]] = {}
         for problem in error.errors():
@@ -64,19 +65,19 @@ def _keys(problem: Any, table: Mapping[str, Any]) -> tuple[Any, ...]:
 def _explain(model: Any, keys: tuple[Any, ...], problems: list[Any], place: str) -> str:
     """One message for what is wrong at a place: of a union's types, any is allowed."""
     *parents, key = keys or ("",)
-    inside, problem = ".".join(map(str, keys)), problems[0]
+    inside, problem = ".".join(_printable(key) for key in keys), problems[0]
     match problem["type"]:
         case "extra_forbidden":
             owner = model
             for parent in parents:
                 owner = _field_model(owner, parent)
-            allowed = list(owner.model_fields) if owner is not None else []
+            allowed = _keys_of(owner) if owner is not None else []
             return f"{place}: unknown key '{inside}'{registry.suggest(str(key), allowed) if allowed else ''}"
-        case "missing":
+        case "missing" if isinstance(problem["input"], Mapping):
             return f"{place}: key '{inside}' is missing"
         case _:
             where = f"key '{inside}' = {_briefly(problem['input'])}: " if inside else ""
-            told = [one["msg"].removeprefix("Value error, ") for one in problems]
+            told = [_in_words(one) for one in problems]
             lines = (
                 told[0].splitlines()
                 if len(told) == 1
@@ -85,9 +86,37 @@ def _explain(model: Any, keys: tuple[Any, ...], problems: list[Any], place: str)
             return "\n".join(f"{place}: {where}{line[0].lower()}{line[1:]}" for line in lines)
 
 
+def _in_words(problem: Any) -> str:
+    """What pydantic says, in the words of TOML."""
+    about = problem.get("ctx", {})
+    match problem["type"]:
+        case "model_type" | "dict_type":
+            return "Input should be a table"
+        case "list_type" | "tuple_type":
+            return "Input should be an array"
+        case "missing":
+            return "has too few items"
+        case "too_short":
+            return f"Input should have {about['min_length']} or more items"
+        case "too_long":
+            return f"Input should have at most {about['max_length']} items"
+        case _:
+            return problem["msg"].removeprefix("Value error, ")
+
+
+def _printable(key: Any) -> str:
+    text = str(key)
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
 def _briefly(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:160]} ... ({len(text):,} characters)"
+
+
+def _keys_of(owner: Any) -> list[str]:
+    """What a table of a model may say."""
+    return owner.allowed_keys() if hasattr(owner, "allowed_keys") else list(owner.model_fields)
 
 
 def _field_model(owner: Any, key: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import create_model
 
 from metagap import optimizers, registry
-from metagap.errors import UserError
+from metagap.errors import UserError, at
 from metagap.files import SUITES, folder_name
 from metagap.kinds import TaskKind
 from metagap.suite.edit import set_key
@@ -106,7 +106,7 @@ def _faults_of_parts(table: Mapping[str, Any], file: str) -> list[str]:
         if isinstance(entry, dict) and isinstance(name := entry.get("algorithm", label), str):
             own = {key: value for key, value in entry.items() if key not in Entry.model_fields}
             with faults:
-                validated(registry.load("algorithm", name), own, f"{file}: algorithms.{label}")
+                _made("algorithm", name, own, f"{file}: algorithms.{label}")
     return faults.messages
 
 
@@ -139,7 +139,7 @@ def _checked(table: Mapping[str, Any], path: Path, file: str) -> Suite:
 
 def resolve_entry(suite: Suite, entry: Entry, place: str) -> Entry:
     """An algorithm of a suite: checked, its values typed, and with the defaults of its hyper-parameters."""
-    algorithm = validated(registry.load("algorithm", entry.algorithm), entry.hyperparameters, place)
+    algorithm = _made("algorithm", entry.algorithm, entry.hyperparameters, place)
     typed = typed_entry(suite, entry, place)
     if {"optimizer", "eps"} & entry.training.keys():
         _check_optimizer(suite.training_of(typed), f"{place}.training")
@@ -161,12 +161,17 @@ def typed_entry(suite: Suite, entry: Entry, place: str) -> Entry:
     return entry.model_copy(update=own)
 
 
+def _made(kind: registry.Kind, name: str, table: Mapping[str, Any], place: str) -> Any:
+    """The object of a registered class that a table describes."""
+    with at(place):
+        made = registry.load(kind, name)
+    return validated(made, table, place)
+
+
 def _check_optimizer(training: Training, place: str) -> None:
     """Raises UserError where there is no such outer optimizer, or it does not take what is set for it."""
-    try:
+    with at(f"{place}: key 'optimizer'"):
         optimizer = optimizers.find(training.optimizer)
-    except UserError as error:
-        raise UserError(f"{place}: {error}") from None
     if training.eps is not None and "eps" not in optimizer.options:
         raise UserError(f"{place}: eps is not for optimizer = '{training.optimizer}'; allowed: adam")
 
@@ -191,7 +196,8 @@ def _check_quantities(suite: Suite, place: str) -> None:
 
 def _resolve_source(table: dict[str, Any], kind: TaskKind | None, place: str) -> dict[str, Any]:
     _named_table(table, "source", place)
-    source_class, options = source_of(table)
+    with at(f"{place}: key 'name'"):
+        source_class, options = source_of(table)
     source = validated(source_class, options, place)
     if kind is not None and kind != source.kind:
         raise UserError(f"{place}: '{table['name']}' gives {source.kind} tasks, but task.kind is '{kind}'")
@@ -210,10 +216,8 @@ def _check_shift(split: Split, source: dict[str, Any], place: str) -> None:
     assert split.shift is not None
     if split.role not in ("cross-domain", "shifted"):
         raise UserError(f"{place}: key 'shift': role {split.role} is about images as they are; allowed: cross-domain")
-    try:
+    with at(f"{place}.shift: key 'kind'"):
         registry.load_named("shift", split.shift.kind)
-    except UserError as error:
-        raise UserError(f"{place}.shift: key 'kind': {error}") from None
     if not source_of(source)[0].has_images:
         raise UserError(f"{place}: key 'shift': '{source['name']}' is no source of images; leave it out")
 
@@ -236,7 +240,8 @@ def _refuse_leak(split: Split, training: dict[str, Any], suite: Suite, place: st
 
 def _resolve_model(table: dict[str, Any], place: str) -> dict[str, Any]:
     _named_table(table, "model", place)
-    model = registry.load("model", table["name"])
+    with at(f"{place}: key 'name'"):
+        model = registry.load("model", table["name"])
     fields: dict[str, Any] = registry.options(model, given=2)  # x_shape and outputs
     options = create_model(table["name"], __base__=Section, **fields)
     chosen = validated(options, {key: value for key, value in table.items() if key != "name"}, place)

@@ -57,7 +57,7 @@ def _splits(response: Response, splits: list[dict[str, Any]], source: Any, place
 
 def _reference(response: Response, splits: list[dict[str, Any]], place: str) -> dict[str, Any]:
     """The split that is shifted."""
-    named = {str(split.get("name")): split for split in splits}
+    named = {split["name"]: split for split in splits if isinstance(split.get("name"), str)}
     if response.reference is not None:
         if response.reference not in named:
             hint = registry.suggest(response.reference, list(named))

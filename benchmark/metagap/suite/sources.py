@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from metagap import digests, registry
-from metagap.errors import UserError
+from metagap.errors import UserError, foreign
 from metagap.suite.schema import Split
 
 
@@ -17,9 +17,10 @@ def make_source(table: Mapping[str, Any]) -> Any:
 
 
 def content(source: Mapping[str, Any], classes: str) -> str | None:
-    """A digest of what these classes of a source hold; None where its data are missing or unfit."""
+    """A digest of what these classes of a source hold; None where its data are missing or unfit, or it fails."""
     try:
-        found = make_source(source).digest(classes)
+        with foreign(f"source '{source['name']}'"):
+            found = make_source(source).digest(classes)
     except UserError:
         return None
     plugin = registry.fingerprint("source", registered_name(source))

@@ -145,6 +145,8 @@ def _labels(plugins: Sequence[str], taken: Collection[str]) -> dict[str, str]:
     classes = Counter(cls.lower() for _, cls in files)
     labels: dict[str, str] = {}
     for (path, cls), name in reversed(files.items()):
+        if not cls:
+            raise UserError(f"--algorithm {name}: write it as path/to/file.py:ClassName")
         label = cls.lower()
         if label in taken or classes[label] > 1:
             label = f"{label}-{path.stem}"

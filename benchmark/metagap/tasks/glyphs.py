@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from metagap import digests
@@ -16,7 +16,7 @@ from metagap.tasks import drawing
 from metagap.tasks.drawing import Style, draw_glyphs
 from metagap.tasks.image_store import Reading
 from metagap.tasks.images import ImageStore
-from metagap.tasks.source import ImageSource
+from metagap.tasks.source import ImageSource, Seed
 
 BYTES_OF_A_DRAWING = 10_000
 """What the strokes of one take while they become an image."""
@@ -31,10 +31,13 @@ class Glyphs(ImageSource):
     The same seed gives the same characters whatever the shift parameters, so that two domains can share them.
     """
 
+    image_size: Annotated[int, Ge(8), Le(4096)] = Field(
+        default=28, description="images are resized to this many pixels a side"
+    )
     alphabets: PositiveInt = Field(default=30, description="number of alphabets")
     characters: PositiveInt = Field(default=20, description="characters in each alphabet")
     instances: PositiveInt = Field(default=20, description="drawings of each character")
-    seed: int = Field(default=0, description="which characters are invented")
+    seed: Seed = Field(default=0, description="which characters are invented")
     rotation: float = Field(default=0.0, description="degrees by which every drawing is turned")
     slant: float = Field(default=0.0, description="degrees by which every drawing is sheared")
     stroke_width: PositiveFloat = Field(default=1.0, description="factor on the width of the pen")

@@ -31,6 +31,9 @@ PROBED = 32
 ImageSize = Annotated[int, Ge(1), Le(4096)]
 """Pixels a side."""
 
+Seed = Annotated[int, Ge(0), Le(2**63 - 1)]
+"""Of whatever a source draws."""
+
 
 class Part(NamedTuple):
     """Which classes of a source, and which of their images."""
@@ -45,7 +48,7 @@ class Source(BaseModel):
     A subclass says what it is (docstring, `licence`, `citation`), declares its options as fields and gives its tasks.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
     kind: Any
     """Of its tasks: a `TaskKind`, or its name. A subclass gives it a type and a value."""
@@ -82,9 +85,11 @@ class Source(BaseModel):
         return ""
 
     def check_part(self, part: Part, allowed: list[str]) -> None:
-        """Raise UserError unless the source has these classes."""
+        """Raise UserError unless the source has these classes, and no choice of images where it has none."""
         if part.classes not in allowed:
             raise UserError(f"no classes '{part.classes}' in {type(self).__name__}; allowed: {', '.join(allowed)}")
+        if part.images != "all" and not self.has_images:
+            raise UserError(f"images = '{part.images}': {type(self).__name__} has no images; leave the key out")
 
 
 class ImageSource(Source):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,7 @@ class Response(Section):
         elif wrong := [value for value in self.values if type(value) is not int or value not in SEVERITIES]:
             raise ValueError(f"values has {wrong[0]!r}; allowed: severities from 1 to 5")
         given = self.values if self.strengths is None else self.strengths
-        if wrong := [value for value in given if type(value) not in (int, float)]:
+        if wrong := [value for value in given if type(value) not in (int, float) or not math.isfinite(value)]:
             raise ValueError(f"values has {wrong[0]!r}, which is no number; `strengths` says how strong each value is")
         if len(given) != len(self.values):
             raise ValueError(f"{len(given)} strengths for {len(self.values)} values; allowed: as many")

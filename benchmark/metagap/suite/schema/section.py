@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from metagap.files import fault_of_name
 
@@ -17,6 +17,12 @@ MOST = 10**9
 def _name(value: str) -> str:
     if fault := fault_of_name(value):
         raise ValueError(fault)
+    return value
+
+
+def _text(value: str) -> str:
+    if not value.strip():
+        raise ValueError("is blank; allowed: a text")
     return value
 
 
@@ -31,7 +37,7 @@ PositiveInt = Annotated[int, Gt(0), Le(MOST)]
 Count = Annotated[int, Ge(0), Le(MOST)]
 Seed = Annotated[int, Ge(0), Lt(2**63)]
 Rate = Annotated[float, Gt(0)]
-Text = Annotated[str, Field(pattern=r"\S")]
+Text = Annotated[str, AfterValidator(_text)]
 Name = Annotated[str, AfterValidator(_name)]
 """Of a split or an algorithm's entry: it stands in tables, and in the names of files."""
 
@@ -39,7 +45,12 @@ Name = Annotated[str, AfterValidator(_name)]
 class Section(BaseModel):
     """A table of a suite file: no unknown keys, never changed after it was read."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+    @classmethod
+    def allowed_keys(cls) -> list[str]:
+        """What its table may say."""
+        return list(cls.model_fields)
 
 
 Made = TypeVar("Made", bound=Section)

@@ -56,6 +56,11 @@ class Suite(Section):
     splits: list[Split] = Field(min_length=1)
     published: list[Published] = []
 
+    @classmethod
+    def allowed_keys(cls) -> list[str]:
+        """Those of its file, with those that are gone when it is checked; it is called by the name of the file."""
+        return [*(key for key in super().allowed_keys() if key != "name"), "remove", "responses", "sweep"]
+
     @field_validator("model", "source", mode="before")
     @classmethod
     def _named(cls, value: Any) -> Any:

@@ -13,7 +13,7 @@ from pydantic import Field
 from metagap.errors import UserError
 from metagap.tasks.image_store import Reading
 from metagap.tasks.images import ImageStore
-from metagap.tasks.source import ImageSize
+from metagap.tasks.source import ImageSize, Seed
 from metagap.tasks.sources.download import Remote
 from metagap.tasks.sources.pictures import Pictures
 from metagap.tasks.sources.stored import pinned
@@ -49,7 +49,7 @@ class Omniglot(Pictures):
     split: Literal["vinyals", "random", "no-latin"] = Field(
         default="vinyals", description="which characters are for training"
     )
-    split_seed: int = Field(default=0, description="seed of the random split")
+    split_seed: Seed = Field(default=0, description="seed of the random split")
 
     @classmethod
     def addresses(cls) -> Sequence[Remote]:

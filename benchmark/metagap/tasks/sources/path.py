@@ -14,7 +14,7 @@ from metagap.errors import UserError
 from metagap.tasks.folders import data_folder
 from metagap.tasks.image_store import Reading
 from metagap.tasks.images import ImageStore
-from metagap.tasks.source import ImageSize
+from metagap.tasks.source import ImageSize, Seed
 from metagap.tasks.sources import labels
 from metagap.tasks.sources.archives import Archive, opened
 from metagap.tasks.sources.arrays import read_npz
@@ -61,10 +61,12 @@ class UserImages(StoredSource):
     shares: tuple[float, float, float] = Field(
         default=(0.6, 0.2, 0.2), description="shares of train, val and test classes"
     )
-    split_seed: int = Field(default=0, description="seed of the shuffle into parts")
+    split_seed: Seed = Field(default=0, description="seed of the shuffle into parts")
 
     def paths(self) -> list[Path]:
         """The file or folder."""
+        if not self.path.strip():
+            raise UserError(f"{self.called}: no file or folder is named; allowed: {ALLOWED}")
         try:
             for path in (Path(self.path).expanduser(), data_folder() / self.path):
                 if path.is_dir() or (path.is_file() and FORMS.search(path.name)):
