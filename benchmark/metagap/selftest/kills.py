@@ -105,8 +105,8 @@ def disturb(count: int, seed: int, folder: Path, advance: Callable[[], None]) ->
             left.pop()
             tally.troubles[trouble.what, trouble.target] += 1
             advance()
-        elif trouble is not None:  # it was over before
-            left[-1] = trouble._replace(moment=trouble.moment / 2)
+        elif trouble is not None:  # it was over before, or there was no such moment
+            left[-1] = trouble._replace(moment=chance.random())
         if code == 0:
             usual = (usual + run.seconds) / 2
             tally.faults += [f"{store.name}: {fault}" for fault in differences(expected, store)]
