@@ -411,7 +411,7 @@ def test_a_cell_that_was_taken_over_writes_nothing_more(cells, tmp_path):
     before = dataclasses.replace(EAGER, checkpoint_seconds=1e9)
     with pytest.raises(LostError, match=r"this process must not write to .* any more: now another process has it"):
         run_cell(cell, tmp_path, before, take_over)
-    assert sorted(path.name for path in folder.iterdir()) == [".lease", "config.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [".lease", "attempts.json", "config.json", "log.txt"]
     shutil.rmtree(folder / ".lease")
     run_cell(cell, tmp_path, EAGER)
     assert is_done(cell, tmp_path)

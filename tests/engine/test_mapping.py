@@ -141,7 +141,7 @@ def test_running_out_of_memory_halves_the_tasks_at_once(monkeypatch, caplog):
     assert step.strategy.chunk == 1
     assert "out of memory with 5 tasks at once, going on with 2" in caplog.text
     monkeypatch.setattr(mapping, "batched", out_of_memory_above(0, sizes))
-    with pytest.raises(UserError, match="single task"):
+    with pytest.raises(MemoryError, match="single task"):
         mean_gradient(algorithm, "vmap")(meta, episodes)
 
 

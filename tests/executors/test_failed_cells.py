@@ -95,14 +95,14 @@ def test_an_exception_is_recorded_and_not_repeated(suite, run, tmp_path, monkeyp
 
 def test_what_has_no_memory_computes_fewer_tasks_at_once_and_says_so(suite, run, tmp_path, monkeypatch):
     (cell,) = suite(algorithms={"scratch": None}, training={"meta_batch": 4})
-    real, most = TaskMap._computed, 1
+    real, most = TaskMap._tried, 1
 
-    def computed(self, meta, episodes, advance):
+    def tried(self, meta, episodes, advance):
         if min(self.strategy.at_once, len(episodes.support_x)) > most:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 10 bytes")
         return real(self, meta, episodes, advance)
 
-    monkeypatch.setattr(TaskMap, "_computed", computed)
+    monkeypatch.setattr(TaskMap, "_tried", tried)
     assert run([cell])[0] == []
     found = results.read(tmp_path, "tiny")
     assert "maml seed 0: out of memory with 4 tasks at once, going on with 2." in found.notes

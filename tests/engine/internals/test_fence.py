@@ -20,6 +20,12 @@ ELSEWHERE = {
         "torch._C._functorch.is_functorch_wrapped_tensor": "whether a forward pass left a result behind",
         "__class__ =": "a recurrent layer without cuDNN",
     },
+    "engine/process.py": {"multiprocessing.connection.wait": "a process that ends with the one that started it"},
+    "engine/together.py": {
+        "socket": "a free port on loopback, where the processes of a cell meet",
+        "multiprocessing.connection.Connection": "what they tell the first of them",
+        "multiprocessing.connection.wait": "whether one of them has ended",
+    },
 }
 """The private names that files below the engine use, and what for. The list may become shorter."""
 
