@@ -15,6 +15,7 @@ import pytest
 from metagap import results
 from metagap.results import index as indices
 from metagap.results import markers
+from metagap.results.files import read_bytes
 from metagap.results.index import NAME, Index, index_of
 from metagap.results.scan import cells_of, files_of
 from metagap.runner.cell import is_done, unfinished
@@ -43,7 +44,7 @@ def reads(monkeypatch):
     """The files whose content is asked for."""
     found: list[str] = []
     for module in (markers, indices):
-        for name in ("read_json", "read_signed", "read_frame", "read_arrays", "read_marker", "read_config"):
+        for name in ("read_json", "read_signed", "read_bytes", "read_marker", "read_config"):
             if hasattr(module, name):
                 real = getattr(module, name)
                 monkeypatch.setattr(
@@ -147,16 +148,16 @@ def test_what_was_changed_just_before_is_not_trusted(store):
 def test_a_change_while_it_is_verified_is_seen(old, monkeypatch):
     """What is remembered is the signature of before the files were read."""
     folder, (cell, _) = old
-    path, read_frame = cell.folder(folder) / "curve.parquet", results.read_frame
+    path, read = cell.folder(folder) / "curve.parquet", read_bytes
 
     def changed_after(*given):
-        found = read_frame(*given)
+        found = read(*given)
         if given[0] == path:
             path.write_bytes(b"")
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(markers, "read_frame", changed_after)
+        patch.setattr(markers, "read_bytes", changed_after)
         with index_of(folder / "tiny") as index:
             is_done(cell, folder, index)
     assert unfinished([cell], folder) == [cell]

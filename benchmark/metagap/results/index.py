@@ -18,7 +18,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -31,8 +31,6 @@ from metagap.results.markers import FORMAT, read_config, read_marker
 from metagap.results.scan import CellFiles, cells_of, clock, files_of
 
 NAME = ".index"
-VERSION = f"1 of markers {FORMAT}"
-"""Of what the file holds, and of how cells are verified; of another one nothing is believed."""
 TICK = 2 * 10**9
 """Nanoseconds that the clock of a file system may stand still for."""
 
@@ -54,6 +52,10 @@ class Head:
     splits: dict[str, str | None]
     along: list[str]
     quantities: list[str]
+
+
+VERSION = f"1 of markers {FORMAT}: {' '.join(field.name for field in fields(Head))}"
+"""Of what the file holds, and of how cells are verified; of another one nothing is believed."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from metagap.results.episodes import Columns, Gathering, Recorded
 from metagap.results.failures import Failed, diverged, failures, minute
 from metagap.results.files import DamagedError
 from metagap.results.index import Index, Marked, index_of
-from metagap.results.markers import CLASSES, FORMAT, ROLLOUTS, read_config, read_episodes, read_file
+from metagap.results.markers import CLASSES, FORMAT, ROLLOUTS, check_file, read_config, read_episodes, read_file
 from metagap.results.own import OWN, read_own
 from metagap.results.scan import CellFiles
 from metagap.results.training import ALONG, BESIDE, QUANTITIES, empty, recorded_beside
@@ -525,7 +525,7 @@ def damage_of(folder: Path, marker: dict[str, Any], samples: bool = False) -> st
     try:
         read_config(folder, marker)
         for name in names:
-            read_file(folder, marker, name)
+            check_file(folder, marker, name)
     except DamagedError as error:
         return str(error)
     return ""

@@ -47,7 +47,7 @@ class Cell:
         data = {"training": self.training_data, **validated_on}
         return {**self.stated, "data": data, "revisions": self.revisions}
 
-    @property
+    @cached_property
     def variant(self) -> str:
         """A digest of what all algorithms of the suite share: results of one variant may stand in one table.
 
@@ -101,7 +101,7 @@ class Cell:
             **({"optimizer_file": optimizer} if optimizer is not None else {}),
         }
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """The digest of the identity: the same cell is never trained twice, a changed one never mistaken for it."""
         return digest(self.identity)
@@ -165,7 +165,14 @@ def expand(suite: Suite) -> list[Cell]:
             revisions = {**code, "algorithm": registry.revision("algorithm", entry.algorithm)}
             about = {"hyperparameters": entry.all_hyperparameters, **_budget(suite, entry), "revisions": revisions}
             firsts.append(Cell(suite, label, entry.algorithm, seed=suite.seeds[0], **about, **data))
-    return [dataclasses.replace(cell, seed=seed) for seed in suite.seeds for cell in firsts]
+    return [_with_seed(cell, seed) for seed in suite.seeds for cell in firsts]
+
+
+def _with_seed(first: Cell, seed: int) -> Cell:
+    """The same cell with another seed; what does not depend on it is computed once for all seeds."""
+    cell = dataclasses.replace(first, seed=seed)
+    vars(cell).update(variant=first.variant, identity={**first.identity, "seed": seed})
+    return cell
 
 
 def as_json(cell: Cell) -> dict[str, Any]:
