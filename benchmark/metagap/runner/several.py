@@ -11,6 +11,7 @@ import torch
 from metagap.engine.batching import batched
 from metagap.engine.distributed import Group
 from metagap.engine.together import Tell, run_together
+from metagap.machine import Machine
 from metagap.runner import randomness
 from metagap.runner.context import Report, TrainingContext, log
 from metagap.tasks.sampling import Sampler
@@ -73,7 +74,12 @@ def train_together(
 
 
 def _member(
-    group: Group, tell: Tell, level: int, machines: Sequence[Any], work: Callable[..., None], arguments: Sequence[Any]
+    group: Group,
+    tell: Tell,
+    level: int,
+    machines: Sequence[Machine],
+    work: Callable[..., None],
+    arguments: Sequence[Any],
 ) -> None:
     log.setLevel(level)
     log.addHandler(_Forward(tell))

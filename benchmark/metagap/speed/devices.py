@@ -58,9 +58,9 @@ def _time(group: Group, tell: Callable[[Any], None], chosen: Settings, devices: 
             own = problem if portion is None else replace(problem, episodes=Episode(*map(portion.of, problem.episodes)))
             ways = {f"{group.size} devices": Ours(own, strategy, 1, portion)}
             if group.leads and device.type == "cpu":
-                ways = {f"one device, {group.size} cores": Ours(problem, strategy, group.size), **ways}
+                ways = {f"{group.size} cores": Ours(problem, strategy, group.size), **ways}
             if group.leads:
-                ways = {"one device": Ours(problem, strategy, 1), **ways}
+                ways = {"one": Ours(problem, strategy, 1), **ways}
             times: dict[str, list[float]] = {name: [] for name in ways}
             *_, together = ways
             for turn in range(-ways[together].warm_up, max(FEWEST, chosen.repeats or ROUNDS)):
@@ -76,7 +76,11 @@ def _time(group: Group, tell: Callable[[Any], None], chosen: Settings, devices: 
 
 
 def _table(found: Sequence[Timed]) -> Table:
-    out = Table(title="Time of an outer step in ms, and what is gained", box=box.SIMPLE_HEAD, title_justify="left")
+    out = Table(
+        title="Time of an outer step in ms: on one core or GPU, and on several",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+    )
     names = list(found[0].times) if found else []
     gained = [f"over {name}" for name in names[:-1]]
     for heading in ("workload", "algorithm", "engine", *names, *gained):
