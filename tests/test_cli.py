@@ -158,6 +158,7 @@ def test_show(here, name):
     assert json.loads(here("show", name, "--json")[1])["name"] == name
 
 
+@pytest.mark.slow  # tests/executors: every end of a job of the pool, and failed cells of a run
 def test_a_plugin_that_fails_in_the_middle_stops_nobody_else(here, tmp_path, tiny_suite):
     tiny_suite()
     (tmp_path / "bad.py").write_text(

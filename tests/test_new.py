@@ -181,7 +181,7 @@ def test_nothing_is_overwritten(tmp_path):
     assert f"not overwritten: {tmp_path / 'test_mine.py'}, {tmp_path / 'README.md'}" in str(error.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "test_mine.py"]
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write to"):
+    with pytest.raises(UserError, match="cannot be written: Not a directory"):
         new_algorithm("mine", tmp_path / "file" / "folder")
 
 

@@ -95,7 +95,10 @@ def test_cells_of_one_folder_are_scored_after_each_other(here, suite, tmp_path):
 def test_a_value_that_cannot_be_run_is_named(here, tiny_suite, in_process):
     sweep = {"key": "source.train_classes", "values": [4, 400]}
     code, _, errors = here("run", str(tiny_suite("images", sweep=sweep)), *RUN)
-    assert code == 2 and "source.train_classes = 400: train_classes = 400: there are 12 training classes" in errors
+    assert (
+        code == 2
+        and "source.train_classes = 400: training: train_classes = 400: there are 12 training classes" in errors
+    )
 
 
 def test_in_python_the_same(suite, tmp_path, monkeypatch):

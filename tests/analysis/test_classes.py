@@ -26,7 +26,7 @@ def coverage(intervals):
 
 
 @pytest.mark.parametrize(("classes", "episodes"), [(20, 200), (20, 1000), (50, 300), (100, 200), (400, 200)])
-@pytest.mark.parametrize("effect_sd", [0.1, 0.5])
+@pytest.mark.parametrize("effect_sd", [pytest.param(0.1, marks=pytest.mark.slow), 0.5])
 def test_it_covers_new_classes(rng, classes, episodes, effect_sd):
     """400 classes in 200 episodes: each is met two or three times, and there are fewer episodes than classes."""
     members = [drawn(rng, classes, episodes) for _ in range(4)]

@@ -47,7 +47,7 @@ def test_episodes_cover_new_episodes_of_one_run(rng):
     is_claimed(coverage((over_episodes(row) for row in accuracies), 8 / 12))
 
 
-@pytest.mark.parametrize("statistic", ["median", "iqm"])
+@pytest.mark.parametrize("statistic", [pytest.param("median", marks=SLOW), "iqm"])
 def test_episodes_cover_order_statistics_of_heavy_tails(rng, statistic):
     scores = -np.exp(1.5 * rng.normal(size=(REPETITIONS, 100)))
     if statistic == "median":
@@ -65,7 +65,7 @@ def test_seeds_cover_new_seeds_on_the_same_episodes(rng, seeds):
     is_claimed(coverage(map(over_seeds, grids), episodes.mean()))
 
 
-@pytest.mark.parametrize("seeds", [3, pytest.param(4, marks=SLOW), pytest.param(5, marks=SLOW), 10])
+@pytest.mark.parametrize("seeds", [3, *(pytest.param(seeds, marks=SLOW) for seeds in (4, 5, 10))])
 @pytest.mark.parametrize(
     ("seed_sd", "episode_sd", "noise_sd"),
     [(0.0, 1.0, 1.0), (0.1, 1.0, 1.0), (0.3, 1.0, 1.0), (1.0, 1.0, 1.0), (0.2, 0.0, 1.0)],
@@ -75,7 +75,7 @@ def test_crossed_covers_new_seeds_and_new_episodes(rng, seeds, seed_sd, episode_
     is_claimed(coverage(map(crossed, grids)))
 
 
-@pytest.mark.parametrize("statistic", ["median", "iqm"])
+@pytest.mark.parametrize("statistic", ["median", pytest.param("iqm", marks=SLOW)])
 @pytest.mark.parametrize("seed_sd", [pytest.param(0.05, marks=SLOW), 0.3])
 def test_crossed_covers_order_statistics(rng, statistic, seed_sd):
     grids = draws(rng, 1500, 4, 80, seed_sd, 0.5, 0.5)

@@ -64,7 +64,7 @@ def write_report(results, out, contents=None):
     return page.write_report(Frames.of(results), out, contents)
 
 
-@pytest.fixture(scope="module", params=["classification", "regression"])
+@pytest.fixture(scope="module", params=["classification", pytest.param("regression", marks=pytest.mark.slow)])
 def written(request, tmp_path_factory):
     out = tmp_path_factory.mktemp("reports") / "suite"
     results = make_results(request.param, algorithms=("mine", "scratch"), episodes=30)
