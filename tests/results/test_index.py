@@ -209,7 +209,7 @@ def test_a_report_reads_the_numbers_all_the_same(old):
     known = Index(folder / "tiny")
     files = files_of(cells[0].folder(folder))
     key = f"{files.name}/{files.markers[0]}"
-    known._changes[key] = {**known._entries[key], "whole": files.signature()}
+    known._changes[key] = {**known._entries[key], "whole": files.whole}
     known.save()
     assert is_done(cells[0], folder, Index(folder / "tiny"))
     assert any(str(path) in note for note in results.read(folder, "tiny").notes)
@@ -233,9 +233,9 @@ def test_a_marker_that_rots_after_it_was_known_is_named(old):
 
 def test_hidden_files_and_other_folders_are_no_cells(old):
     folder, cells = old
-    before = [files_of(cell).signature() for cell in cells_of(folder / "tiny")]
+    before = [files_of(cell).whole for cell in cells_of(folder / "tiny")]
     (cells[0].folder(folder) / ".lock").write_text("x")
     (cells[0].folder(folder) / ".curve.parquet.abcdefgh").write_text("x")
     (folder / "tiny" / ".hidden" / "1-a").mkdir(parents=True)
-    assert [files_of(cell).signature() for cell in cells_of(folder / "tiny")] == before
+    assert [files_of(cell).whole for cell in cells_of(folder / "tiny")] == before
     assert files_of(folder / "nowhere").stats == {}

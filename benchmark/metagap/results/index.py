@@ -28,6 +28,7 @@ from metagap import digests
 from metagap.errors import UserError
 from metagap.results.files import DamagedError, read_sealed, write_sealed
 from metagap.results.markers import FORMAT, read_config, read_marker
+from metagap.results.own import OWN
 from metagap.results.scan import CellFiles, cells_of, clock, files_of
 
 NAME = ".index"
@@ -146,17 +147,17 @@ class Index:
             return damage
         known = self._known(one.files, one.path.name)
         if known and self._is_settled(one.files.newest()):
-            self._changes[f"{one.files.name}/{one.path.name}"] = {**known, "whole": one.files.signature()}
+            self._changes[f"{one.files.name}/{one.path.name}"] = {**known, "whole": one.files.whole}
         return ""
 
     def is_whole(self, one: Marked) -> bool:
         """Whether its files are the very ones that were verified."""
-        return self._known(one.files, one.path.name).get("whole") == one.files.signature()
+        return self._known(one.files, one.path.name).get("whole") == one.files.whole
 
     def state(self) -> str:
         """What identifies everything that is in the suite's folder: another text when a file of it was changed."""
-        own = "" if self._folder is None else files_of(self._folder).signature("own.json")
-        return digests.of_value([own, *([files.name, files.signature()] for files in self.cells())])
+        own = "" if self._folder is None else files_of(self._folder, deep=False).signature(OWN)
+        return digests.of_value([own, *([files.name, files.whole] for files in self.cells())])
 
     def save(self) -> None:
         """Write down what was verified, next to what others have written meanwhile."""

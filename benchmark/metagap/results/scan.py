@@ -44,9 +44,14 @@ class CellFiles:
         """Bytes of all files."""
         return sum(stat.size for stat in self.stats.values())
 
+    @cached_property
+    def whole(self) -> str:
+        """The signature of all files."""
+        return self.signature(*self.stats)
+
     def signature(self, *names: str) -> str:
-        """A digest of what the file system knows of these files, or of all: another one where a file was changed."""
-        chosen = sorted((name, self.stats.get(name)) for name in names or self.stats)
+        """A digest of what the file system knows of these files: another one where one was changed."""
+        chosen = sorted((name, self.stats.get(name)) for name in names)
         return digests.of_text(repr([(name, stat and tuple(stat)) for name, stat in chosen]))[:32]
 
     def newest(self, *names: str) -> int:
@@ -55,9 +60,9 @@ class CellFiles:
         return max((max(stat.modified, stat.changed) for stat in stats), default=0)
 
 
-def files_of(folder: Path) -> CellFiles:
-    """The files of one cell; none where there is no such folder."""
-    return CellFiles(folder, dict(_files(str(folder), "")))
+def files_of(folder: Path, deep: bool = True) -> CellFiles:
+    """The files of one cell; none where there is no such folder. deep: those in folders below it, too."""
+    return CellFiles(folder, dict(_files(str(folder), "", deep)))
 
 
 def cells_of(suite: Path) -> list[Path]:
@@ -74,11 +79,12 @@ def clock(folder: Path) -> int:
         return 0
 
 
-def _files(folder: str, above: str) -> Iterator[tuple[str, Stat]]:
+def _files(folder: str, above: str, deep: bool) -> Iterator[tuple[str, Stat]]:
     for entry in _entries(folder):
         try:
             if entry.is_dir():
-                yield from _files(entry.path, f"{above}{entry.name}/")
+                if deep:
+                    yield from _files(entry.path, f"{above}{entry.name}/", deep)
                 continue
             stat = entry.stat()
         except OSError:  # it has gone meanwhile, or leads nowhere
