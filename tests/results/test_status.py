@@ -171,3 +171,11 @@ def test_only_what_nobody_can_be_writing_is_swept(store, monkeypatch):
     assert results.sweep(folder) == [held]
     assert results.sweep(cell.folder(folder), mine=True) == [young]
     assert results.listing(folder, folder)[0]["damaged"] == 0
+
+
+def test_repair_sweeps_and_a_dry_run_does_not(store, monkeypatch, here):
+    folder, (cell, _) = store
+    old = aged(killed_in_a_write(cell.folder(folder) / "curve.parquet", monkeypatch))
+    assert here("results", "repair", "--dry-run", "--results", str(folder))[0] == 0 and old.exists()
+    code, out, _ = here("results", "repair", "tiny", "--results", str(folder))
+    assert code == 0 and "1 temporary files of killed runs were removed" in out and not old.exists()

@@ -69,9 +69,11 @@ def repair(
     suite: Stored = None, results: ResultsFolder = Path("results"), dry_run: DryRun = False, json: Json = False
 ) -> None:
     """Set aside what is damaged, keep what is good, and say which cells will run again and why."""
+    from metagap.results import sweep
     from metagap.results.repair import repair as repaired
 
     found = list(repaired(results, suite, dry_run))
+    swept = [] if dry_run else sweep(results / suite if suite else results)
     if json:
         output.print_json(
             [{**_checked(one.checked), "aside": {str(k): str(v) for k, v in one.aside.items()}} for one in found]
@@ -92,6 +94,8 @@ def repair(
     _tell_of_work([one.checked for one in found])
     cells = f"{again or 'no'} cell{'s' * (again != 1)} will run again with `metagap run`"
     screen.print(f"{'Nothing was changed; ' if dry_run else ''}{cells}." if found else "Nothing is damaged.")
+    if swept:
+        screen.print(f"{len(swept)} temporary files of killed runs were removed.")
 
 
 @app.command()
