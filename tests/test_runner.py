@@ -113,6 +113,8 @@ source = { name = "sinusoid", waveform = "square" }
 
 CPU = Machine("cpu")
 EAGER = Machine("cpu", engine="loop plain eager")
+UNSCORED = ("evaluation.diagnostics=[]", "evaluation.episodes=1")
+"""For tests that do not look at the scores of splits, which take longest."""
 """Where nothing depends on how the engine computes: it times and traces nothing then."""
 
 
@@ -228,8 +230,7 @@ def test_plans_are_chosen_for_tasks_that_are_mapped(cells, monkeypatch, label, s
 
 
 def test_algorithms_keep_the_order_of_the_fullest_run(cells, tmp_path):
-    brief = ("training.iterations=1", "training.validations=1", "evaluation.episodes=1", "evaluation.diagnostics=[]")
-    every = cells(IMAGES, *brief)
+    every = cells(IMAGES, "training.iterations=1", "training.validations=1", *UNSCORED)
     alone = with_seeds(with_algorithms(every["maml"].suite, ["scratch"]), [1])
     for cell in (every["scratch"], every["reptile"], every["maml"], *expand(alone)):
         run_cell(cell, tmp_path, EAGER)
@@ -253,7 +254,7 @@ def test_other_data_are_scored_anew_and_said(cells, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     split = '[[splits]]\nname = "own"\nrole = "cross-domain"\nsource = {name = "path:own.npz", image_size = 16}\n'
     monkeypatch.setenv("METAGAP_DATA", str(tmp_path))
-    several = cells(IMAGES + split)
+    several = cells(IMAGES + split, *UNSCORED)
     for label, images in (("scratch", 5), ("pretrain", 9)):
         np.savez(tmp_path / "own.npz", images=rng.integers(0, 256, (4, images, 16, 16), dtype=np.uint8))
         run_cell(several[label], tmp_path, EAGER)
@@ -360,12 +361,12 @@ def test_variants_are_never_mixed(cells, tmp_path):
 
 
 def test_best_on_validation_is_what_is_kept(cells, tmp_path):
-    cell = cells(IMAGES)["maml"]
+    cell = cells(IMAGES, *UNSCORED)["maml"]
     run_cell(cell, tmp_path, EAGER)
     found = results.read(tmp_path, "tiny")
     validated = found.curves.dropna(subset="val_score")
     assert found.cells.selected_iteration[0] == validated.iteration[validated.val_score.idxmax()]
-    last = cells(IMAGES, "training.select=last")["maml"]
+    last = cells(IMAGES, "training.select=last", "training.iterations=1", "training.validations=1", *UNSCORED)["maml"]
     run_cell(last, tmp_path, EAGER)
     assert results.read(tmp_path, "tiny").cells.selection[0] == "last"
 
@@ -425,7 +426,7 @@ def test_a_cell_that_cannot_be_run_keeps_no_other_from_being_run(cells, tmp_path
     folder.mkdir(parents=True)
     (folder / ".lease").touch()
     console = Console(file=io.StringIO(), width=400)
-    (failed,) = run_cells([first, *others], tmp_path, Machine(), console)
+    (failed,) = run_cells([first, *others], tmp_path, EAGER, console)
     assert failed.is_bad_input and "/.lease' is in the way, and no lease" in str(error_of([failed]))
     assert len(others) == 3 and all(is_done(cell, tmp_path) for cell in others)
     assert not is_done(first, tmp_path)
@@ -440,7 +441,7 @@ def test_a_cell_that_cannot_be_run_keeps_no_other_from_being_run(cells, tmp_path
 
 @pytest.mark.parametrize("precision", ["float64", "bfloat16"])
 def test_other_precisions_run(cells, tmp_path, precision):
-    cell = cells(IMAGES, f"training.precision={precision}")["maml"]
+    cell = cells(IMAGES, f"training.precision={precision}", *UNSCORED)["maml"]
     run_cell(cell, tmp_path, EAGER)
     dtype = next(iter(weights(cell, tmp_path).values())).dtype
     assert dtype == (torch.float64 if precision == "float64" else torch.float32)
@@ -475,7 +476,7 @@ def test_checkpoints_are_compared_with_the_settings_at_test(cells, tmp_path):
     own = "[algorithms.maml]\nevaluation = { settings = { inner_lr = 1e-9 } }\n"
     scores = []
     for text in (IMAGES, IMAGES.replace("[algorithms.maml]\n", own)):
-        run_cell(cells(text)["maml"], tmp_path, EAGER)
+        run_cell(cells(text, *UNSCORED)["maml"], tmp_path, EAGER)
         scores.append(results.read(tmp_path, "tiny").curves.val_loss.dropna().tolist())
     assert scores[0] != scores[-1]
 

@@ -41,7 +41,7 @@ def run(cells, tmp_path):
     return run
 
 
-def test_one_from_a_package_or_a_file_gives_the_records_of_local(tiny_suite, here, site):
+def test_one_from_a_package_or_a_file_gives_the_records_of_local(tiny_suite, here, site, in_process):
     tiny_suite()
     install(site, "theirs", {"executors": {"here": "theirs:HERE"}}, EXAMPLE.read_text(encoding="utf-8"))
     for store, name in (("usual", "local"), ("package", "here"), ("file", f"{EXAMPLE}:HERE")):

@@ -84,7 +84,7 @@ def run(folder: Path, text: str, *changes: str):
             r"metrics\.1: metric 'mae' is for regression, not for classification; allowed: acc",
         ),
         ('["accuracy", "accuracy"]', "'accuracy' is listed twice"),
-        ("[]", "at least 1 item"),
+        ("[]", "should have 1 or more items"),
         ('["nowhere.py:TOP"]', r"metrics\.0: no file 'nowhere\.py' to take a metric from; write it as .*:NAME"),
         ('["macro-f1"]', r"evaluation\.metrics lacks 'accuracy', which the published values are"),
     ],

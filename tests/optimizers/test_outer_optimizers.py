@@ -76,8 +76,11 @@ def test_built_in_ones_have_the_names_they_are_registered_by():
 @pytest.mark.parametrize(
     ("training", "message"),
     [
-        ({"optimizer": "adan"}, r"tiny\.toml: training: unknown optimizer 'adan'; did you mean 'adam'\?.*sgd"),
-        ({"optimizer": "gone.py:ADAN"}, r"training: no file 'gone\.py' to take an optimizer from"),
+        (
+            {"optimizer": "adan"},
+            r"tiny\.toml: training: key 'optimizer': unknown optimizer 'adan'; did you mean 'adam'\?.*sgd",
+        ),
+        ({"optimizer": "gone.py:ADAN"}, r"training: key 'optimizer': no file 'gone\.py' to take an optimizer from"),
         ({"optimizer": f"{PLUGIN}:make"}, r"'make' is not a|optimizer '.*:make' is no OuterOptimizer but function"),
         ({"optimizer": "sgd", "eps": 0.1}, r"training: eps is not for optimizer = 'sgd'; allowed: adam"),
     ],
