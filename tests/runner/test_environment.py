@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -56,13 +57,20 @@ def test_the_commit_of_a_repository_around_it_is_none_of_ours(tmp_path):
 
 
 def test_the_environment_names_what_numbers_depend_on(monkeypatch):
-    monkeypatch.delitem(sys.modules, "learn2learn", raising=False)
     found = environment(CPU)
     assert {"date", "host", "code", "torch", "numpy", "scipy", "torchvision", "device", "processor"} <= set(found)
     assert found["code"] == code(PACKAGE) and found["device"].startswith("cpu: ")
-    assert not {"learn2learn", "cuda", "cudnn", "driver"} & set(found) and None not in found.values()
-    monkeypatch.setitem(sys.modules, "learn2learn", SimpleNamespace(__version__="0.2.0"))
-    assert environment(CPU)["learn2learn"] == "0.2.0"
+    assert not {"cuda", "cudnn", "driver"} & set(found) and None not in found.values()
+
+
+def test_the_environment_does_not_depend_on_what_the_process_has_imported(monkeypatch):
+    monkeypatch.setattr("metagap.runner.environment.WHERE_INSTALLED", ("mujoco", "pytest"))
+    monkeypatch.setitem(sys.modules, "pytest", SimpleNamespace(__version__="0.0"))
+    assert environment(CPU)["pytest"] == metadata.version("pytest")
+    monkeypatch.delitem(sys.modules, "pytest")
+    assert environment(CPU)["pytest"] == metadata.version("pytest")
+    monkeypatch.setattr("metagap.runner.environment.WHERE_INSTALLED", ("not-installed",))
+    assert "not-installed" not in environment(CPU)
 
 
 @pytest.fixture

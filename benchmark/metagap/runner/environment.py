@@ -22,13 +22,13 @@ from metagap import __version__, digests
 PACKAGE = Path(__file__).parents[1]
 NEEDED = ("torch", "numpy", "scipy", "torchvision")
 """Packages that numbers depend on, by the names that they are imported by."""
-WHERE_USED = ("learn2learn", "mujoco", "gymnasium")
-"""The same of those that few cells need: recorded where this process has imported them."""
+WHERE_INSTALLED = ("learn2learn", "mujoco", "gymnasium")
+"""The same of those that few cells need: recorded wherever they are installed, so that it says nothing of what the
+process has run before."""
 
 
 def environment(device: torch.device) -> dict[str, Any]:
     """That of this process, as plain values. What the machine does not tell is left out."""
-    packages = [*NEEDED, *(name for name in WHERE_USED if name in sys.modules)]
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "host": socket.gethostname(),
@@ -36,7 +36,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "code": code(PACKAGE),
         **_known(commit=commit(PACKAGE)),
         "python": platform.python_version(),
-        **_known(**{name: _version(name) for name in packages}),
+        **_known(**{name: _version(name) for name in NEEDED}, **{name: _installed(name) for name in WHERE_INSTALLED}),
         "platform": platform.platform(),
         "device": f"{device.type}: {torch.cuda.get_device_name(device) if device.type == 'cuda' else _processor()}",
         **(_cuda() if device.type == "cuda" else {}),
@@ -72,8 +72,11 @@ def _known(**values: Any) -> dict[str, Any]:
 
 def _version(package: str) -> str:
     """That of what is imported, which says more than that of the distribution: `2.15.0+cu132`."""
-    if found := getattr(sys.modules.get(package), "__version__", None):
-        return str(found)
+    return str(getattr(sys.modules.get(package), "__version__", None) or _installed(package))
+
+
+def _installed(package: str) -> str:
+    """The version of a distribution; empty where it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
