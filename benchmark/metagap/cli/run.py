@@ -66,7 +66,6 @@ def _run_suite(chosen: Suite, written: Suite, options: Running, detach: bool) ->
     from metagap.report.folder import is_of, stamp
     from metagap.results import Index, differences, read, survey, write_own
     from metagap.runner.cell import unfinished
-    from metagap.runner.preflight import check
     from metagap.suite import expand, variation
 
     machine, executor = options.machine(), _executor(options, detach)
@@ -84,6 +83,8 @@ def _run_suite(chosen: Suite, written: Suite, options: Running, detach: bool) ->
     if len(pending) < len(cells):
         console.print(f"{len(cells) - len(pending)} of {len(cells)} cells are already done.")
     if pending:
+        from metagap.runner.preflight import check
+
         for note in [*survey(store / chosen.name).notes, *check(pending)]:
             console.print(f"Note: {note}", markup=False)
     if not changed:  # before they are run, so that `metagap status` knows which are waiting

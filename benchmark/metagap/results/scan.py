@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +28,7 @@ class CellFiles:
     folder: Path
     stats: dict[str, Stat]
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The path in the suite's folder."""
         return f"{self.folder.parent.name}/{self.folder.name}"
@@ -51,8 +50,7 @@ class CellFiles:
 
     def signature(self, *names: str) -> str:
         """A digest of what the file system knows of these files: another one where one was changed."""
-        chosen = sorted((name, self.stats.get(name)) for name in names)
-        return digests.of_text(repr([(name, stat and tuple(stat)) for name, stat in chosen]))[:32]
+        return digests.of_text(repr([(name, *self.stats.get(name, ())) for name in sorted(names)]))[:32]
 
     def newest(self, *names: str) -> int:
         """When one of these files, or of all, was last changed, in nanoseconds."""
@@ -62,7 +60,9 @@ class CellFiles:
 
 def files_of(folder: Path, deep: bool = True) -> CellFiles:
     """The files of one cell; none where there is no such folder. deep: those in folders below it, too."""
-    return CellFiles(folder, dict(_files(str(folder), "", deep)))
+    found: dict[str, Stat] = {}
+    _add(found, str(folder), "", deep)
+    return CellFiles(folder, found)
 
 
 def cells_of(suite: Path) -> list[Path]:
@@ -79,17 +79,17 @@ def clock(folder: Path) -> int:
         return 0
 
 
-def _files(folder: str, above: str, deep: bool) -> Iterator[tuple[str, Stat]]:
+def _add(found: dict[str, Stat], folder: str, above: str, deep: bool) -> None:
+    """Add the files of a folder, which are called `above` and their name."""
     for entry in _entries(folder):
         try:
-            if entry.is_dir():
-                if deep:
-                    yield from _files(entry.path, f"{above}{entry.name}/", deep)
-                continue
-            stat = entry.stat()
+            if not entry.is_dir():
+                stat = entry.stat()
+                found[above + entry.name] = Stat(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+            elif deep:
+                _add(found, entry.path, f"{above}{entry.name}/", deep)
         except OSError:  # it has gone meanwhile, or leads nowhere
             continue
-        yield f"{above}{entry.name}", Stat(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
 
 
 def _folders(folder: str) -> list[str]:
@@ -99,6 +99,6 @@ def _folders(folder: str) -> list[str]:
 def _entries(folder: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as found:
-            return [entry for entry in found if not entry.name.startswith(".")]
+            return [entry for entry in found if entry.name[0] != "."]
     except OSError:
         return []

@@ -108,7 +108,7 @@ class Cell:
 
     def folder(self, results: Path) -> Path:
         """Where the records of this cell lie."""
-        return results / self.suite.name / self.label / f"{self.seed}-{self.hash}"
+        return results.joinpath(self.suite.name, self.label, f"{self.seed}-{self.hash}")
 
     def __str__(self) -> str:
         return f"{self.label} seed {self.seed}"
