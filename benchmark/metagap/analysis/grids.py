@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +35,7 @@ class Grids:
         splits: one row per split that has episodes, in the order of the suite: split (index), role, ways, shots, and
             `home`: whether it has the ways, shots and horizon of the suite's own task. Shifted ones, which only
             responses are about, are in `shifted`.
+        about: split -> its role, ways and shots.
         headline: algorithm -> its headline inner step.
     """
 
@@ -50,6 +51,8 @@ class Grids:
         self.headline: dict[str, int] = {name: suite.headline_step(name) for name in self.algorithms}
         found = self._splits()
         self.splits, self.shifted = found[found["role"] != SHIFTED], found[found["role"] == SHIFTED]
+        about = self.splits[["role", "ways", "shots"]].to_dict("index")
+        self.about = {str(name): {str(key): value for key, value in row.items()} for name, row in about.items()}
         home = self.splits[self.splits["home"]]
         self._home = {str(role): list(part.index) for role, part in home.groupby("role", observed=True)}
         self._scores = self._scored()

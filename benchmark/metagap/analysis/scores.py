@@ -164,7 +164,6 @@ def _flags(grids: Grids, scores: pd.DataFrame, algorithm: str, split: str, condi
 
 
 def _where(grids: Grids, algorithm: str, split: str, condition: str, step: int, statistic: str) -> dict:
-    about = grids.splits.loc[split, ["role", "ways", "shots"]].to_dict()
     return {
         "algorithm": algorithm,
         "split": split,
@@ -172,7 +171,8 @@ def _where(grids: Grids, algorithm: str, split: str, condition: str, step: int, 
         "step": step,
         "metric": grids.metric.name,
         "statistic": statistic,
-    } | about
+        **grids.about[split],
+    }
 
 
 def _core(headline: Interval, values: np.ndarray) -> dict:

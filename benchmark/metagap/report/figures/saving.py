@@ -25,5 +25,8 @@ def to_png(figure: Figure) -> bytes:
 def _saved(figure: Figure, **options: Any) -> bytes:
     buffer = io.BytesIO()
     with drawing():
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)  # once for all formats: `savefig` would draw it all for this, each time
+            figure.set_layout_engine("none")
         figure.savefig(buffer, **options)
     return buffer.getvalue()

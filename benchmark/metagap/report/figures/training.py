@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
@@ -53,26 +52,37 @@ def training(frames: Frames, narrow: bool) -> Figure | None:
 
 
 CURVE_POINTS = 250  # of a running mean: more cannot be seen, and would only make the page heavy
+GAP = pd.Series([np.nan], index=[np.nan])
 
 
 def _training_lines(axis: Axes, runs: pd.DataFrame, column: str, validation: str, scale: float, look: Style,
                     selected: dict[int, int]) -> None:  # fmt: skip
     """One algorithm's runs: a thin line for each seed, the mean of the seeds, validation dots, the selected star."""
-    smooth = []
-    for seed, run in runs.groupby("seed"):
-        values = (run.set_index("iteration")[column] * scale).replace([np.inf, -np.inf], np.nan)
-        running = values.rolling(max(1, len(values) // 50), min_periods=1, center=True).mean()
-        smooth.append(running.iloc[:: max(1, len(values) // CURVE_POINTS)])
-        axis.plot(smooth[-1].index, smooth[-1], color=look.color, linewidth=0.7, alpha=0.35)
-        dots = run.dropna(subset=[validation])
-        axis.plot(dots["iteration"], dots[validation] * scale, ".", color=look.color, markersize=4, alpha=0.8)
-        star = dots[dots["iteration"] == selected.get(int(str(seed)), -1)]
-        axis.plot(star["iteration"], star[validation] * scale, "*", color=look.color, markersize=10,
-                  markeredgecolor=PAPER, markeredgewidth=0.6, zorder=5)  # fmt: skip
-    if len(smooth) > 1:
-        mean = pd.concat(smooth, axis=1).mean(axis=1)
-        seaborn.lineplot(x=mean.index, y=mean.to_numpy(), ax=axis, color=look.color, linewidth=1.6, errorbar=None)
-        axis.set(xlabel=None, ylabel=None)
+    lines, dots = (
+        runs.pivot(index="iteration", columns="seed", values=name).sort_index() * scale for name in (column, validation)
+    )
+    lines = lines.replace([np.inf, -np.inf], np.nan)
+    iteration, length = lines.index.to_numpy()[:, None], len(lines)
+    running = lines.rolling(max(1, length // 50), min_periods=1, center=True).mean()
+    running = running.where(iteration <= runs.groupby("seed")["iteration"].max().to_numpy())  # some ended earlier
+    running = running.iloc[:: max(1, length // CURVE_POINTS)]
+    # All seeds by one artist, a gap between them: hundreds of artists take seconds.
+    star = dots.where(iteration == [selected.get(int(seed), -1) for seed in dots.columns])
+    axis.plot(*_points(running, gaps=True), color=look.color, linewidth=0.7, alpha=0.35)
+    axis.plot(*_points(dots), ".", color=look.color, markersize=4, alpha=0.8)
+    axis.plot(
+        *_points(star), "*", color=look.color, markersize=10, markeredgecolor=PAPER, markeredgewidth=0.6, zorder=5
+    )
+    if running.shape[1] > 1:
+        axis.plot(running.index, running.mean(axis=1), color=look.color, linewidth=1.6)
+
+
+def _points(table: pd.DataFrame, gaps: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """The values of a table, column after column, and their index; with a gap after each column, or without NaN."""
+    x = np.tile(np.append(table.index.to_numpy(float), np.nan), table.shape[1])
+    y = np.vstack([table.to_numpy(float), np.full(table.shape[1], np.nan)]).T.ravel()
+    kept = slice(None) if gaps else np.isfinite(y)
+    return x[kept], y[kept]
 
 
 def caption(frames: Frames) -> str:
