@@ -9,10 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from metagap import digests
 from metagap.errors import UserError
-from metagap.tasks import images
+from metagap.tasks import groups
 from metagap.tasks.episode import TaskSpec
-from metagap.tasks.images import ImageStore, choose, pixel_statistics, resize
+from metagap.tasks.groups import choose
+from metagap.tasks.images import ImageStore, pixel_statistics, resize
+from metagap.tasks.sampling import raw
 
 
 def store_of(sizes: list[int], size: int = 3) -> ImageStore:
@@ -90,6 +93,18 @@ def test_draws_depend_on_the_generator_alone():
     assert not torch.equal(first.rows, other.rows)
 
 
+@pytest.mark.parametrize(
+    ("meet", "kept"), [(None, "be396876a1c6bf73"), (True, "95d1a8195c0d9d17"), (False, "b7f5147e142045c8")]
+)
+def test_draws_and_episodes_stay_what_they_were(meet, kept):
+    """Other ones could not be compared to any result that there is."""
+    store, spec = store_of([5, 7, 3, 9, 12, 2, 8]), TaskSpec("classification", 3, 2, 3)
+    store = store if meet is None else store.rotated(meet)
+    draws = [store.draw(50, spec, generator(3)), store.draw_open(50, spec, generator(4))]
+    episodes = [field.numpy().tobytes() for draw in draws for field in store.episode(draw, spec)]
+    assert digests.of_bytes(b"".join([*map(raw, draws), *episodes]))[:16] == kept
+
+
 def test_looking_up_chunks_is_looking_up_all():
     store, spec = store_of([6] * 8).rotated(), TaskSpec("classification", 3, 1, 2)
     draw = store.draw(10, spec, generator())
@@ -155,7 +170,7 @@ def test_rotating_needs_square_images():
 
 def test_what_does_not_fit_on_the_device_is_sent_by_the_meta_batch(monkeypatch):
     store, spec = store_of([6] * 8).rotated(), TaskSpec("classification", 3, 1, 2)
-    monkeypatch.setattr(images, "free_memory", lambda device: 2 * store.images.nbytes - 2)
+    monkeypatch.setattr(groups, "free_memory", lambda device: 2 * store.images.nbytes - 2)
     sent = store.to("meta")  # a device without contents stands for a GPU
     assert sent.streamed
     assert sent.images.device.type == "cpu"
@@ -164,7 +179,7 @@ def test_what_does_not_fit_on_the_device_is_sent_by_the_meta_batch(monkeypatch):
     episode = sent.episode(draw, spec)
     assert {field.device.type for field in episode} == {"meta"}
     assert [field.shape for field in episode] == [field.shape for field in store.episode(draw, spec)]
-    monkeypatch.setattr(images, "free_memory", lambda device: 2 * store.images.nbytes)
+    monkeypatch.setattr(groups, "free_memory", lambda device: 2 * store.images.nbytes)
     assert store.to("meta").images.device.type == "meta"
     assert not store.to("cpu").streamed
 

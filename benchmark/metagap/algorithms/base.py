@@ -146,7 +146,7 @@ class Algorithm(BaseModel):
     @classmethod
     def outputs(cls, tasks: Any, ways: int) -> int:
         """How many numbers the network gives of an input."""
-        return ways
+        return getattr(tasks, "outputs", None) or ways
 
     @property
     def passes(self) -> int:

@@ -64,7 +64,7 @@ class Evaluator:
         return {name: value.double().cpu() for name, value in scores.items()}
 
     def _one_task(self, meta: Params, episode: Episode) -> Scores:
-        algorithm, ways, seen = self.algorithm, self.spec.ways, self.spec.support  # of one stage: the first
+        algorithm, seen = self.algorithm, self.spec.support  # of one stage: the first
         if self.last_only:
             path = [algorithm.adapt(meta, episode.support, self.steps)]
         else:
@@ -74,7 +74,7 @@ class Evaluator:
             ("support", algorithm.predict_path(path, episode.support_x[:seen]), episode.support_y[:seen]),
             ("query", self._predict(path, episode.support_x, episode.query_x), episode.query_y),
         ):
-            outputs = [output[:, :ways] for output in outputs]
+            outputs = [output[:, self.spec.columns] for output in outputs]
             found[f"{part}_loss"] = torch.stack([algorithm.loss(output, y) for output in outputs])
             for name, function in self._measures.items():
                 found[f"{part}_{name}"] = torch.stack([function(output, y) for output in outputs])

@@ -69,7 +69,7 @@ class InnerLoop:
 
     def output(self, point: Params, x: Tensor) -> Tensor:
         """The predictions (n, ways) or (n, 1) for one batch, as they are scored; differentiable."""
-        return self.algorithm.forward(point, x)[:, : self.algorithm.spec.ways]
+        return self.algorithm.forward(point, x)[:, self.algorithm.spec.columns]
 
     def gradient(self, point: Params, data: Support) -> Params:
         """Of the mean loss of the predictions for labelled examples, which are one batch."""

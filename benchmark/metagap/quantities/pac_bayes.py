@@ -82,7 +82,7 @@ def _drawn(watched: Watched, names: list[str], scale: float) -> tuple[float, flo
             distance = torch.stack([(fast[name] - meta[name]).square().sum() for name in names]).sum()
             fast = {**fast, **{name: fast[name] + after[name] for name in names}}
             x, y = torch.cat([task.support_x, task.query_x]), torch.cat([task.support_y, task.query_y])
-            output = watched.algorithm.predict(fast, x)[:, : watched.spec.ways]
+            output = watched.algorithm.predict(fast, x)[:, watched.spec.columns]
             return _loss(output, y, most), distance
 
         losses, distances = replace(watched, meta=noisy).each(one_task, episodes)

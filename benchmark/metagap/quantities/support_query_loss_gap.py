@@ -11,11 +11,11 @@ from metagap.tasks.episode import Episode
 
 def _measure(watched: Watched) -> Tensor:
     """Query loss minus support loss after adaptation, (episodes,)."""
-    algorithm, ways = watched.algorithm, watched.spec.ways
+    algorithm, columns = watched.algorithm, watched.spec.columns
 
     def one_task(meta: Params, episode: Episode) -> Tensor:
         fast = algorithm.adapt(meta, episode.support, watched.steps)
-        support, query = (algorithm.predict(fast, x)[:, :ways] for x in (episode.support_x, episode.query_x))
+        support, query = (algorithm.predict(fast, x)[:, columns] for x in (episode.support_x, episode.query_x))
         return algorithm.loss(query, episode.query_y) - algorithm.loss(support, episode.support_y)
 
     return watched.each(one_task, watched.target(watched.episodes))

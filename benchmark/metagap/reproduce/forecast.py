@@ -22,6 +22,7 @@ from metagap.report.terminal import print_table
 from metagap.reproduce.running import Work
 from metagap.runner.cost import estimate
 from metagap.runner.score import missing
+from metagap.suite.sources import registered_name
 
 
 def forecast(todo: Sequence[Work], store: Path, machine: Machine, console: Console) -> dict[str, Any]:
@@ -131,8 +132,7 @@ def _missing_data(todo: Sequence[Work]) -> list[dict[str, Any]]:
         for split, needed in one.data:
             name, fault = split.source["name"], missing(split)
             if fault:
-                kind = "path" if name.startswith("path:") else name
-                size = getattr(registry.load("source", kind), "download_size", "")
+                size = getattr(registry.load("source", registered_name(split.source)), "download_size", "")
                 row = rows.setdefault(name, {"source": name, "download": size, "needed": False, "found": fault})
                 row["needed"] |= needed
     return list(rows.values())

@@ -24,7 +24,8 @@ from metagap.runner.deadline import Deadline
 from metagap.suite import Cell, Split, Suite, Task, make_source
 from metagap.tasks import corruptions
 from metagap.tasks.episode import Tasks, TaskSpec, formed
-from metagap.tasks.images import ImageStore, pixel_statistics
+from metagap.tasks.groups import Grouped
+from metagap.tasks.images import pixel_statistics
 from metagap.tasks.sampling import Sampler
 from metagap.tasks.source import Part
 
@@ -93,11 +94,9 @@ class TrainingContext:
         torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
         torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
-        self._normalisation = (0.0, 1.0)
-        self.training_tasks = self.tasks(suite.source, training_part(suite))
+        self.training_tasks = make_source(suite.source).tasks(training_part(suite), self.device)
         if suite.source.get("normalise"):
-            self._normalisation = pixel_statistics(self.training_tasks)
-            self.training_tasks = self.training_tasks.normalised(*self._normalisation)
+            self.training_tasks = self.training_tasks.normalised(*pixel_statistics(self.training_tasks))
         self.training_spec = training_spec(cell, self.training_tasks)
 
         self.learner = Learner.of(cell, self.training_tasks)
@@ -168,7 +167,7 @@ class TrainingContext:
     @property
     def captures(self) -> bool:
         """Whether an iteration can be one CUDA graph: on a GPU, of pure functions, with the images there."""
-        streamed = isinstance(self.training_tasks, ImageStore) and self.training_tasks.streamed
+        streamed = isinstance(self.training_tasks, Grouped) and self.training_tasks.streamed
         # Rollouts to be are made on the CPU, and a line search looks at values.
         return self.device.type == "cuda" and self.algorithm.mappable and not streamed and not self._acts
 
@@ -180,9 +179,9 @@ class TrainingContext:
         return self.algorithm.bind(self.network, spec, precision)
 
     def tasks(self, source: dict[str, Any], part: Part) -> Any:
-        """The tasks of a part of a source, on the device, with pixels scaled as those of the training images."""
-        tasks = make_source(source).tasks(part, self.device)
-        return tasks.normalised(*self._normalisation) if isinstance(tasks, ImageStore) else tasks
+        """The tasks of a part of a source, on the device, with inputs scaled as those of the training tasks."""
+        tasks, training = make_source(source).tasks(part, self.device), self.training_tasks
+        return tasks.like(training) if isinstance(tasks, Grouped) and type(tasks) is type(training) else tasks
 
     def spec(self, split: Split) -> TaskSpec:
         """The form of a split's tasks."""

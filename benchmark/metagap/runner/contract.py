@@ -26,7 +26,8 @@ def examine(tasks: Any, spec: TaskSpec) -> None:
 def examine_metrics(metrics: Sequence[Metric], tasks: Any, spec: TaskSpec) -> None:
     """Compute every metric on made-up predictions; raises UserError for one that fails or gives no number."""
     y = Sampler(tasks, spec, seed=0).episodes(1).query_y[0].cpu()
-    output = torch.randn(len(y), spec.ways, generator=torch.Generator().manual_seed(0))
+    outputs = getattr(tasks, "outputs", None) or spec.ways
+    output = torch.randn(len(y), outputs, generator=torch.Generator().manual_seed(0))
     for metric in metrics:
         function = metric.tensor_function()
         with foreign(f"metric '{metric}'"):

@@ -25,9 +25,8 @@ from metagap.suite import RECORDING, Split, digest, make_source
 from metagap.suite.schema.response import EPISODES
 from metagap.tasks.episode import Tasks, TaskSpec
 from metagap.tasks.folders import data_folder
-from metagap.tasks.images import ImageStore
+from metagap.tasks.groups import Grouped
 from metagap.tasks.sampling import Drawn, Sampler, raw
-from metagap.tasks.source import ImageSource
 
 EPISODES_IN_MEMORY = 200
 
@@ -90,7 +89,7 @@ def _drawn(context: TrainingContext, split: Split, sampler: Sampler) -> Drawn:
 
 def remarks(source: dict[str, Any], tasks: Tasks, spec: TaskSpec, place: str) -> list[str]:
     """Sentences on the data that a reader of results should know: what is here of a source, what is never drawn."""
-    small = tasks.remark(spec) if isinstance(tasks, ImageStore) else ""
+    small = tasks.remark(spec) if isinstance(tasks, Grouped) else ""
     notes = (make_source(source).remark(), f"{place}: {small}" if small else "")
     return [f"{note}." for note in notes if note]
 
@@ -99,8 +98,7 @@ def missing(split: Split) -> str:
     """What of a split's data is not on this machine; empty where all is there."""
     source = make_source(split.source)
     try:
-        if isinstance(source, ImageSource):
-            source.stamp()
+        source.stamp()
     except UserError as error:
         return str(error).partition(";")[0].replace(f"{data_folder()}/", "")  # records are shown to others
     return ""

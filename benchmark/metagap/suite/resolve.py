@@ -17,7 +17,7 @@ from metagap.suite.edit import set_key
 from metagap.suite.messages import Faults, validated
 from metagap.suite.responses import with_responses
 from metagap.suite.schema import Entry, OwnEvaluation, Section, Split, Suite, Training
-from metagap.suite.sources import source_of
+from metagap.suite.sources import named_table, source_of, with_options
 
 
 def load_suite(name_or_path: str, changes: Sequence[str] = ()) -> Suite:
@@ -45,7 +45,7 @@ def written_suite(name_or_path: str) -> Suite:
         with faults:
             algorithms[label] = typed_entry(suite, entry, f"{file}: algorithms.{label}")
     faults.close()
-    splits = [split.model_copy(update={"source": split.source or suite.source}) for split in suite.splits]
+    splits = [split.model_copy(update={"source": with_options(suite.source, split.source)}) for split in suite.splits]
     return suite.model_copy(update={"splits": splits, "algorithms": algorithms})
 
 
@@ -64,7 +64,9 @@ def resolve(table: Mapping[str, Any], path: Path) -> Suite:
     for split in suite.splits:
         with faults:
             place = f"{file}: {f'responses.{split.dose.of}' if split.dose else f'splits.{split.name}'}"
-            own = _resolve_source(split.source, suite.kind, f"{place}.source") if split.source else source
+            own = source
+            if split.source:
+                own = _resolve_source(with_options(suite.source, split.source), suite.kind, f"{place}.source")
             splits.append(split.model_copy(update={"source": own}))
             if split.shift is not None:
                 _check_shift(split, own, place)
@@ -92,7 +94,9 @@ def _faults_of_parts(table: Mapping[str, Any], file: str) -> list[str]:
     sources = {"source": table.get("source")}
     for i, split in enumerate(splits if isinstance(splits, list) else ()):
         if isinstance(split, dict):
-            sources[f"splits.{split.get('name', i)}.source"] = split.get("source")
+            own, base = split.get("source"), sources["source"]
+            own = with_options(base, own) if isinstance(own, dict) and isinstance(base, dict) else own
+            sources[f"splits.{split.get('name', i)}.source"] = own
     faults = Faults()
     for place, part in [*sources.items(), ("model", table.get("model"))]:
         named = {"name": part} if isinstance(part, str) else part
@@ -198,10 +202,12 @@ def _resolve_source(table: dict[str, Any], kind: TaskKind | None, place: str) ->
     _named_table(table, "source", place)
     with at(f"{place}: key 'name'"):
         source_class, options = source_of(table)
+    if source_class.chooses_kind and kind is not None:
+        options = {"kind": kind.name, **options}
     source = validated(source_class, options, place)
     if kind is not None and kind != source.kind:
         raise UserError(f"{place}: '{table['name']}' gives {source.kind} tasks, but task.kind is '{kind}'")
-    return {"name": table["name"], **source.model_dump(mode="json", exclude={"kind", "path"})}
+    return named_table(table, source)
 
 
 def _named_table(table: Mapping[str, Any], kind: registry.Kind, place: str) -> None:
@@ -225,7 +231,9 @@ def _check_shift(split: Split, source: dict[str, Any], place: str) -> None:
 def _refuse_leak(split: Split, training: dict[str, Any], suite: Suite, place: str) -> None:
     """Refuse a split whose classes are not what its role says, as far as the training source itself is concerned."""
     known, trained = split.role in ("meta-train", "recurring-task"), suite.training_classes
-    if not suite.kind.has_ways or split.role == "cross-domain" or split.source != training:
+    if split.role == "cross-domain" or split.source != training:
+        return
+    if not (suite.kind.has_ways or (training and source_of(training)[0].has_parts)):
         return
     if known and split.classes != trained:
         allowed, reason = f"'{trained}'", "is about the training classes"

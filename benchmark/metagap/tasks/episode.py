@@ -41,6 +41,11 @@ class TaskSpec(_TaskSpec):
         """The size of a support set, or of one stage of it."""
         return self.ways * self.shots
 
+    @property
+    def columns(self) -> slice:
+        """The outputs of a network that are about such tasks: of one for more ways, the first ones."""
+        return slice(self.ways) if self.kind.has_ways else slice(None)
+
 
 def formed(tasks: Any, spec: TaskSpec, stages: int) -> TaskSpec:
     """`spec` with what only the tasks know, where they know it: the world that they share."""

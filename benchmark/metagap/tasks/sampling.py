@@ -92,12 +92,12 @@ class Sampler(Generic[D]):
     def classes(self, drawn: Drawn[D]) -> np.ndarray | None:
         """Which classes of the source's part each of these tasks holds: (T, ways), by index.
 
-        None where there are no classes, or what was drawn does not tell them.
+        Of a task that a file has, this is the task itself, so many times. None where what was drawn does not tell them.
         """
         classes = getattr(drawn.draw, "classes", None)
         if not isinstance(classes, Tensor) or classes.shape != (len(drawn), self.spec.ways):
             return None
-        return classes.cpu().numpy() if self.tasks.class_count else None
+        return classes.cpu().numpy()
 
     def sample(self, drawn: Drawn[D]) -> dict[str, np.ndarray]:
         """The first of these tasks as plain arrays to show to people, class by class."""

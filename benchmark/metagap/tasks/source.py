@@ -56,6 +56,12 @@ class Source(BaseModel):
     citation: ClassVar[str]
     has_images: ClassVar[bool] = False
     """Whether its tasks are those of an `ImageStore`, whose images can be shifted."""
+    has_parts: ClassVar[bool] = False
+    """Whether its parts hold other tasks, whatever their kind, so that a split may not show those of training."""
+    chooses_kind: ClassVar[bool] = False
+    """Whether `kind` is an option, which by default is the kind of the suite."""
+    named_by: ClassVar[str] = ""
+    """The option whose value may follow the name of the source, as in `path:FOLDER`."""
     revision: ClassVar[int] = 1
     """Raised by its author when other tasks come of the same options and data."""
 
@@ -65,13 +71,17 @@ class Source(BaseModel):
         Here it is the bytes of all files and folders that options name, and some tasks; a source that reads other files
         should say it better. Raises UserError where data are missing or unfit.
         """
-        found = hashlib.sha256(json.dumps([self.revision, *(content(path) for path in _named(self))]).encode())
+        found = hashlib.sha256(json.dumps([self.revision, *(content(path) for path in named_files(self))]).encode())
         tasks = self.tasks(Part(classes), "cpu")
         spec = TaskSpec(self.kind, kinds.find(self.kind).least_ways, 1, 1)
         with suppress(Exception):  # faults of its tasks are reported where they are checked
             for field in tasks.episode(tasks.draw(PROBED, spec, torch.Generator().manual_seed(0)), spec):
                 found.update(field.cpu().contiguous().numpy().data)
         return found.hexdigest()[:DIGITS]
+
+    def stamp(self) -> Any:
+        """What changes with the files that are read; raises UserError where one is missing."""
+        return None
 
     @abstractmethod
     def tasks(self, part: Part, device: torch.device | str) -> Tasks[Any]:
@@ -220,17 +230,17 @@ class ImageSource(Source):
         return store.only_first(count)
 
 
-def _named(value: Any) -> Iterator[Path]:
+def named_files(value: Any) -> Iterator[Path]:
     """The files and folders that options name, wherever they are looked up."""
     if isinstance(value, str | Path) and str(value):
         places = (Path(value).expanduser(), data_folder() / value)
         yield from [place for place in places if place.exists()][:1]
     elif isinstance(value, BaseModel | Mapping):
         for _, one in value.items() if isinstance(value, Mapping) else value:
-            yield from _named(one)
+            yield from named_files(one)
     elif isinstance(value, list | tuple | set | frozenset):
         for one in value:
-            yield from _named(one)
+            yield from named_files(one)
 
 
 _stores: dict[tuple[str, str], ImageStore] = {}

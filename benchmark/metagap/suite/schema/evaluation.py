@@ -185,7 +185,10 @@ class Split(Section):
 
     name: Name
     role: Role
-    source: dict[str, Any] = Field(default={}, description="name or table; default: the suite's source")
+    source: dict[str, Any] = Field(
+        default={},
+        description="name or table; default: the suite's source, whose keys a table without a name changes",
+    )
     classes: str = Field(default="all", description="which classes of the source: train, val, test or all")
     images: Literal["all", "train", "held-out"] = Field(default="all", description="which images of each class")
     ways: PositiveInt | None = Field(default=None, description="default: the task's")

@@ -47,6 +47,7 @@ class UserImages(StoredSource):
     title = "path:"
     licence = "yours"
     citation = "yours"
+    named_by = "path"
     about_parts = StoredSource.about_parts | {"shares", "split_seed"}
     about_looks = frozenset({"invert", "white_level", "background"})
 

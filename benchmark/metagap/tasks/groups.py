@@ -1,0 +1,183 @@
+"""Examples in groups, such as the images of each class, and the sampler that draws whole meta-batches of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Generator, Tensor
+
+from metagap.errors import UserError
+from metagap.tasks.episode import TaskSpec
+
+SHARE = 0.5
+"""Of a GPU's free memory, what the examples of one store may take."""
+
+
+@dataclass(frozen=True)
+class GroupDraw:
+    """Which groups and examples each task is made of: classes (T, ways), rows (T, ways, shots + queries)."""
+
+    classes: Tensor
+    rows: Tensor
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __getitem__(self, tasks: slice) -> GroupDraw:
+        return GroupDraw(self.classes[tasks], self.rows[tasks])
+
+
+class Grouped:
+    """Draws examples by their groups: a task is some groups, and some examples of each.
+
+    Group g is the rows start[g] .. start[g] + size[g] - 1. Groups may share rows: such are never drawn openly together.
+    A store is a frozen dataclass that derives from this, has these attributes as fields, and looks up what was drawn.
+    """
+
+    start: Tensor
+    """(groups,) int64."""
+    size: Tensor
+    """(groups,) int64."""
+    device: torch.device
+    """Where episodes are made."""
+    _ready: dict[Any, Tensor]
+    """What drawing and looking up need again and again, so that on a GPU they do not wait for it."""
+    example: ClassVar[str] = "example"
+    """What messages call what is in a group ..."""
+    group: ClassVar[str] = "class"
+    """... and a group."""
+
+    @property
+    def examples(self) -> Tensor:
+        """All examples, (n, ...)."""
+        raise NotImplementedError
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the examples are not where the episodes are made, so that looking up waits for both."""
+        return self.examples.device.type != self.device.type
+
+    def like(self, training: Any) -> Self:
+        """The same tasks with inputs as those of the training tasks."""
+        raise NotImplementedError
+
+    def draw(self, count: int, spec: TaskSpec, generator: Generator) -> GroupDraw:
+        """Draw `count` tasks: no group twice in a task, no example twice in a group, all equally likely.
+
+        Groups with fewer than shots + queries examples take no part. Runs on the generator's device; there is no loop
+        over tasks. Raises UserError where fewer than `spec.ways` groups are large enough.
+        """
+        device, each = generator.device, spec.shots + spec.queries
+        groups = self._pick(count, spec, generator)
+        examples = choose(self._on(device, "size", lambda: self.size)[groups], each, generator)
+        return GroupDraw(groups, self._on(device, "start", lambda: self.start)[groups].unsqueeze(-1) + examples)
+
+    def draw_open(self, count: int, spec: TaskSpec, generator: Generator) -> GroupDraw:
+        """Draw at most `count` tasks such that no example is in two of them, nor in two groups of the same rows.
+
+        Every group is cut into chunks of shots + queries examples, and each task takes one chunk of each of the `ways`
+        groups that have the most chunks left (ties broken at random), which makes as many tasks as can be made.
+        """
+        each = spec.shots + spec.queries
+        self._eligible(spec)
+        _, kinds = torch.unique(torch.stack([self.start, self.size], 1), dim=0, return_inverse=True)
+        shuffled = torch.randperm(len(self.size), generator=generator)
+        one_each = dict(zip(kinds[shuffled].tolist(), shuffled.tolist(), strict=True))
+        groups = torch.tensor(list(one_each.values()))  # one of those that share their rows, at random
+        size = self.size[groups]
+        left = size // each
+        order = [torch.randperm(int(n), generator=generator) for n in size]
+        chosen: list[Tensor] = []
+        rows: list[Tensor] = []
+        while len(chosen) < count and int((free := self._free(groups, left, spec, generator)).sum()) >= spec.ways:
+            noise = torch.rand(len(left), generator=generator)
+            picked = ((left + noise) * free).topk(spec.ways).indices
+            picked = picked[torch.randperm(spec.ways, generator=generator)]
+            left[picked] -= 1
+            chosen.append(groups[picked])
+            starts = self.start[groups[picked]]
+            chunks = [order[i][int(left[i]) * each : (int(left[i]) + 1) * each] for i in picked.tolist()]
+            rows.append(starts[:, None] + torch.stack(chunks))
+        return GroupDraw(torch.stack(chosen), torch.stack(rows))
+
+    def remark(self, spec: TaskSpec) -> str:
+        """How many groups are too small for such tasks, so that they are never drawn; empty where none is."""
+        each, count = spec.shots + spec.queries, len(self.size)
+        small = int((self.size < each).sum())
+        what = f"{count} {self.group}es has" if small == 1 else f"{count} {self.group}es have"
+        return (
+            f"{small} of {what} fewer than {each} {self.example}s and {'is' if small == 1 else 'are'} never drawn"
+            if small
+            else ""
+        )
+
+    def _pick(self, count: int, spec: TaskSpec, generator: Generator) -> Tensor:
+        """The groups of `count` tasks, (count, ways)."""
+        device, key = generator.device, ("eligible", spec.ways, spec.shots + spec.queries)
+        eligible = self._on(device, key, lambda: self._eligible(spec))
+        return eligible[choose(torch.full((count,), len(eligible), device=device), spec.ways, generator)]
+
+    def _free(self, groups: Tensor, left: Tensor, spec: TaskSpec, generator: Generator) -> Tensor:
+        """Which of these groups the next open task may take, given how many chunks of each are left: bool (n,)."""
+        return left > 0
+
+    def _eligible(self, spec: TaskSpec) -> Tensor:
+        """The groups that tasks may take. Raises UserError where they are too few."""
+        eligible = (self.size >= spec.shots + spec.queries).nonzero().flatten()
+        self._require(len(eligible), spec)
+        return eligible
+
+    def _require(self, count: int, spec: TaskSpec, apart: str = "") -> None:
+        """Raise UserError unless these are enough groups. apart: how they are counted."""
+        if count < spec.ways:
+            raise UserError(
+                f"{spec.ways} ways, {spec.shots} shots and {spec.queries} queries need {spec.ways} {self.group}es of "
+                f"at least {spec.shots + spec.queries} {self.example}s; there are {count} such {self.group}es{apart} "
+                f"among {len(self.size)}"
+            )
+
+    def _on(self, device: torch.device, name: Any, make: Callable[[], Tensor]) -> Tensor:
+        """The tensor that `make` gives, once, on the device."""
+        if (device, name) not in self._ready:
+            self._ready[device, name] = make().to(device)
+        return self._ready[device, name]
+
+
+def choose(size: Tensor, count: int, generator: Generator) -> Tensor:
+    """Choose `count` distinct numbers of 0..n-1 in random order, for every n in `size` (...): gives (..., count).
+
+    Every ordered choice is equally likely. Floyd's algorithm (Bentley and Floyd 1987) run for all n side by side: its
+    cost does not grow with n, so neither do large classes. Requires n >= count.
+    """
+    chosen = torch.empty(*size.shape, count, dtype=torch.long, device=size.device)
+    for i in range(count):
+        last = size - count + i
+        uniform = torch.rand(size.shape, dtype=torch.float64, generator=generator, device=size.device)
+        guess = (uniform * (last + 1)).long()
+        taken = (chosen[..., :i] == guess.unsqueeze(-1)).any(-1)
+        chosen[..., i] = torch.where(taken, last, guess)
+    shuffle = torch.rand(chosen.shape, dtype=torch.float64, generator=generator, device=size.device).argsort(-1)
+    return chosen.gather(-1, shuffle)
+
+
+def shot_by_shot(values: Tensor, shots: int) -> tuple[Tensor, Tensor]:
+    """Support (T, shots * ways, ...) and queries of (T, ways, shots + queries, ...): an example of each way in turn.
+
+    Any run of consecutive examples is then as balanced over classes as it can be.
+    """
+    turned = values.transpose(1, 2)
+    return turned[:, :shots].flatten(1, 2), turned[:, shots:].flatten(1, 2)
+
+
+def placed(examples: Tensor, device: torch.device) -> Tensor:
+    """Examples on a device, unless they would take more than `SHARE` of the memory that is free there: then they stay
+    where they are, and every meta-batch is gathered there and sent."""
+    return examples.to(device) if examples.nbytes <= SHARE * free_memory(device) else examples
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that are free on a GPU; elsewhere nothing has to be moved."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else float("inf")

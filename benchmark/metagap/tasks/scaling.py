@@ -1,0 +1,107 @@
+"""How numbers of a file become inputs: scaled by the training examples or by the support set, never by queries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Mode = Literal["train", "support", "none"]
+
+AT_ONCE = 2**24
+"""Values that are looked at together, for statistics."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What is done to every feature, which is the second axis of examples (n, features, ...).
+
+    A number is shifted and scaled to mean 0 and standard deviation 1; a constant becomes 0, and so does what is missing
+    (NaN). An indicator stays what it is, and a code too, unless no training example has it: then it becomes 0. Targets
+    (n, targets) are scaled like numbers, by the training examples, but not with the mode "none".
+    """
+
+    mode: Mode
+    levels: Tensor
+    """(features,) see `Records.levels`."""
+    center: Tensor
+    """(features,) subtracted ..."""
+    factor: Tensor
+    """... before this is multiplied with (features,); 0 where training knows nothing of a feature."""
+    known: Tensor
+    """(features, codes) whether training knows a code; (features, 0) where there are none."""
+    target_center: Tensor
+    """(targets,)."""
+    target_factor: Tensor
+    """(targets,)."""
+
+    @classmethod
+    def of(cls, mode: Mode, x: Tensor, y: Tensor | None, levels: Tensor) -> Scaling:
+        """By training examples x (n, features, ...) and, in regression, their targets y (n, targets)."""
+        center, factor = _statistics(x)
+        number, indicator, code = levels == 0, levels == 1, levels > 1
+        seen = torch.stack([(column.nan_to_num() != 0).any() for column in x.unbind(1)])
+        if mode == "none":
+            center, factor = torch.zeros_like(center), torch.ones_like(factor)
+        factor = torch.where(number, factor, torch.where(indicator, seen, code).to(factor.dtype))
+        known = torch.zeros(len(levels), int(levels.max()) if code.any() else 0, dtype=torch.bool)
+        for feature in code.nonzero().flatten().tolist():
+            known[feature, x[:, feature].long().unique()] = True
+        of_targets = _statistics(y) if y is not None and mode != "none" else (torch.zeros(1), torch.ones(1))
+        return cls(mode, levels, torch.where(number, center, 0), factor, known, *of_targets)
+
+    def to(self, device: torch.device) -> Scaling:
+        """The same on a device."""
+        own = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return Scaling(self.mode, **own)
+
+    def inputs(self, support: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
+        """The support sets (T, n, features, ...) and queries of tasks as a network is given them."""
+        axes = (1, 1, -1, *[1] * (support.ndim - 3))
+        center, factor = self.center.view(axes), self.factor.view(axes)
+        if self.mode == "support":
+            number = self.levels.view(axes) == 0
+            own_center, own_factor = _of_each(support)
+            center, factor = torch.where(number, own_center, center), torch.where(number, own_factor, factor)
+        scaled_support, scaled_query = (((self._known(x) - center) * factor).nan_to_num(0.0) for x in (support, query))
+        return scaled_support, scaled_query
+
+    def targets(self, y: Tensor) -> Tensor:
+        """Targets (..., targets) as they are to be predicted."""
+        return (y - self.target_center) * self.target_factor
+
+    def _known(self, x: Tensor) -> Tensor:
+        """The examples (T, n, features, ...) with codes that training does not know as 0."""
+        if not self.known.shape[1]:
+            return x
+        coded = (self.levels > 1).nonzero().flatten()
+        codes = x[:, :, coded]
+        return x.index_copy(2, coded, codes * self.known[coded, codes.long()])
+
+
+def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and inverse standard deviation of each feature of x (n, features, ...), without what is missing; 0 and 0
+    where nothing is left, and 0 for that of a constant."""
+    found = []
+    for features in x.split(max(1, AT_ONCE * x.shape[1] // max(1, x.numel())), 1):
+        values = features.double().transpose(0, 1).flatten(1)
+        found.append(_moments(values, 1))
+    center, factor = (torch.cat(parts).float() for parts in zip(*found, strict=True))
+    return center, factor
+
+
+def _of_each(support: Tensor) -> tuple[Tensor, Tensor]:
+    """The same of each support set (T, n, features, ...): (T, 1, features, 1, ...)."""
+    values = support.double().transpose(1, 2).flatten(2)
+    shape = (len(support), 1, support.shape[2], *[1] * (support.ndim - 3))
+    center, factor = (moment.to(support.dtype).view(shape) for moment in _moments(values, 2))
+    return center, factor
+
+
+def _moments(values: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    center = values.nanmean(axis)
+    deviation = (values - center.unsqueeze(axis)).square().nanmean(axis).sqrt()
+    constant = ~(values.nan_to_num(-torch.inf).amax(axis) > values.nan_to_num(torch.inf).amin(axis))
+    return center.nan_to_num(0.0), torch.where(constant | deviation.isnan(), 0.0, 1 / deviation).nan_to_num(0.0)
