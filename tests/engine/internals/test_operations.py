@@ -54,3 +54,15 @@ def test_equal_operations_on_unlike_values_are_not_shared():
 def test_random_numbers_are_not_shared():
     first, second = trace(lambda x, _: [torch.rand_like(x), torch.rand_like(x)], X, X, share=True)(X, X)
     assert not torch.equal(first, second)
+
+
+def test_what_is_written_in_through_a_view_that_hides_it_is_not_shared():
+    """As a linear layer does with its bias, where its input is not contiguous."""
+
+    def function(x, _):
+        first, second = (torch.ops.aten._unsafe_view(x * 2, [2, 3]) for _ in range(2))
+        return [first.add_(1), second.add_(10)]
+
+    first, second = trace(function, X, X, share=True)(X, X)
+    assert torch.equal(first, X.view(2, 3) * 2 + 1)
+    assert torch.equal(second, X.view(2, 3) * 2 + 10)
