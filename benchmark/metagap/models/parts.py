@@ -1,4 +1,4 @@
-"""What the networks for images are made of."""
+"""What several of the networks are made of."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ def image_shape(model: str, x_shape: tuple[int, ...]) -> tuple[int, int, int]:
         raise UserError(f"model {model} needs images (channels, height, width), not inputs of shape {x_shape}")
     channels, height, width = x_shape
     return channels, height, width
+
+
+def series_shape(model: str, x_shape: tuple[int, ...]) -> tuple[int, int]:
+    """(channels, time) of one input; raises UserError where it is no series."""
+    if len(x_shape) != 2:
+        raise UserError(f"model {model} needs series (channels, time), not inputs of shape {x_shape}")
+    channels, time = x_shape
+    return channels, time
 
 
 class _ShiftOnly(nn.Module):

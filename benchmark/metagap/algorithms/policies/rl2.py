@@ -13,6 +13,7 @@ from torch.func import grad_and_value
 from metagap.algorithms.base import Params
 from metagap.algorithms.policies.actor import MEMORY, Remembering, Share
 from metagap.algorithms.policies.advantages import to_go
+from metagap.models.gru import gru_cell
 from metagap.tasks.episode import Episode
 from metagap.tasks.world import Rollouts, Seen
 
@@ -62,7 +63,7 @@ class RL2(Remembering):
 
     def act(self, fast: Params, seen: Seen) -> tuple[Tensor, Tensor]:
         """The distribution of the next action, and the state of the network (R, hidden)."""
-        memory = self._cell(fast, self._projected(fast, _inputs(*seen[:-1])), seen.memory)
+        memory = self._next(fast, self._projected(fast, _inputs(*seen[:-1])), seen.memory)
         return self._policy(fast, memory), memory
 
     def meta_gradient(self, meta: Params, episode: Episode) -> tuple[Params, dict[str, Tensor]]:
@@ -73,7 +74,7 @@ class RL2(Remembering):
         def objective(meta: Params) -> tuple[Tensor, Tensor]:
             states, memory = [], self.start(meta, inputs.shape[2])
             for given in self._projected(meta, inputs.flatten(0, 1)).unbind(0):
-                memory = self._cell(meta, given, memory)
+                memory = self._next(meta, given, memory)
                 states.append(memory)
             # In the last state of a rollout nothing is done any more.
             state = torch.stack(states).unflatten(0, (rollouts, -1))[:, :-1].flatten(0, 1)
@@ -121,12 +122,9 @@ class RL2(Remembering):
         """What the gates are given of inputs (..., inputs): (..., 3 * hidden)."""
         return inputs @ params["rl2/input"].T + params["rl2/bias"]
 
-    def _cell(self, params: Params, given: Tensor, state: Tensor) -> Tensor:
-        """A step of a gated recurrent unit (Cho et al. 2014), in torch's form of it: (R, hidden)."""
-        recurrent = state @ params["rl2/recurrent"].T + params["rl2/recurrent_bias"]
-        (r, z, n), (r_, z_, n_) = given.chunk(3, -1), recurrent.chunk(3, -1)
-        update = (z + z_).sigmoid()
-        return (1 - update) * (n + (r + r_).sigmoid() * n_).tanh() + update * state
+    def _next(self, params: Params, given: Tensor, state: Tensor) -> Tensor:
+        """The state (R, hidden) after one more step."""
+        return gru_cell(given, state @ params["rl2/recurrent"].T + params["rl2/recurrent_bias"], state)
 
     def _policy(self, params: Params, state: Tensor) -> Tensor:
         return state @ params["rl2/policy"].T + params["rl2/policy_bias"]
