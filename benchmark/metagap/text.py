@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Sequence
 
 MISSING = "–"
 
@@ -55,6 +56,12 @@ def probability(value: float) -> str:
     if value is None or math.isnan(value):
         return MISSING
     return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def listed(values: Sequence[str], most: int = 6) -> str:
+    """Some names in a sentence."""
+    shown = ", ".join(map(str, values[:most]))
+    return f"{shown} and {len(values) - most} more" if len(values) > most else shown
 
 
 def printable(text: str) -> str:

@@ -180,8 +180,7 @@ class TrainingContext:
 
     def tasks(self, source: dict[str, Any], part: Part) -> Any:
         """The tasks of a part of a source, on the device, with inputs scaled as those of the training tasks."""
-        tasks, training = make_source(source).tasks(part, self.device), self.training_tasks
-        return tasks.like(training) if isinstance(tasks, Grouped) and type(tasks) is type(training) else tasks
+        return like(make_source(source).tasks(part, self.device), self.training_tasks)
 
     def spec(self, split: Split) -> TaskSpec:
         """The form of a split's tasks."""
@@ -209,6 +208,11 @@ class TrainingContext:
         return self.algorithm.transductive or any(
             isinstance(module, norms) and module.running_mean is None for module in self.network.modules()
         )
+
+
+def like(tasks: Any, training: Any) -> Any:
+    """Tasks with inputs that are scaled as those of the training tasks."""
+    return tasks.like(training) if isinstance(tasks, Grouped) and type(tasks) is type(training) else tasks
 
 
 def shifted(tasks: Any, split: Split) -> Any:

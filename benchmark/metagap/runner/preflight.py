@@ -8,7 +8,7 @@ from typing import Any
 
 from metagap.errors import UserError, at, foreign
 from metagap.memory import require
-from metagap.runner.context import shifted, spec_of, training_part, training_spec
+from metagap.runner.context import like, shifted, spec_of, training_part, training_spec
 from metagap.runner.contract import examine, examine_metrics
 from metagap.runner.overlap import overlap
 from metagap.runner.rehearsal import rehearse
@@ -44,7 +44,7 @@ def check(cells: Sequence[Cell]) -> list[str]:
         with at(f"split '{split.name}'"):
             with foreign("its source"):
                 source = make_source(split.source)
-                tasks = shifted(source.tasks(Part(split.classes, split.images), "cpu"), split)
+                tasks = like(shifted(source.tasks(Part(split.classes, split.images), "cpu"), split), training)
                 source.digest(split.classes)
                 spec = formed(tasks, spec_of(suite.split_task(split)), 1)
                 _require(spec, tasks.x_shape, 1)

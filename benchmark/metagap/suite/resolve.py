@@ -211,7 +211,7 @@ def _resolve_source(table: dict[str, Any], kind: TaskKind | None, place: str) ->
 
 
 def _named_table(table: Mapping[str, Any], kind: registry.Kind, place: str) -> None:
-    name, more = table.get("name"), ", path:..." if kind == "source" else ""
+    name, more = table.get("name"), ", path:..., table:..." if kind == "source" else ""
     if not isinstance(name, str):
         fault = "is missing" if name is None else f"= {name!r} is no text"
         raise UserError(f"{place}: key 'name' {fault}; allowed: {', '.join(registry.names(kind))}{more}")

@@ -15,6 +15,7 @@ from metagap.errors import UserError
 from metagap.tasks.episode import Episode, TaskSpec
 from metagap.tasks.groups import GroupDraw, Grouped, choose, placed, shot_by_shot
 from metagap.tasks.scaling import Mode, Scaling
+from metagap.text import listed
 
 CPU = torch.device("cpu")
 
@@ -82,6 +83,8 @@ class RecordStore(Grouped):
     """Whether class k is label k of every task; otherwise it has another label in each."""
     scaling: Scaling | None = None
     """None: examples are as they were read."""
+    borrowed: bool = False
+    """Whether the scaling is that of another store."""
     device: torch.device = CPU
     _ready: dict[Any, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -160,8 +163,10 @@ class RecordStore(Grouped):
         return dataclasses.replace(self, scaling=Scaling.of(mode, x, y, self.levels))
 
     def like(self, training: Any) -> Self:
-        """The same examples, scaled and labelled as those that are trained on."""
-        return dataclasses.replace(self, scaling=training.scaling, fixed=training.fixed)
+        """The same examples, scaled and labelled as those that are trained on, if they have the same features."""
+        if self.x_shape != training.x_shape:  # which is refused before a cell is run
+            return self
+        return dataclasses.replace(self, scaling=training.scaling, fixed=training.fixed, borrowed=True)
 
     def to(self, device: torch.device | str) -> RecordStore:
         """The same store for episodes on `device`, where the examples are too if they fit."""
@@ -213,13 +218,31 @@ class RecordStore(Grouped):
         return names
 
     def remark(self, spec: TaskSpec) -> str:
-        """How many tasks or classes are too small for such tasks, so that they are never drawn; often empty."""
+        """What is never drawn, what training does not know, and the unit of targets; often empty."""
+        return "; ".join(filter(None, [self._too_small(spec), self._unknown(), self._unit()]))
+
+    def _too_small(self, spec: TaskSpec) -> str:
         if self.task is None:
             return super().remark(spec)
         count, small = len(self.tasks), len(self.tasks) - int(self._fit(spec).sum())
         verb = "has" if small == 1 else "have"
         never = f"fewer than {_needs(self, spec)} and {'is' if small == 1 else 'are'} never drawn"
         return f"{small} of {count} tasks {verb} {never}" if small else ""
+
+    def _unknown(self) -> str:
+        """Which categories are here and in no training example."""
+        if self.scaling is None:
+            return ""
+        names = self.features or tuple(f"feature {i}" for i in range(len(self.levels)))
+        there = [names[i] for i in self.scaling.unknown(self.x[self.rows])]
+        return f"training has no example of {listed(there)}, which count as 0" if there else ""
+
+    def _unit(self) -> str:
+        """What an error of 1 is in the file, where that is not 1."""
+        if self.scaling is None or self.scaling.mode == "none" or self.outputs is None or self.borrowed:
+            return ""
+        units = [f"{1 / factor:.4g}" if factor else "constant" for factor in self.scaling.target_factor.tolist()]
+        return f"targets are scaled, and their 1 is {listed(units)} of the file"
 
     def _pick(self, count: int, spec: TaskSpec, generator: Generator) -> Tensor:
         """A task of the file, all equally likely, and then `ways` of its classes."""

@@ -72,6 +72,16 @@ class Scaling:
         """Targets (..., targets) as they are to be predicted."""
         return (y - self.target_center) * self.target_factor
 
+    def unknown(self, x: Tensor) -> list[int]:
+        """The indicators and codes that occur in x (n, features, ...), but in no training example."""
+        found = []
+        for feature in ((self.levels == 1) & (self.factor == 0) | (self.levels > 1)).nonzero().flatten().tolist():
+            values = x[:, feature]
+            known = self.known[feature, values.long()] if self.levels[feature] > 1 else torch.zeros(())
+            if ((values != 0) & ~known.bool()).any():
+                found.append(feature)
+        return found
+
     def _known(self, x: Tensor) -> Tensor:
         """The examples (T, n, features, ...) with codes that training does not know as 0."""
         if not self.known.shape[1]:

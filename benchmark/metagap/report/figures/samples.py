@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from functools import partial
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,6 +15,8 @@ from metagap.report.panels import Gallery, Picture
 from metagap.report.theme import MUTED, PALETTE, PAPER, drawing
 
 SAMPLE_CLASSES = 5
+LONGEST = 10
+"""Letters in a cell of a table, at most."""
 
 
 def sample_images(sample: dict[str, np.ndarray], classes: int = SAMPLE_CLASSES, queries: int = 3) -> Figure:
@@ -60,11 +63,48 @@ def sample_functions(sample: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-def sample_series(sample: dict[str, np.ndarray], classes: int = SAMPLE_CLASSES, each: int = 3) -> Figure:
-    """One classification episode of series (n, length) or (n, channels, length), of which the first channel is drawn.
+def sample_table(sample: dict[str, np.ndarray], most: int = 3) -> Figure:
+    """One episode of rows (n, features) with names: a few rows, with their first features and their target."""
+    heads = [str(name) for name in sample["feature_names"][:most]]
+    more = len(sample["feature_names"]) - len(heads)
+    lines: list[tuple[str, list[str]]] = [("", [*heads, f"+ {more}" if more else "", "target"])]
+    for part, count in (("support", most + 1), ("query", most)):
+        for i, (x, y) in enumerate(zip(sample[f"{part}_x"][:count], sample[f"{part}_y"], strict=False)):
+            values = ["–" if np.isnan(value) else f"{value:.5g}" for value in x[: len(heads)]]
+            lines.append(("" if i else part, [*values, "…" if more else "", _target(sample, y)]))
+    with drawing():
+        figure = Figure((2.7, 0.2 * len(lines)))
+        axis = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        axis.set(xlim=(0, len(heads) + 2.95), ylim=(len(lines), 0))
+        axis.axis("off")
+        for row, (part, cells) in enumerate(lines):
+            style: dict[str, Any] = {"fontsize": 6.5, "va": "center", "color": MUTED if row == 0 else None}
+            axis.text(0.05, row + 0.5, part, **{**style, "color": MUTED})
+            for column, cell in enumerate(cells):
+                shown = cell if len(cell) <= LONGEST else f"{cell[: LONGEST - 1]}…"
+                axis.text(column + 1.9, row + 0.5, shown, ha="right", **style)
+    return figure
 
-    A row for each class: its support examples in colour, a few queries in grey.
+
+def _target(sample: dict[str, np.ndarray], y: np.ndarray) -> str:
+    """The target of an example, in words."""
+    if "class_names" in sample:
+        return str(sample["class_names"][int(y)])
+    return ", ".join(f"{value:.4g}" for value in np.ravel(y)[:2]) + (", …" if np.size(y) > 2 else "")
+
+
+def sample_series(sample: dict[str, np.ndarray], classes: int = SAMPLE_CLASSES, each: int = 3) -> Figure:
+    """One episode of series (n, length) or (n, channels, length), of which the first channel is drawn.
+
+    A row for each class: its support examples in colour, a few queries in grey. In regression a row for each of the
+    first support examples, with its target.
     """
+    titled = "class_names" not in sample
+    if titled:
+        support = sample["support_x"][:classes]
+        named = [_target(sample, y) for y in sample["support_y"][:classes]]
+        rows = {"support_y": np.arange(len(support)), "query_y": np.full(len(sample["query_x"]), -1)}
+        sample = {**sample, **rows, "support_x": support, "class_names": np.array(named)}
     ways = min(len(sample["class_names"]), classes)
     with drawing():
         figure = Figure((2.7, 0.3 + 0.62 * ways), layout="constrained")
@@ -72,10 +112,14 @@ def sample_series(sample: dict[str, np.ndarray], classes: int = SAMPLE_CLASSES, 
         for way, axis in enumerate(axes):
             for part, color in (("query", MUTED), ("support", PALETTE[way % len(PALETTE)][0])):
                 series = sample[f"{part}_x"][sample[f"{part}_y"] == way][:each]
-                for values in series.reshape(len(series), -1, series.shape[-1])[:, 0]:
+                for values in series if series.ndim == 2 else series[:, 0]:
                     axis.plot(values, color=color, linewidth=1.1 if part == "support" else 0.6)
             axis.set_yticks([])
             axis.tick_params(length=0, labelsize=7.5, labelcolor=MUTED)
+            if titled:
+                axis.set_ylabel(
+                    sample["class_names"][way], fontsize=7, color=MUTED, rotation=0, ha="right", va="center"
+                )
     return figure
 
 
@@ -84,6 +128,8 @@ def sample(episode: dict[str, np.ndarray]) -> Figure:
     if "curve_x" in episode:
         return sample_functions(episode)
     shape = np.shape(episode["support_x"])
+    if "feature_names" in episode and len(shape) == 2:
+        return sample_table(episode)
     if len(shape) == 4 and shape[1] in (1, 3, 4):
         return sample_images({**episode, **{key: _levels(episode[key]) for key in ("support_x", "query_x")}})
     if len(shape) in (2, 3):
@@ -151,6 +197,10 @@ def text(frames: Frames) -> str:
         return frames.kind.sampled
     if any("curve_x" in episode for episode in frames.samples.values()):
         return "Tasks of every split: the true functions, and the support points that an algorithm adapts to."
+    if any("feature_names" in episode for episode in frames.samples.values()):
+        return "The first test episode of every split: a few rows of its support set and of its queries."
+    if any(np.ndim(episode["support_x"]) < 4 for episode in frames.samples.values()):
+        return "The first test episode of every split: support examples in colour, queries in grey."
     return (
         "The first test episode of every split. Each column is a class: an algorithm adapts to the support images and "
         "is scored on the queries."
