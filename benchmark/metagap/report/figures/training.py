@@ -78,10 +78,10 @@ def _training_lines(axis: Axes, runs: pd.DataFrame, column: str, validation: str
 
 
 def _points(table: pd.DataFrame, gaps: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """The values of a table, column after column, and their index; with a gap after each column, or without NaN."""
+    """The values of a table, column after column, and their index; with a gap between columns, or without NaN."""
     x = np.tile(np.append(table.index.to_numpy(float), np.nan), table.shape[1])
     y = np.vstack([table.to_numpy(float), np.full(table.shape[1], np.nan)]).T.ravel()
-    kept = slice(None) if gaps else np.isfinite(y)
+    kept = slice(0, -1) if gaps else np.isfinite(y)
     return x[kept], y[kept]
 
 
