@@ -99,15 +99,16 @@ def _scores(cell: Cell, split: Split, episodes: int, rng: np.random.Generator) -
         steps = range(STEPS) if usual else [evaluation.steps]
         right = rng.binomial(queries, 0.6, (count * len(steps)))
         loss = rng.exponential(1.0, len(right))
+        has_ways = task.ways > 1  # without them the score is minus the squared error
         yield pd.DataFrame(
             {
                 "episode": np.repeat(np.arange(count), len(steps)),
                 "step": np.tile(steps, count),
                 "support_loss": loss / 2,
-                "support_score": 1.0,
+                "support_score": 1.0 if has_ways else -loss / 2,
                 "query_loss": loss,
-                "query_score": right / queries,
-                "null_loss": np.log(task.ways),
+                "query_score": right / queries if has_ways else -loss,
+                "null_loss": np.log(task.ways) if has_ways else 2.0,
                 "split": split.name,
                 "role": split.role,
                 "condition": condition.name,

@@ -26,7 +26,7 @@ def _saved(figure: Figure, **options: Any) -> bytes:
     buffer = io.BytesIO()
     with drawing():
         if (layout := figure.get_layout_engine()) is not None:
-            layout.execute(figure)  # once for all formats: `savefig` would draw it all for this, each time
-            figure.set_layout_engine("none")
+            layout.execute(figure)  # once for all formats: where there is an engine, `savefig` draws everything twice
+            figure.set_layout_engine(None)  # not "none", which is an engine, too
         figure.savefig(buffer, **options)
     return buffer.getvalue()
