@@ -96,3 +96,21 @@ def test_tasks_that_are_trained_on_are_no_new_ones(tmp_path, monkeypatch):
         splits = [SUITE["splits"][0], {**SUITE["splits"][1], "classes": "all"}]
         with pytest.raises(UserError, match="role in-distribution must not contain training classes; allowed: 'val'"):
             cells(tmp_path, monkeypatch, **changes, splits=splits)
+
+
+LEAKS = {
+    "another list": ({"train": ["t3"], "test": ["t1", "t2"]}, "test", "2 of its 2 tasks are trained on: t1, t2"),
+    "another domain": ({"domains": ["b"]}, "train", "24 of its 24 tasks are trained on: "),
+    "another file": ({"name": "copy.py:Own", "domains": ["a"]}, "train", "24 of its 24 tasks are trained on: "),
+}
+
+
+@pytest.mark.parametrize("case", LEAKS)
+def test_new_tasks_are_none_that_are_trained_on(tmp_path, monkeypatch, case):
+    own, classes, said = LEAKS[case]
+    (tmp_path / "copy.py").write_text(OWN)
+    base = {"train": ["t1", "t2", "t3"]} if "test" in own else {}
+    splits = [{"name": "new", "role": "in-distribution", "classes": classes, "source": own}]
+    with pytest.raises(UserError) as raised:
+        check(cells(tmp_path, monkeypatch, source=base, splits=splits))
+    assert f"split 'new': {said}" in str(raised.value) and "role in-distribution needs new ones" in str(raised.value)

@@ -9,7 +9,9 @@ from metagap.suite import Split, Suite, make_source
 from metagap.tasks import leaks
 from metagap.tasks.folders import kept
 from metagap.tasks.images import ImageStore
-from metagap.tasks.source import ImageSource
+from metagap.tasks.record_source import RecordSource
+from metagap.tasks.source import ImageSource, Part
+from metagap.text import listed
 
 NEW = ("in-distribution", "meta-val")
 """Roles of classes that must be none that was trained on."""
@@ -36,6 +38,8 @@ def overlap(suite: Suite, split: Split) -> list[str]:
     may show training classes in another way; only images that look the same are spoken of.
     """
     training, tested = make_source(suite.source), make_source(split.source)
+    if isinstance(training, RecordSource) and isinstance(tested, RecordSource) and split.role in NEW:
+        _refuse_known(suite, split, training, tested)
     if not (isinstance(training, ImageSource) and isinstance(tested, ImageSource)):
         return []
     new = split.role in NEW
@@ -59,6 +63,23 @@ def overlap(suite: Suite, split: Split) -> list[str]:
         f"Split '{split.name}' shares {images:,} exact image{'s' * (images != 1)} with the training classes, in "
         f"{classes} of its {b.class_count} classes, such as {example}."
     ]
+
+
+def _refuse_known(suite: Suite, split: Split, training: RecordSource, tested: RecordSource) -> None:
+    """Refuse a split with tasks or classes that are trained on: such of the same name in the same file, whatever
+    examples of them are chosen, and such of another file with mostly the same examples."""
+    a, b = training.tasks(Part(suite.training_classes), "cpu"), tested.tasks(Part(split.classes), "cpu")
+    same = [name for name in b.units if name in set(a.units)]
+    if (type(training), training.stamp()) != (type(tested), tested.stamp()):
+        known = {name: set(a.only([name]).fingerprints) for name in same}
+        own = {name: b.only([name]).fingerprints for name in same}
+        same = [name for name in same if sum(one in known[name] for one in own[name]) > MOST * len(own[name])]
+    if same:
+        what = "tasks" if b.of_file else "classes"
+        raise UserError(
+            f"split '{split.name}': {len(same)} of its {len(b.units)} {what} are trained on: {listed(same)}; role "
+            f"{split.role} needs new ones"
+        )
 
 
 def _shared(a: ImageStore, b: ImageStore) -> list[Shared]:

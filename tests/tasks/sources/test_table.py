@@ -87,6 +87,7 @@ RIGHT: dict[str, tuple[str | bytes, dict[str, Any], str, list[float], str]] = {
                             [1234.5, 2, 3, 4, 5, 1000000.25], "1234.5"),
     "money": (of(price=["€ 1.50", "$2.5", "3.5 EUR", "4.5", "55%", "£6.5"]), {}, "price", [1.5, 2.5, 3.5, 4.5, 55, 6.5],
               "'€ 1.50' is read as 1.5"),
+    "minus signs": (of(price=["−1.5", "–2", "-3", "4", "5", "6"]), {}, "price", [-1.5, -2, -3, 4, 5, 6], "as -1.5"),
     "booleans": (of(price=["True", "False", "true", "", "false", "TRUE"]), {}, "price", [1, 0, 1, np.nan, 0, 1], ""),
     "dates as a feature": (PLAIN, {}, "day", [18262, 18263, 18264, 18265, 18266, 18267], "'day': dates count as days"),
     "missing numbers": (of(price=[1.5, "NA", "", "?", 5.5, 6.5]), {}, "price is missing", [0, 1, 1, 1, 0, 0], ""),

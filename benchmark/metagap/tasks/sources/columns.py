@@ -13,6 +13,8 @@ FEW = 20
 
 AROUND = re.compile(r"[\s\u00a0\u202f%€$£¥₹]|\b(?:EUR|USD|GBP|CHF)\b|(?<=\d)'(?=\d{3})")
 """What may be around a number, or divide its thousands, and means nothing."""
+MINUS = re.compile("[\u2212\u2013]")
+"""What typesetters write for it."""
 PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf(?:inity)?", re.IGNORECASE)
 COMMAS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?")
 """1,234.5"""
@@ -44,7 +46,7 @@ def numbers(column: pd.Series, decimal_comma: bool) -> tuple[np.ndarray, str] | 
     raw = there.astype(str).str.strip()
     if raw.str.lower().isin(["true", "false"]).all():
         return _filled(column, there.index, raw.str.lower().eq("true").to_numpy(np.float64)), ""
-    texts = raw.str.replace(AROUND, "", regex=True)
+    texts = raw.str.replace(AROUND, "", regex=True).str.replace(MINUS, "-", regex=True)
     readings = [(".", ",", (PLAIN, COMMAS)), (",", ".", (POINTS, DECIMAL, PLAIN))]
     for point, thousands, allowed in readings[::-1] if decimal_comma else readings:
         whole = re.compile("|".join(f"(?:{one.pattern})" for one in allowed), re.IGNORECASE)
@@ -115,7 +117,7 @@ def ordered(values: Sequence[str]) -> list[str]:
 
 def no_numbers(values: pd.Series) -> pd.Series:
     """The texts in a column of names that are no numbers, however numbers are written."""
-    texts = values.dropna().str.replace(AROUND, "", regex=True)
+    texts = values.dropna().str.replace(AROUND, "", regex=True).str.replace(MINUS, "-", regex=True)
     return texts[~texts.str.fullmatch(NUMBER)]
 
 
