@@ -132,8 +132,9 @@ def read_frame(path: Path, digest: str | None = None) -> pd.DataFrame:
     """Read a data frame; raises DamagedError where it is damaged."""
 
     def parse(data: bytes) -> pd.DataFrame:
-        _require_rows(parquet.read_metadata(io.BytesIO(data)), path)
-        return pd.read_parquet(io.BytesIO(data), page_checksum_verification=True)
+        with parquet.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
+            _require_rows(file.metadata, path)
+            return file.read(use_threads=False).to_pandas()
 
     return _parsed(path, digest, parse)
 
@@ -148,7 +149,8 @@ def read_columns(path: Path, digest: str | None, columns: Sequence[str], texts: 
         options: dict[str, Any] = {"page_checksum_verification": True, "read_dictionary": list(texts)}
         with parquet.ParquetFile(pa.BufferReader(data), **options) as file:
             _require_rows(file.metadata, path)
-            if missing := [name for name in columns if name not in file.schema_arrow.names]:
+            names = file.schema_arrow.names
+            if missing := [name for name in columns if name not in names]:
                 raise ValueError(f"it lacks the column {', '.join(missing)}")
             return file.read(list(columns), use_threads=False).to_pandas()
 
