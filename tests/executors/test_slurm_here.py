@@ -119,7 +119,7 @@ def test_a_preempted_run_has_the_numbers_of_a_local_one(tiny_suite, metagap, ask
 
 
 def test_a_job_at_the_end_of_its_time_is_queued_again(tiny_suite, metagap, ask, tmp_path):
-    tiny_suite(**{**LONG, "seeds": [0], "training": {"iterations": 100_000}})
+    tiny_suite(**{**LONG, "seeds": [0], "training": {"iterations": 10_000_000}})
     running = metagap("run", "tiny.toml", *SLURM, "--slurm", "time=2", "--slurm", "warning=30", "--results", "slurm")
     saved = tmp_path / "slurm" / "tiny" / "maml"
     wait_for(lambda: list(saved.glob("*/checkpoint.pt")), running)  # by nothing but the warning
@@ -133,7 +133,7 @@ def test_a_job_at_the_end_of_its_time_is_queued_again(tiny_suite, metagap, ask, 
 
 
 def test_a_job_that_is_cancelled_has_failed(tiny_suite, metagap, ask, tmp_path):
-    tiny_suite(**{**LONG, "training": {"iterations": 100_000}})
+    tiny_suite(**{**LONG, "training": {"iterations": 10_000_000}})
     running = metagap("run", "tiny.toml", *SLURM, "--slurm", "cells_per_job=2", "--results", "slurm")
     wait_for(lambda: training(tmp_path / "slurm"), running)
     ask("scancel", "--name=metagap tiny")
