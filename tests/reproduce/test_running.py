@@ -64,6 +64,16 @@ def test_the_whole_way_in_one_command(here, paper):
     assert {name: (reports / name).read_bytes() for name in FILES} == first
 
 
+def test_a_cell_that_diverged_has_its_row_and_is_a_failure(here, paper):
+    paper.change(paper.suite, ("[algorithms.maml]\ninner_lr = 0.02", "[algorithms.maml]\ninner_lr = 1e30"))
+    paper.run(seeds=[0])
+    code, text, errors = here("doe.toml", "-s", "0", "--device", "cpu")
+    assert code == 1 and "2 cells, of which 2 are done" in text
+    assert "1 cell failed" in errors and "maml seed 0" in errors and "no longer numbers" in errors
+    assert (paper.folder / "reports" / "doe" / "reproduction.md").exists()
+    assert here("doe.toml", "-s", "0", "--from", "results")[0] == 0  # it only reads
+
+
 def test_a_smaller_budget_is_said_everywhere_and_kept_apart(here, done):
     paper = done
     here("doe.toml", "--from", "results")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from metagap.executors.running import CellFailure
     from metagap.registry import Kind
+    from metagap.report.reproduction import Reproduction
     from metagap.reproduce.paper_table import PaperTable
     from metagap.results import Results, SweepResults
 
@@ -68,8 +69,10 @@ def present_sweep(found: SweepResults, folder: Path, json: bool) -> None:
     screen.print(f"Report: {page}", markup=False)
 
 
-def present_table(table: PaperTable, store: Path, seeds: list[int] | None, hashes: Any, out: Path, json: bool) -> None:
-    """Print the table next to ours and write its files."""
+def present_table(
+    table: PaperTable, store: Path, seeds: list[int] | None, hashes: Any, out: Path, json: bool
+) -> Reproduction:
+    """Print the table next to ours, write its files, and return it."""
     from metagap.report import reproduction, terminal
     from metagap.reproduce.reading import read
 
@@ -81,6 +84,7 @@ def present_table(table: PaperTable, store: Path, seeds: list[int] | None, hashe
     else:
         reproduction.print_reproduction(found, screen)
     screen.print(f"Report: {reproduction.write(found, out / found.folder)}", markup=False)
+    return found
 
 
 @contextmanager

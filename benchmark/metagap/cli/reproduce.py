@@ -49,6 +49,7 @@ def reproduce(
         check_writable(options.out / chosen.name, "--out")
         output.present_table(chosen, from_, options.seed, None, options.out, options.json)
         return
+    from metagap.executors.running import diverged
     from metagap.reproduce import forecast, running
 
     use_data(options.data)
@@ -70,4 +71,5 @@ def reproduce(
     with output.interruptible():
         failed = running.run(todo, store, machine, console, executor, options.verbose, options.retry_failed)
     with output.failing(failed):
-        output.present_table(chosen, store, options.seed, running.hashes(todo), options.out, options.json)
+        found = output.present_table(chosen, store, options.seed, running.hashes(todo), options.out, options.json)
+        failed += diverged(found.failed)

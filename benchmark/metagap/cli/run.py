@@ -104,7 +104,7 @@ def _run_suite(chosen: Suite, written: Suite, options: Running, detach: bool) ->
         return
     with output.failing(failed):
         found = read(store, chosen.name, cells[0].variant, hashes, chosen.reference)
-        failed += diverged(found)
+        failed += diverged(found.failed)
         if changed:
             changes = differences(written.model_dump(), chosen.model_dump()) or ["other settings of algorithms"]
             found.notes.insert(0, f"This is not the suite as its file has it: {'; '.join(changes)}.")
@@ -154,7 +154,7 @@ def _run_sweep(sweep: Sweep, written: Sweep | None, options: Running, detach: bo
         plan = plan_of(sweep) if changed else write_own_sweep(store / name, plan_of(sweep))
         found = read_sweep(store, name, plan)
         for values, one in found.members.items():
-            failed += diverged(one, f", {found.said(values)}")
+            failed += diverged(one.failed, f", {found.said(values)}")
         if changed:
             found.notes.insert(0, "This is not the sweep as its file has it.")
         output.present_sweep(found, page, options.json)

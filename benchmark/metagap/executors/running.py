@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,9 +137,9 @@ def lasting(cell: Cell, store: Path, machine: Machine) -> results.Failed | None:
     return one if same_error or same_limit else None
 
 
-def diverged(found: results.Results, values: str = "") -> Iterator[CellFailure]:
-    """The cells that have results, but of meta-parameters that are no numbers. values: of a sweep, for their names."""
-    for one in found.failed:
+def diverged(failed: Iterable[results.Failed], values: str = "") -> Iterator[CellFailure]:
+    """Of these, the cells that have results, but of meta-parameters that are no numbers. values: of a sweep."""
+    for one in failed:
         if one.kind == "diverged":
             yield CellFailure(f"{one.label} seed {one.seed}{values}", one, False)
 

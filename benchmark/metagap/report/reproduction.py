@@ -18,6 +18,7 @@ from metagap.report import published as wording
 from metagap.report.folder import publish
 from metagap.report.table import Table
 from metagap.report.terminal import print_table
+from metagap.results import Failed
 from metagap.text import MISSING
 
 SIGNATURE = b"\n## Deviations from the protocol\n"
@@ -31,7 +32,8 @@ class Reproduction:
 
     cells: the columns of `metagap.analysis.published_values`, and before them column and row (of the paper's table),
     suite, iterations, configurations, device, torch and commit. budget: the share of the published iterations.
-    deviations: each with the suites that have it. notes: sentences that a reader of the numbers should know.
+    deviations: each with the suites that have it. notes: sentences that a reader of the numbers should know. failed:
+    the cells that have scores, but of meta-parameters that are no numbers.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Reproduction:
     cells: pd.DataFrame
     deviations: list[tuple[str, list[str]]]
     notes: list[str]
+    failed: tuple[Failed, ...] = ()
 
     @property
     def metric(self) -> Metric:

@@ -17,6 +17,7 @@ from metagap.results import (
     FORMAT,
     MEND,
     DamagedError,
+    Failed,
     assemble,
     damage_of,
     failures,
@@ -145,12 +146,13 @@ def read(
 
     seeds: default: those of each suite. hashes: see `find`. A damaged record is left out, and named in the notes.
     """
-    frames = []
+    frames, failed = [], []
     notes = [f"{table.left_out} published values of this table were left out by --cells."] if table.left_out else []
     deviations: dict[str, list[str]] = {}
     for part in table.parts:
-        frame, more = _read_part(table, part, store, seeds or part.suite.seeds, hashes)
+        frame, more, lost = _read_part(table, part, store, seeds or part.suite.seeds, hashes)
         frames.append(frame)
+        failed += lost
         notes += [f"{part.column}: {note}" for note in more]
         for sentence in part.suite.deviations:
             deviations.setdefault(" ".join(sentence.split()), []).append(part.suite.name)
@@ -164,18 +166,21 @@ def read(
         cells=pd.concat(frames, ignore_index=True),
         deviations=list(deviations.items()),
         notes=notes,
+        failed=tuple(failed),
     )
 
 
 def _read_part(
     table: PaperTable, part: PaperColumn, store: Path, seeds: Sequence[int], hashes: Hashes | None
-) -> tuple[pd.DataFrame, list[str]]:
+) -> tuple[pd.DataFrame, list[str], list[Failed]]:
+    """Its rows, notes, and the cells among those shown that diverged."""
     found = {label: find(store, part, label, seeds, hashes) for label in part.rows}
     chosen = {(label, seed): record for label, one in found.items() for seed, record in one.records.items()}
-    grids, notes = None, []
+    grids, notes, diverged = None, [], []
     if chosen:
         results = assemble({key: (record.folder, record.done) for key, record in chosen.items()}, [])
         grids, notes = Grids(results, part.suite.kind.metric), results.notes
+        diverged = list(results.failed)
     frame = against_published([value.model_dump() for value in part.published], grids, table.margin)
     about = [_about(part, row, found[row["algorithm"]]) for row in records(frame)]
     for label, one in found.items():
@@ -203,7 +208,7 @@ def _read_part(
                 f"{part.rows[label]} with seed {', '.join(map(str, sorted(unlike)))} has records with other settings "
                 "than the suite's, which are not shown."
             )
-    return pd.concat([pd.DataFrame(about), frame], axis="columns"), list(dict.fromkeys(notes))
+    return pd.concat([pd.DataFrame(about), frame], axis="columns"), list(dict.fromkeys(notes)), diverged
 
 
 def _about(part: PaperColumn, row: Mapping[str, Any], found: Found) -> dict[str, Any]:
