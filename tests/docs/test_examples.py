@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,13 @@ from torch.utils.data import TensorDataset
 from metagap import results
 from metagap.engine.mapping import TaskMap
 from metagap.engine.strategy import Strategy
+from metagap.errors import UserError
 from metagap.executors import Done
 from metagap.machine import Machine
 from metagap.models.making import make_model
 from metagap.models.mlp import MLP
 from metagap.registry import load
+from metagap.runner.contract import examine
 from metagap.suite import expand, load_suite
 from metagap.tasks.episode import Episode, TaskSpec, formed
 from metagap.tasks.source import Part
@@ -126,3 +129,16 @@ def test_the_shift_puts_blots_where_the_image_has_them():
     assert (made[0] <= made[1]).all() and made[1].unique().tolist() == [0, 255]
     assert not torch.equal(made[1][0], made[1][1])
     assert torch.equal(blots(images[:1], torch.tensor([7]), 5)[0], made[1][1])
+
+
+def test_recordings_are_read_and_what_is_wrong_is_named(tmp_path):
+    lines = [
+        {"signal": [[i, 2.0], [0.5, i]], "label": "ab"[i % 2], "patient": i // 8, "clinic": i % 3} for i in range(80)
+    ]
+    (tmp_path / "r.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    source = load("source", f"{EXAMPLES / 'records.py'}:Recordings")
+    tasks = source(file=str(tmp_path / "r.jsonl"), labels="fixed").tasks(Part("train"), "cpu")
+    examine(tasks, TaskSpec("classification", 2, 1, 2))
+    assert tasks.classes == ("a", "b") and len(tasks.tasks) == 6 and tasks.x_shape == (2, 2)
+    with pytest.raises(UserError, match=r"'gone.jsonl': FileNotFoundError"):
+        source(file="gone.jsonl").tasks(Part("all"), "cpu")

@@ -30,8 +30,10 @@ class Scaling:
     """(features,) subtracted ..."""
     factor: Tensor
     """... before this is multiplied with (features,); 0 where training knows nothing of a feature."""
+    coded: Tensor
+    """(codes,) which features are codes."""
     known: Tensor
-    """(features, codes) whether training knows a code; (features, 0) where there are none."""
+    """(codes, most levels) whether training knows a code; what is no code of a feature is unknown."""
     target_center: Tensor
     """(targets,)."""
     target_factor: Tensor
@@ -46,11 +48,12 @@ class Scaling:
         if mode == "none":
             center, factor = torch.zeros_like(center), torch.ones_like(factor)
         factor = torch.where(number, factor, torch.where(indicator, seen, code).to(factor.dtype))
-        known = torch.zeros(len(levels), int(levels.max()) if code.any() else 0, dtype=torch.bool)
-        for feature in code.nonzero().flatten().tolist():
-            known[feature, x[:, feature].long().unique()] = True
+        coded = code.nonzero().flatten()
+        known = torch.zeros(len(coded), int(levels.max()), dtype=torch.bool)
+        for own, feature in zip(known, coded.tolist(), strict=True):
+            own[x[:, feature].long().unique()] = True
         of_targets = _statistics(y) if y is not None and mode != "none" else (torch.zeros(1), torch.ones(1))
-        return cls(mode, levels, torch.where(number, center, 0), factor, known, *of_targets)
+        return cls(mode, levels, torch.where(number, center, 0), factor, coded, known, *of_targets)
 
     def to(self, device: torch.device) -> Scaling:
         """The same on a device."""
@@ -74,21 +77,21 @@ class Scaling:
 
     def unknown(self, x: Tensor) -> list[int]:
         """The indicators and codes that occur in x (n, features, ...), but in no training example."""
-        found = []
-        for feature in ((self.levels == 1) & (self.factor == 0) | (self.levels > 1)).nonzero().flatten().tolist():
-            values = x[:, feature]
-            known = self.known[feature, values.long()] if self.levels[feature] > 1 else torch.zeros(())
-            if ((values != 0) & ~known.bool()).any():
+        unseen = ((self.levels == 1) & (self.factor == 0)).nonzero().flatten().tolist()
+        found = [feature for feature in unseen if (x[:, feature] != 0).any()]
+        for known, feature in zip(self.known, self.coded.tolist(), strict=True):
+            codes = x[:, feature].long()
+            if ((codes != 0) & ~known[codes]).any():
                 found.append(feature)
         return found
 
     def _known(self, x: Tensor) -> Tensor:
         """The examples (T, n, features, ...) with codes that training does not know as 0."""
-        if not self.known.shape[1]:
+        if not len(self.coded):
             return x
-        coded = (self.levels > 1).nonzero().flatten()
-        codes = x[:, :, coded]
-        return x.index_copy(2, coded, codes * self.known[coded, codes.long()])
+        codes = x[:, :, self.coded]
+        rows = torch.arange(len(self.coded), device=x.device)
+        return x.index_copy(2, self.coded, codes * self.known[rows, codes.long()])
 
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:
