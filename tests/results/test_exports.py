@@ -274,3 +274,7 @@ def test_the_commands(store, here, tmp_path):
     assert out == "0 cells imported into 'new'; 2 were here already.\n"
     code, _, errors = here("results", "import", "gone.zip")
     assert code == 2 and "no file 'gone.zip'" in errors
+
+
+def test_data_of_the_users_own_are_theirs():
+    assert archives._licence("table:shops.csv") == archives._licence("path:mine") == "yours"

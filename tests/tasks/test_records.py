@@ -224,7 +224,8 @@ BAD = {
     "no times": ({"before": "2020-01-01"}, {"time": None}, "before = '2020-01-01': nothing says when"),
     "none left": ({"before": "2019-01-01"}, {}, "no example is left by {'before': '2019-01-01'}; there are 240"),
     "train": ({"train": ["task 9"]}, {}, "train: nothing is called 'task 9'; did you mean 'task 7'?"),
-    "twice": ({"train": ["task 1"], "test": ["task 1"]}, {}, "'task 1' is in train and in test; allowed: one of them"),
+    "twice": ({"train": ["task 1"], "test": ["task 1"]}, {}, "'task 1' is in train and in test; allowed: once"),
+    "twice in one": ({"val": ["task 1", "task 1"]}, {}, "'task 1' is in val and in val; allowed: once"),
     "no share": ({"shares": (1, 0, 0)}, {}, "no tasks in part test, of 8 that are there; set train, val and test to"),
     "infinite": ({}, {"x": np.full((N, 4), np.inf)}, "960 values are infinite"),
     "shape": ({}, {"x": np.zeros(N)}, r"its examples are float64 (240,); allowed: floats (n, features, ...)"),
@@ -245,7 +246,9 @@ def test_what_cannot_be_is_said(case):
     assert said in str(raised.value)
 
 
-@pytest.mark.parametrize("options", [{"before": "soon"}, {"shares": (0, 0, 0)}, {"shares": (1, -1, 1)}])
+@pytest.mark.parametrize(
+    "options", [{"before": "soon"}, {"after": "today"}, {"shares": (0, 0, 0)}, {"shares": (1, -1, 1)}]
+)
 def test_options_are_checked(options):
     with pytest.raises(ValidationError, match=r"no date; allowed|no share may"):
         source(**options)

@@ -34,6 +34,7 @@ from metagap.results.environments import distinct
 from metagap.results.files import read_bytes, read_json, read_signed
 from metagap.results.markers import digest_of, known_files, read_marker
 from metagap.results.verify import in_work, verify
+from metagap.suite.sources import registered_name
 from metagap.writing import writing
 
 MANIFEST = "manifest.json"
@@ -217,7 +218,7 @@ LICENCES = (
 
 
 def _licence(source: str) -> str:
-    found = None if ".py:" in source else registry.intact("source", source)
+    found = None if ".py:" in source else registry.intact("source", registered_name({"name": source}))
     return getattr(found, "licence", "") or "none is needed: it is made by metagap, or it is not known"
 
 

@@ -21,12 +21,14 @@ from metagap.tasks.source import DIGITS, Part, Seed, Source, named_files
 PARTS = ("train", "val", "test")
 
 
-def _date(value: str | None) -> str | None:
-    if value is not None:
-        try:
-            np.datetime64(value)
-        except ValueError:
-            raise ValueError("is no date; allowed: one such as '2020-01-31' or '2020-01-31T12:00'") from None
+def _date(value: str) -> str:
+    try:
+        np.datetime64(value)
+        absolute = not value or value[0].isdigit()  # numpy knows "today", too
+    except ValueError:
+        absolute = False
+    if not absolute:
+        raise ValueError("is no date; allowed: one such as '2020-01-31' or '2020-01-31T12:00', or ''")
     return value
 
 
@@ -64,8 +66,8 @@ class RecordSource(Source):
     )
     split_seed: Seed = Field(default=0, description="seed of the shuffle into parts")
     domains: list[str] = Field(default=[], description="use the examples of these domains only")
-    before: Date | None = Field(default=None, description="use the examples from before this date only")
-    after: Date | None = Field(default=None, description="use the examples from this date on only")
+    before: Date = Field(default="", description="use the examples from before this date only")
+    after: Date = Field(default="", description="use the examples from this date on only")
     scaling: Mode = Field(
         default="train",
         description="as the suite's source: numbers get mean 0 and standard deviation 1 over the examples of the part "
@@ -106,7 +108,10 @@ class RecordSource(Source):
 
     def remark(self) -> str:
         """How the file was read, and what of it is in no part."""
-        notes = [*self._read().records.notes, *self._left_out()]
+        (records, names), parts = self._read(), self.parts()
+        left = len(names) - sum(map(len, parts.values()))
+        none = [f"{left} of {len(names)} names are in none of train, val and test"] if left else []
+        notes = [*records.notes, *none]
         return f"{self.called}: {'; '.join(notes)}" if notes else ""
 
     def parts(self) -> dict[str, list[str]]:
@@ -115,30 +120,30 @@ class RecordSource(Source):
         Raises UserError for one that is named and not there, or named twice.
         """
         names = self._read().units
-        listed = {part: getattr(self, part) for part in PARTS}
-        for part, wanted in listed.items():
-            for name in wanted:
-                if name not in names:
-                    hint = registry.suggest(name, list(names))
-                    raise UserError(f"{self.called}: {part}: nothing is called '{name}'{hint}")
-                if twice := [other for other in PARTS if name in listed[other] and other != part]:
-                    raise UserError(f"{self.called}: '{name}' is in {part} and in {twice[0]}; allowed: one of them")
-        taken = {name for wanted in listed.values() for name in wanted}
+        order = {name: place for place, name in enumerate(names)}
+        listed: dict[str, list[str]] = {part: getattr(self, part) for part in PARTS}
+        taken: dict[str, str] = {}
+        for part, name in [(part, name) for part, wanted in listed.items() for name in wanted]:
+            if name not in order:
+                hint = registry.suggest(name, list(names))
+                raise UserError(f"{self.called}: {part}: nothing is called '{name}'{hint}")
+            if name in taken:
+                raise UserError(f"{self.called}: '{name}' is in {taken[name]} and in {part}; allowed: once")
+            taken[name] = part
         shares = [0.0 if listed[part] else share for part, share in zip(PARTS, self.shares, strict=True)]
         # In the order of a hash, so that a new name moves few of the others.
-        free = sorted(set(names) - taken, key=lambda name: digests.number(f"part {self.split_seed} {name}"))
+        free = sorted(order.keys() - taken.keys(), key=lambda name: digests.number(f"part {self.split_seed} {name}"))
         if sum(shares) > 0:
             ends = np.rint(np.cumsum([0.0, *shares]) / sum(shares) * len(free)).astype(int).tolist()
             for part, first, last in zip(PARTS, ends[:-1], ends[1:], strict=True):
                 listed[part] = [*listed[part], *free[first:last]]
-        order = {name: place for place, name in enumerate(names)}
         return {part: sorted(found, key=order.__getitem__) for part, found in listed.items()}
 
     def _part(self, part: str, device: torch.device | str) -> RecordStore:
         """The store of a part, with the scaling of the part train. Raises UserError where nothing is in it."""
         store = self._store(device)
-        here = _here(store)
-        chosen = here if part == "all" else [name for name in self.parts()[part] if name in set(here)]
+        here = dict.fromkeys(_here(store))
+        chosen = list(here) if part == "all" else [name for name in self.parts()[part] if name in here]
         if not chosen:
             what = "tasks" if store.of_file else "classes"
             raise UserError(
@@ -213,7 +218,7 @@ class RecordSource(Source):
                     raise UserError(f"{self.called}: domains: no domain '{name}'{registry.suggest(name, known)}")
             kept &= np.isin(domain, self.domains)
         for key, limit in (("before", self.before), ("after", self.after)):
-            if limit is None:
+            if not limit:
                 continue
             if records.time is None:
                 raise UserError(f"{self.called}: {key} = '{limit}': nothing says when an example was taken")
@@ -228,12 +233,6 @@ class RecordSource(Source):
             return records
         about = {name: values[kept] for name in ("x", "y", "task") if (values := getattr(records, name)) is not None}
         return records._replace(**about)
-
-    def _left_out(self) -> Iterator[str]:
-        """A sentence on the tasks or classes that are in no part but all."""
-        names, parts = self._read().units, self.parts()
-        if left := len(names) - sum(map(len, parts.values())):
-            yield f"{left} of {len(names)} names are in none of train, val and test"
 
 
 class _Known(NamedTuple):
