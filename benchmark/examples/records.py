@@ -25,7 +25,7 @@ class Recordings(RecordSource):
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"file = '{self.file}': {error!r}") from None
         classes, y = np.unique(columns["label"], return_inverse=True)
-        return Records(signal, y, classes, columns["patient"], columns["clinic"])
+        return Records(signal, y, classes.tolist(), columns["patient"], columns["clinic"])
 
 
 if __name__ == "__main__":

@@ -73,7 +73,11 @@ RIGHT: dict[str, tuple[str | bytes, dict[str, Any], str, list[float], str]] = {
     "byte-order mark": (b"\xef\xbb\xbf" + PLAIN.encode(), {"target": "sold"}, "price", PRICE, ""),
     "UTF-16": (PLAIN.encode("utf-16"), {}, "price", PRICE, ""),
     "Windows-1252": (PLAIN.replace("Bonn", "Köln").encode("cp1252"), {}, "city=Köln", [1, 0, 1, 0, 0, 0], "Windows"),
-    "semicolons and decimal commas": (PLAIN.replace(",", ";").replace(".", ","), {}, "price", PRICE, "'1,5' is"),
+    "semicolons and decimal commas": (PLAIN.replace(",", ";").replace(".", ","), {}, "price", PRICE, ""),
+    "semicolons and decimal points": (of(price=[1.234, 2.5, 3, 4, 5, 6]).replace(",", ";"), {}, "price",
+                                      [1.234, 2.5, 3, 4, 5, 6], ""),
+    "semicolons and points in thousands": (of(price=["1.234", "2.500", 3, 4, 5, 6]).replace(",", ";"), {}, "price",
+                                           [1234, 2500, 3, 4, 5, 6], "'1.234' is read as 1234"),
     "tabs": (PLAIN.replace(",", "\t"), {"name": "t.tsv"}, "price", PRICE, ""),
     "gzip": (gzip.compress(PLAIN.encode()), {"name": "t.csv.gz"}, "price", PRICE, ""),
     "lines of Windows": (PLAIN.replace("\n", "\r\n"), {}, "price", PRICE, ""),
@@ -105,7 +109,8 @@ RIGHT: dict[str, tuple[str | bytes, dict[str, Any], str, list[float], str]] = {
     "an empty column": (of(memo=[""] * 6), {}, "price", PRICE, "left out: 'memo', which has no values"),
     "codes": (PLAIN, {"categories": "codes"}, "city", [1, 3, 1, 3, 2, 3], "tabular-mlp, categories = [3]"),
     "some numbers among few texts": (of(city=["1", "2", "3+", "1", "2", "3+"]), {}, "city=3+", [0, 0, 1, 0, 0, 1], ""),
-    "names with zeros and NA": (of(shop=["007", "007", "NA", "NA", "8", "8"]), {}, "price", PRICE, ""),
+    "names with zeros": (of(shop=["007", "007", "010", "010", "8", "8"]), {}, "price", PRICE, ""),
+    "names that are NA": (of(shop=["007", "007", "NA", "NA", "8", "8"]), {}, "price", PRICE, ""),
 }  # fmt: skip
 
 
@@ -116,7 +121,8 @@ def test_what_is_odd_is_read_right(tmp_path, case):
     assert np.array_equal(columns[column], np.float32(values), equal_nan=True)
     assert said in notes
     if case.startswith("names"):
-        assert records.task.tolist() == ["007", "007", "NA", "NA", "8", "8"]
+        other = "010" if case == "names with zeros" else "NA"
+        assert records.task.tolist() == ["007", "007", other, other, "8", "8"]
     if case == "rows without a target":
         assert records.y.tolist() == [1, 0, 0, 0]
     if case == "a target of regression":

@@ -20,8 +20,8 @@ COMMAS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?")
 """1,234.5"""
 POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+(?:,\d*)?")
 """1.234,5"""
-DECIMAL = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
-"""1234,5"""
+DECIMAL = re.compile(r"[+-]?\d*(?:,\d+|\d)(?:[eE][+-]?\d+)?")
+"""1234,5 or 1234"""
 
 NUMBER = re.compile("|".join(f"(?:{one.pattern})" for one in (PLAIN, COMMAS, POINTS, DECIMAL)), re.IGNORECASE)
 
@@ -47,7 +47,7 @@ def numbers(column: pd.Series, decimal_comma: bool) -> tuple[np.ndarray, str] | 
     if raw.str.lower().isin(["true", "false"]).all():
         return _filled(column, there.index, raw.str.lower().eq("true").to_numpy(np.float64)), ""
     texts = raw.str.replace(AROUND, "", regex=True).str.replace(MINUS, "-", regex=True)
-    readings = [(".", ",", (PLAIN, COMMAS)), (",", ".", (POINTS, DECIMAL, PLAIN))]
+    readings = [(".", ",", (PLAIN, COMMAS)), (",", ".", (POINTS, DECIMAL))]
     for point, thousands, allowed in readings[::-1] if decimal_comma else readings:
         whole = re.compile("|".join(f"(?:{one.pattern})" for one in allowed), re.IGNORECASE)
         if not texts.str.fullmatch(whole).all():

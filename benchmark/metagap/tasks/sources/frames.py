@@ -91,15 +91,23 @@ def _text(path: Path, called: str, names: frozenset[str], missing: tuple[str, ..
     delimiter = "\t" if ".tsv" in path.name.lower() else max(",;\t|", key=first.count)
     heads = pd.read_csv(io.StringIO(text), sep=delimiter, nrows=1, header=None, dtype=str, keep_default_na=False)
     columns = [str(head).strip() for head in heads.iloc[0]]
-    known = [*MISSING, *missing]
-    own = {head: [""] if head in names else known for head in columns}
+    distinct = [f"{place} {head}" for place, head in enumerate(columns)]  # some may have no name, or the same one
+    as_written = [one for one, head in zip(distinct, columns, strict=True) if head in names]
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # rows that are longer than the head
         table = pd.read_csv(
-            io.StringIO(text), sep=delimiter, names=_distinct(columns), header=0, index_col=False, low_memory=False,
-            skipinitialspace=True, keep_default_na=False, dtype=dict.fromkeys(names & {*columns}, str),
-            na_values={head: own[column] for head, column in zip(_distinct(columns), columns, strict=True)},
-        )  # fmt: skip
+            io.StringIO(text),
+            sep=delimiter,
+            decimal="," if delimiter == ";" else ".",
+            names=distinct,
+            header=0,
+            index_col=False,
+            skipinitialspace=True,
+            low_memory=False,
+            dtype=dict.fromkeys(as_written, str),
+            keep_default_na=False,
+            na_values={one: [""] if one in as_written else [*MISSING, *missing] for one in distinct},
+        )
     table = table.set_axis(columns, axis=1)
     unnamed = [place for place, head in enumerate(columns) if not head]
     if unnamed:
@@ -119,8 +127,3 @@ def _decoded(data: bytes, path: Path, called: str) -> tuple[str, list[str]]:
         return data.decode("utf-8-sig"), []
     except UnicodeDecodeError:
         return data.decode("cp1252", errors="replace"), ["read as Windows-1252, for it is no UTF-8"]
-
-
-def _distinct(columns: list[str]) -> list[str]:
-    """Names for columns, which may have none or the same, while they are read."""
-    return [f"{place} {head}" for place, head in enumerate(columns)]
