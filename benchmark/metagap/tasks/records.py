@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 
 class Records(NamedTuple):
-    """What a file of examples holds, whatever form it has. Strings are any that numpy can sort."""
+    """What a file of examples holds, whatever form it has."""
 
     x: np.ndarray
     """(n, features, ...) float32, such as (n, columns) or (n, channels, time); NaN where a value is missing, if the

@@ -98,9 +98,11 @@ RIGHT: dict[str, tuple[str | bytes, dict[str, Any], str, list[float], str]] = {
     "a missing category": (of(city=["x", "", "y", "x", "y", "x"]), {}, "city is missing", [0, 1, 0, 0, 0, 0], ""),
     "own missing values": (of(price=[1, "none", 3, 4, 5, 6]), {"missing_values": ["none"]}, "price",
                            [1, np.nan, 3, 4, 5, 6], ""),
-    "dropped rows": (of(price=[1, "", 3, 4, 5, 6]), {"missing": "drop"}, "price", [1, 3, 4, 5, 6], "1 row was in"),
+    "dropped rows": (of(price=[1, "", 3, 4, 5, 6]), {"missing": "drop"}, "price", [1, 3, 4, 5, 6], "1 row in"),
+    "dropped rows and an empty column": (of(price=[1, "", 3, 4, 5, 6], memo=[""] * 6), {"missing": "drop"}, "price",
+                                         [1, 3, 4, 5, 6], "1 row in which a feature is missing was left out"),
     "rows without a target": (of(sold=["yes", "no", "", "no", "", "no"]), {}, "price", [1.5, 2.5, 4.5, 6.5],
-                              "2 rows were without 'sold' left out"),
+                              "2 rows without 'sold' were left out"),
     "a target of regression": (of(sold=["1,5", "2", "3", "4", "5", "6"]), {"kind": "regression"}, "price", PRICE, ""),
     "a column without a name": (of(**{"": [0, 1, 2, 3, 4, 5]}), {}, "price", PRICE, "a column without a name"),
     "row numbers": (of(row=[1, 2, 3, 4, 5, 6]), {}, "price", PRICE, "left out: 'row', which counts the rows"),
@@ -152,7 +154,7 @@ WRONG: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
         of(**LONG, sold=FLOATS), {},
         "target = 'sold' has 30 different numbers, such as 0.143, and classes are names or whole numbers",
     ),
-    "names as numbers": (PLAIN, {"kind": "regression"}, "target = 'sold': 6 values are no numbers, such as 'yes'"),
+    "names as numbers": (PLAIN, {"kind": "regression"}, "target = 'sold': 6 of 6 values are no numbers, such as 'yes'"),
     "no task": (PLAIN, {"kind": "regression", "target": "price", "task": None}, "regression needs `task`, the column"),
     "infinite": (of(price=[1, "inf", 3, 4, 5, 6]), {}, "column 'price' has 1 infinite values; allowed: finite"),
     "too large": (of(price=[1, 1e200, 3, 4, 5, 6]), {}, "column 'price' has 1 infinite values"),
@@ -160,6 +162,10 @@ WRONG: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "numbers and a few texts": (
         of(**{**LONG, "price": [*range(3, 32), "unknown"]}, sold=["a", "b"] * 15), {},
         "column 'price': 1 of 30 values are no numbers, such as 'unknown'; allowed: list such texts in",
+    ),
+    "numbers in two ways": (of(price=["1,5", "2.5", 3, 4, 5, 6]), {}, "more than one way, such as '1,5' and '2.5'"),
+    "targets in two ways": (
+        of(sold=["1,5", "2.5", 3, 4, 5, 6]), {"kind": "regression"}, "in more than one way, such as '1,5' and '2.5'",
     ),
     "no dates": (PLAIN, {"time": "city"}, "time = 'city': 'Bonn' and others are no dates; allowed: such as 2020-12-31"),
     "day or month": (

@@ -23,13 +23,20 @@ POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+(?:,\d*)?")
 DECIMAL = re.compile(r"[+-]?\d*(?:,\d+|\d)(?:[eE][+-]?\d+)?")
 """1234,5 or 1234"""
 
-NUMBER = re.compile("|".join(f"(?:{one.pattern})" for one in (PLAIN, COMMAS, POINTS, DECIMAL)), re.IGNORECASE)
+
+def _any_of(*patterns: re.Pattern[str]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{one.pattern})" for one in patterns), re.IGNORECASE)
+
+
+READINGS = ((".", ",", COMMAS, _any_of(PLAIN, COMMAS)), (",", ".", POINTS, _any_of(POINTS, DECIMAL)))
+"""What divides fractions and thousands, numbers with thousands, and all numbers that are so written."""
+NUMBER = _any_of(PLAIN, COMMAS, POINTS, DECIMAL)
 
 ORDERS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y")
 
 
 def is_text(column: pd.Series) -> bool:
-    """Whether a column holds texts, at least one."""
+    """Whether a column holds neither numbers nor dates, as far as its type says."""
     return not pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_datetime64_any_dtype(column)
 
 
@@ -46,16 +53,12 @@ def numbers(column: pd.Series, decimal_comma: bool) -> tuple[np.ndarray, str] | 
     raw = there.astype(str).str.strip()
     if raw.str.lower().isin(["true", "false"]).all():
         return _filled(column, there.index, raw.str.lower().eq("true").to_numpy(np.float64)), ""
-    texts = raw.str.replace(AROUND, "", regex=True).str.replace(MINUS, "-", regex=True)
-    readings = [(".", ",", (PLAIN, COMMAS)), (",", ".", (POINTS, DECIMAL))]
-    for point, thousands, allowed in readings[::-1] if decimal_comma else readings:
-        whole = re.compile("|".join(f"(?:{one.pattern})" for one in allowed), re.IGNORECASE)
+    texts = _bare(raw)
+    for point, thousands, divided, whole in READINGS[::-1] if decimal_comma else READINGS:
         if not texts.str.fullmatch(whole).all():
             continue
-        grouped = texts.str.fullmatch(POINTS if thousands == "." else COMMAS)
-        plain = texts.where(~grouped, texts.str.replace(thousands, "", regex=False)).str.replace(
-            point, ".", regex=False
-        )
+        plain = texts.where(~texts.str.fullmatch(divided), texts.str.replace(thousands, "", regex=False))
+        plain = plain.str.replace(point, ".", regex=False)
         values = plain.to_numpy(dtype=object).astype(np.float64)
         odd = (plain != raw).to_numpy()
         said = f"'{raw[odd].iloc[0]}' is read as {values[odd][0]:.12g}" if odd.any() else ""
@@ -117,8 +120,23 @@ def ordered(values: Sequence[str]) -> list[str]:
 
 def no_numbers(values: pd.Series) -> pd.Series:
     """The texts in a column of names that are no numbers, however numbers are written."""
-    texts = values.dropna().str.replace(AROUND, "", regex=True).str.replace(MINUS, "-", regex=True)
-    return texts[~texts.str.fullmatch(NUMBER)]
+    there = values.dropna()
+    return there[~_bare(there).str.fullmatch(NUMBER)]
+
+
+def oddity(values: pd.Series) -> str:
+    """What keeps a column of names from being one of numbers."""
+    odd, there = no_numbers(values), values.dropna()
+    if len(odd):
+        return f"{len(odd)} of {len(there)} values are no numbers, such as '{odd.iloc[0]}'"
+    against = [there[~_bare(there).str.fullmatch(whole)] for *_, whole in READINGS]
+    such = " and ".join(f"'{one.iloc[0]}'" for one in against if len(one))
+    return f"numbers are written in more than one way, such as {such}"
+
+
+def _bare(texts: pd.Series) -> pd.Series:
+    """Texts without what may be around a number."""
+    return texts.str.replace(AROUND, "", regex=True).str.replace(MINUS, "-", regex=True)
 
 
 def _filled(column: pd.Series, index: pd.Index, values: np.ndarray) -> np.ndarray:

@@ -27,6 +27,8 @@ class Matrix(NamedTuple):
     """(n, features) float32, NaN where a number is missing."""
     names: list[str]
     levels: np.ndarray
+    missing: dict[str, np.ndarray]
+    """Which rows lack a value, (n,), of each column in which some do."""
     notes: list[str]
 
 
@@ -46,13 +48,19 @@ class Category(NamedTuple):
 
 
 def matrix(
-    table: pd.DataFrame, called: str, wanted: Sequence[str] | None, categories: Categories, decimal_comma: bool
+    table: pd.DataFrame,
+    called: str,
+    wanted: Sequence[str] | None,
+    categories: Categories,
+    decimal_comma: bool,
+    indicate: bool,
 ) -> Matrix:
     """The features of a table.
 
     wanted: the columns that are to be features; None: all that can be. Categories are indicators of each value, which
-    come after the numbers, or codes from 1 in the last columns. What is missing has an indicator. decimal_comma: how
-    "1,234" is read. Raises UserError for a column that is not clear, or is wanted and cannot be a feature.
+    come after the numbers, or codes from 1 in the last columns. decimal_comma: how "1,234" is read. indicate: whether
+    there is an indicator for what is missing. Raises UserError for a column that is not clear, or is wanted and cannot
+    be a feature.
     """
     notes: list[str] = []
     left: list[str] = []
@@ -72,7 +80,7 @@ def matrix(
     notes.append(f"features: {listed([one.name for one in found])}")
     if left:
         notes.append(f"left out: {listed(left)}")
-    return _joined(found, categories, notes)
+    return _joined(found, categories, indicate, notes)
 
 
 def _feature(
@@ -102,10 +110,10 @@ def _feature(
     values = columns.names(column)
     different = columns.ordered(values.dropna().tolist())
     odd = columns.no_numbers(values)
-    if len(different) > columns.FEW and len(odd) < len(there) / 2:
+    if not len(odd) or (len(different) > columns.FEW and len(odd) < len(there) / 2):
         raise UserError(
-            f"{called}: column '{name}': {len(odd)} of {len(there)} values are no numbers, such as '{odd.iloc[0]}'; "
-            "allowed: list such texts in missing_values, or leave the column out of features"
+            f"{called}: column '{name}': {columns.oddity(values)}; allowed: list such texts in missing_values, or "
+            "leave the column out of features"
         )
     return Category(name, values, different)
 
@@ -123,11 +131,12 @@ def _fault(one: Number | Category, categories: Categories, wanted: bool) -> str:
     return ""
 
 
-def _joined(found: Sequence[Number | Category], categories: Categories, notes: list[str]) -> Matrix:
+def _joined(found: Sequence[Number | Category], categories: Categories, indicate: bool, notes: list[str]) -> Matrix:
     """Numbers, then indicators, then codes."""
     numbers = [(one.name, one.values, 0) for one in found if isinstance(one, Number)]
     indicators: list[tuple[str, np.ndarray, int]] = []
     codes: list[tuple[str, np.ndarray, int]] = []
+    lacking: dict[str, np.ndarray] = {}
     for one in found:
         if isinstance(one, Number):
             missing = np.isnan(one.values)
@@ -139,9 +148,10 @@ def _joined(found: Sequence[Number | Category], categories: Categories, notes: l
             else:
                 indicators += [(f"{one.name}={value}", code == i, 1) for i, value in enumerate(one.different, 1)]
         if missing.any():
-            indicators.append((f"{one.name} is missing", missing, 1))
+            lacking[one.name] = missing
+            indicators += [(f"{one.name} is missing", missing, 1)] if indicate else []
     if codes:
         counts = [levels - 1 for *_, levels in codes]
         notes.append(f"the last {len(codes)} features are codes: for the model tabular-mlp, categories = {counts}")
     named, values, levels = zip(*numbers, *indicators, *codes, strict=True)
-    return Matrix(np.stack(values, 1).astype(np.float32), list(named), np.array(levels), notes)
+    return Matrix(np.stack(values, 1).astype(np.float32), list(named), np.array(levels), lacking, notes)

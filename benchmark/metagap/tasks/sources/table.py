@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -16,7 +15,7 @@ from metagap.tasks.folders import stamp
 from metagap.tasks.record_source import RecordSource
 from metagap.tasks.records import Records
 from metagap.tasks.sources import columns
-from metagap.tasks.sources.columns import FEW, dates, names, no_numbers, numbers, ordered
+from metagap.tasks.sources.columns import FEW, dates, names, numbers, ordered
 from metagap.tasks.sources.features import matrix
 from metagap.tasks.sources.frames import located, read_frame
 from metagap.text import listed
@@ -76,11 +75,13 @@ class TableSource(RecordSource):
         self._check_columns(list(table.columns))
         table = self._complete(table, notes)
         others = [name for name in table.columns if name not in self._roles.values()]
-        table = self._whole(table, self.features or others, notes)
+        wanted, indicate = self.features, self.missing == "indicator"
+        made = matrix(table[wanted or others], self.called, wanted, self.categories, decimal_comma, indicate)
+        kept = self._whole(made.missing, len(table), notes)
+        table = table[kept]
         classes, y = self._classes(table) if self.kind == "classification" else ([], self._values(table, decimal_comma))
-        made = matrix(table[self.features or others], self.called, self.features, self.categories, decimal_comma)
         return Records(
-            made.x,
+            made.x[kept],
             y,
             classes,
             self._names(table, self.task),
@@ -124,23 +125,25 @@ class TableSource(RecordSource):
             if missing.all():
                 raise UserError(f"{self.called}: {key} = '{name}': the column has no values")
             if count := int(missing.sum()):
-                notes.append(f"{_rows(count)} without '{name}' left out")
+                notes.append(_left_out(count, f"without '{name}'"))
                 table = table[~missing]
         return table
 
-    def _whole(self, table: pd.DataFrame, features: Sequence[str], notes: list[str]) -> pd.DataFrame:
-        """The rows that have all features, where it is asked for."""
-        lacking = table[list(features)].isna()
-        counts = lacking.sum()
-        if self.missing == "indicator" or not counts.any():
-            return table
+    def _whole(self, missing: dict[str, np.ndarray], rows: int, notes: list[str]) -> np.ndarray:
+        """Which rows are used (rows,): those that have all features, where that is asked for.
+
+        missing: which rows lack a value, of each column in which some do.
+        """
+        kept = np.ones(rows, bool)
+        if self.missing == "indicator" or not missing:
+            return kept
         if self.missing == "refuse":
-            said = [f"'{name}' ({count})" for name, count in counts.items() if count]
+            said = [f"'{name}' ({lacking.sum()})" for name, lacking in missing.items()]
             raise UserError(f"{self.called}: missing = 'refuse', and values are missing in {listed(said)}")
-        kept = table[~lacking.any(axis=1)]
-        notes.append(f"{_rows(len(table) - len(kept))} in which a feature is missing left out")
-        if not len(kept):
+        kept = ~np.any(list(missing.values()), axis=0)
+        if not kept.any():
             raise UserError(f"{self.called}: missing = 'drop' leaves no row, for a feature is missing in each")
+        notes.append(_left_out(rows - int(kept.sum()), "in which a feature is missing"))
         return kept
 
     def _classes(self, table: pd.DataFrame) -> tuple[list[str], np.ndarray]:
@@ -166,15 +169,8 @@ class TableSource(RecordSource):
         for target in self._targets:
             read = numbers(table[target], decimal_comma)
             if read is None:
-                odd = no_numbers(names(table[target]))
-                such = (
-                    f"{len(odd)} values are no numbers, such as '{odd.iloc[0]}'"
-                    if len(odd)
-                    else "it is no column of numbers"
-                )
-                raise UserError(
-                    f"{self.called}: target = '{target}': {such}; task.kind = 'classification' predicts names"
-                )
+                what = f"target = '{target}': {columns.oddity(names(table[target]))}"
+                raise UserError(f"{self.called}: {what}; task.kind = 'classification' predicts names")
             if infinite := columns.infinite(read[0]):
                 raise UserError(f"{self.called}: target = '{target}' has {infinite} infinite values")
             found.append(read[0])
@@ -198,5 +194,5 @@ class TableSource(RecordSource):
         return found
 
 
-def _rows(count: int) -> str:
-    return f"{count} row{' was' if count == 1 else 's were'}"
+def _left_out(count: int, which: str) -> str:
+    return f"1 row {which} was left out" if count == 1 else f"{count} rows {which} were left out"
