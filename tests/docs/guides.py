@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 GUIDES = ROOT / "benchmark" / "docs"
 EXAMPLES = ROOT / "benchmark" / "examples"
-GENERATED = {"suite-keys.md", "options.md"}
+GENERATED = {"suite-keys.md", "options.md", "models.md"}
 PAGES = sorted(
     [*ROOT.glob("*.md"), *GUIDES.glob("*.md"), ROOT / "reports" / "README.md", ROOT / "results" / "README.md"]
 )

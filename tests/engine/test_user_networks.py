@@ -16,6 +16,7 @@ from metagap.algorithms.protonet import ProtoNet
 from metagap.engine import choice
 from metagap.engine.choice import choose
 from metagap.engine.evaluate import evaluate
+from metagap.engine.kernels import differentiable
 from metagap.engine.layouts import in_layout
 from metagap.engine.mapping import TaskMap
 from metagap.engine.memory import within
@@ -77,6 +78,15 @@ class AttentionByItsFormula(nn.Module):
         return z + (z @ z.tanh().mT / 6**0.5).softmax(-1) @ z
 
 
+class MultiHead(nn.Module):
+    def __init__(self, **options):
+        super().__init__()
+        self.attention, self.options = nn.MultiheadAttention(6, 2, batch_first=True), options
+
+    def forward(self, z):
+        return self.attention(z, z, z, **self.options)[0]
+
+
 class Codes(nn.Module):
     def __init__(self):
         super().__init__()
@@ -103,6 +113,9 @@ UNMAPPED = {
 }
 MAPPED = {
     "attention": Attention,
+    "multi-head attention": MultiHead,
+    "multi-head attention without weights": lambda: MultiHead(need_weights=False),
+    "transformer": lambda: nn.TransformerEncoderLayer(6, 2, 12, 0.0, "gelu", batch_first=True, norm_first=True),
     "weight norm": lambda: parametrizations.weight_norm(nn.Linear(6, 6)),
     "old weight norm": lambda: nn.utils.weight_norm(nn.Linear(6, 6)),
     "batch norm": lambda: nn.Sequential(nn.Flatten(), nn.BatchNorm1d(24)),
@@ -157,7 +170,8 @@ def test_the_meta_gradient_is_right_whatever_the_network_does(name, run, caplog)
         reference.load_state_dict(algorithm.network.state_dict())
         expected = by_autograd(reference, episodes)
     else:
-        expected = by_autograd(algorithm.network, episodes)
+        with differentiable():  # nor has that of multi-head attention
+            expected = by_autograd(algorithm.network, episodes)
     step(meta, episodes.tasks(0, 1))  # a trace must hold for the values of other tasks
     for _ in range(2):
         gradient, _ = step(meta, episodes)
@@ -191,6 +205,19 @@ def test_evaluation_falls_back_too(inductive):
     )
     for key in alone:
         torch.testing.assert_close(alone[key], mapped[key], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_torchs_kernels_for_single_precision_are_right_too(kind):
+    """On a CPU it has others for these."""
+    algorithm, meta, episodes = case(Recurrent(kind))
+    expected, _ = TaskMap(algorithm.meta_gradient, Strategy("loop"), mean=True)(meta, episodes)
+    single = algorithm.bind(algorithm.network.float(), SPEC)
+    meta, episodes = {name: value.float() for name, value in meta.items()}, episodes.to("cpu", torch.float32)
+    for strategy in (Strategy("loop"), Strategy("loop", backend="traced"), Strategy("vmap", backend="traced")):
+        gradient, _ = TaskMap(single.meta_gradient, strategy, mean=True)(meta, episodes)
+        for key in expected:
+            torch.testing.assert_close(gradient[key], expected[key].float(), rtol=1e-4, atol=1e-6)
 
 
 def test_a_strategy_is_timed_without_what_it_cannot_do(monkeypatch, tmp_path, caplog):

@@ -33,6 +33,10 @@ ALONE = 1.0
 """Seconds that are computed on one core before others are called in, which takes some seconds itself."""
 
 
+MOST_COMPILED = 10_000
+"""Operations of a trace, at most, for it to be compiled: 3,400 took torch three minutes, and the time grows faster."""
+
+
 class Backend(Protocol):
     """Runs a function of some tasks for the pieces of a batch."""
 
@@ -112,6 +116,10 @@ class Compiled(Traced):
 
     def _made_ready(self, meta: Params, tasks: Any) -> TaskFunction:
         traced = self.trace(meta, tasks)
+        if (operations := len(traced.graph.nodes)) > MOST_COMPILED:
+            found = CannotRunError(ValueError(f"{operations:,} operations, and {MOST_COMPILED:,} at most"), "traced")
+            log.warning("not compiled, which would take long (%s)", found)
+            raise found
         try:
             compiled = torch.compile(traced, dynamic=False, fullgraph=True)
             with torch.no_grad():
