@@ -48,7 +48,7 @@ SUITE = {
     "model": {"name": "mlp", "hidden": [8]},
     "source": {"name": "own.py:Own", "domains": ["a"], "labels": "fixed"},
     "training": {"iterations": 2, "meta_batch": 2},
-    "evaluation": {"episodes": 6, "steps": 1},
+    "evaluation": {"episodes": 4, "steps": 1, "diagnostics": ["open"]},
     "algorithms": {"maml": {}, "pretrain": {}},
     "splits": [
         {"name": "old", "role": "meta-train", "classes": "train"},
