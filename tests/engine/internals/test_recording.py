@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import random
 
+import pytest
 import torch
 from torch import nn
 from torch.func import functional_call, grad, vmap
@@ -67,3 +69,19 @@ def test_without_a_recorder_numbers_are_the_same(monkeypatch, caplog):
     assert "cannot be traced" in caplog.text
     for name in weights:
         torch.testing.assert_close(eager[name], traced[name], rtol=1e-5, atol=1e-6)
+
+
+def test_random_numbers_of_another_thread_are_not_the_functions_own():
+    calls = []
+
+    def step(weights, x):
+        calls.append(random.random() if len(calls) < others else None)  # as another thread would, meanwhile
+        return {name: x * value for name, value in weights.items()}
+
+    weights, x = {"w": torch.tensor(2.0)}, torch.ones(3)
+    others = 2
+    recorded = recording.record(step, weights, x)
+    assert len(calls) == 3 and recorded(weights, x)["w"].tolist() == [2.0, 2.0, 2.0]
+    others = 1000
+    with pytest.raises(ValueError, match="draws random numbers outside of torch"):
+        recording.record(step, weights, x)

@@ -26,6 +26,9 @@ except ImportError:
 
 LIGHT = hasattr(proxy_tensor, "extract_val")
 """Whether notes of results are made in the light way."""
+TRIES = 5
+"""Recordings in which random numbers of Python or NumPy were drawn, before the function is blamed for it: another
+thread may draw some now and then, as that of a cluster's worker does."""
 
 
 def record(function: Callable[[Any, Any], Any], first: Any, second: Any) -> fx.GraphModule:
@@ -39,8 +42,13 @@ def record(function: Callable[[Any, Any], Any], first: Any, second: Any) -> fx.G
     def called(first: Any, second: Any) -> Any:  # make_fx looks at the signature, which a bound method hides
         return function(first, second)
 
-    with torch.no_grad(), _light_notes(), _values_hidden():
-        return proxy_tensor.make_fx(called)(first, second)
+    for _ in range(TRIES):
+        numbers = _numbers()
+        with torch.no_grad(), _light_notes(), _values_hidden():
+            recorded = proxy_tensor.make_fx(called)(first, second)
+        if _numbers() == numbers:
+            return recorded
+    raise ValueError("it draws random numbers outside of torch")
 
 
 @contextmanager
@@ -62,19 +70,15 @@ def _light_notes() -> Iterator[None]:
 
 @contextmanager
 def _values_hidden() -> Iterator[None]:
-    """Refuses what would put a value of this moment into the trace: Python's and NumPy's view of a tensor, and their
-    random numbers."""
+    """Refuses what would put a value of this moment into the trace: Python's and NumPy's view of a tensor."""
 
     def refuse(*_: Any, **__: Any) -> Any:
         raise ValueError("it takes values out of tensors")
 
-    numbers = _numbers()
     with contextlib.ExitStack() as patches:
         for name in ("tolist", "numpy", "__array__"):
             patches.enter_context(mock.patch.object(Tensor, name, refuse))
         yield
-    if _numbers() != numbers:
-        raise ValueError("it draws random numbers outside of torch")
 
 
 def _numbers() -> tuple[Any, ...]:
