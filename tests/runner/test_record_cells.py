@@ -98,6 +98,12 @@ def test_tasks_that_are_trained_on_are_no_new_ones(tmp_path, monkeypatch):
             cells(tmp_path, monkeypatch, **changes, splits=splits)
 
 
+def test_the_bayes_predictor_refuses_several_targets(tmp_path, monkeypatch):
+    algorithms = {"maml": None, "pretrain": None, "bayes": {}}
+    with pytest.raises(UserError, match="algorithm Bayes predicts one target, and the tasks have 2"):
+        check(cells(tmp_path, monkeypatch, **POINTS, algorithms=algorithms))
+
+
 LEAKS = {
     "another list": ({"train": ["t3"], "test": ["t1", "t2"]}, "test", "2 of its 2 tasks are trained on: t1, t2"),
     "another domain": ({"domains": ["b"]}, "train", "24 of its 24 tasks are trained on: "),

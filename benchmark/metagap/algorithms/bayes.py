@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge
 from pydantic import Field, PositiveFloat
@@ -32,6 +32,13 @@ class Bayes(Regressor):
         default=1.0, description="standard deviation of the weights of the tasks, as in the source"
     )
     noise: PositiveFloat = Field(default=0.5, description="standard deviation of the noise, as in the source")
+
+    @classmethod
+    def outputs(cls, tasks: Any, ways: int) -> int:
+        """One; raises UserError where tasks have several targets."""
+        if (count := super().outputs(tasks, ways)) > 1:
+            raise UserError(f"algorithm Bayes predicts one target, and the tasks have {count}")
+        return count
 
     def adapt(self, meta: Params, support: Support, steps: int) -> Params:
         """The posterior mean (inputs, 1), or the mean of the prior."""

@@ -69,7 +69,8 @@ def _refuse_known(suite: Suite, split: Split, training: RecordSource, tested: Re
     """Refuse a split with tasks or classes that are trained on: such of the same name in the same file, whatever
     examples of them are chosen, and such of another file with mostly the same examples."""
     a, b = training.tasks(Part(suite.training_classes), "cpu"), tested.tasks(Part(split.classes), "cpu")
-    same = [name for name in b.units if name in set(a.units)]
+    trained = set(a.units)
+    same = [name for name in b.units if name in trained]
     if (type(training), training.stamp()) != (type(tested), tested.stamp()):
         known = {name: set(a.only([name]).fingerprints) for name in same}
         own = {name: b.only([name]).fingerprints for name in same}
