@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,12 @@ KINDS = {
     "classification": TaskSpec("classification", 3, 2, 2),
     "regression": TaskSpec("regression", 1, 6, 6),
 }
+OPTIONS = {
+    name: {"inner_steps": 2}
+    for name in ("maml", "fomaml", "anil", "boil", "meta-sgd", "maml-plus-plus", "cavia", "proto-maml", "imaml")
+}
+"""Two inner steps: all that several have and one has not."""
+OPTIONS["reptile"] = {"inner_steps": 2, "inner_optimizer": "sgd"}  # Adam makes whole steps of rounding errors
 
 
 def models() -> str:
@@ -145,8 +152,8 @@ def models() -> str:
         "Networks that plugins bring may have layers that many tasks at once cannot be computed with, such as `nn.GRU` "
         "and `nn.LSTM`. Their tasks are computed one by one, and a sentence says so; `gru` and `lstm` are the same "
         "networks without that. `nn.MultiheadAttention` and `nn.TransformerEncoderLayer` can be mapped.",
-        "A recurrent network is a step of the engine for each step of time: traces grow with the length of the series. "
-        "A trace of more than 10,000 operations is not compiled.",
+        "A trace of a recurrent network has the operations of every step of time. One of more than 10,000, as of MAML "
+        "with some 65 steps of time, is not compiled.",
     ]
     for name in SMALL:
         found = registry.load("model", name)
@@ -182,20 +189,18 @@ def _grid() -> Iterator[list[str]]:
 
 def small(model: str, algorithm: str, kind: str) -> tuple[Algorithm, dict[str, torch.Tensor]]:
     """An algorithm bound to a small network of a model, and its meta-parameters; raises UserError where it refuses."""
-    torch.manual_seed(0)
-    (shape, options), spec = SMALL[model], KINDS[kind]
-    network: nn.Module = registry.load("model", model)(shape, spec.ways, **options).double()
+    network, spec = _network(model, kind), KINDS[kind]
     bound = registry.load("algorithm", algorithm)(**OPTIONS.get(algorithm, {})).bind(network, spec)
     bound.check_network()
     meta = bound.init(network, spec.ways if spec.kind.has_ways else 0, torch.Generator().manual_seed(0))
     return bound, {name: value.double() for name, value in meta.items()}
 
 
-OPTIONS = {
-    name: {"inner_steps": 2}
-    for name in ("maml", "fomaml", "anil", "boil", "meta-sgd", "maml-plus-plus", "cavia", "proto-maml", "imaml")
-} | {"reptile": {"inner_steps": 2, "inner_optimizer": "sgd"}}  # Adam makes steps of rounding errors
-"""Two inner steps: all that several have and one has not."""
+@cache
+def _network(model: str, kind: str) -> nn.Module:
+    torch.manual_seed(0)
+    shape, options = SMALL[model]
+    return registry.load("model", model)(shape, KINDS[kind].ways, **options).double()
 
 
 def refusal(model: str, algorithm: str, kind: str) -> str:
