@@ -20,6 +20,9 @@ from metagap.tasks.episode import Episode
 
 CONJUGATE_STEPS = 10
 DAMPING = 1e-5
+RESIDUAL = 1e-10
+"""Conjugate gradients end where the square of the residual is this share of what it was at first."""
+
 SHRINKS, SHRINK = 15, 0.8
 """Of the line search: how often a step is shortened at most, and by what factor. All as in the code of Finn et al."""
 
@@ -99,7 +102,7 @@ class PolicyLoop(OuterLoop):
         descent = {name: -gradient[name] for name in self._learned}
         some = [thinned(stage) for stage in trials]
         direction = self._conjugate(descent, some)
-        curvature = _dot(direction, self._product(direction, some))
+        curvature = _flat(direction) @ _flat(self._product(direction, some))
         length = (2 * self._learner.max_kl / curvature.clamp(min=1e-12)).sqrt()
         old = {name: value.clone() for name, value in self._learned.items()}
         for shrunk in range(SHRINKS):
@@ -113,19 +116,25 @@ class PolicyLoop(OuterLoop):
         return before
 
     def _conjugate(self, b: Params, trials: list[Experience]) -> Params:
-        """Conjugate gradients for the solution of F x = b."""
-        x = {name: torch.zeros_like(value) for name, value in b.items()}
-        residual, p, squared = dict(b), dict(b), _dot(b, b)
+        """Conjugate gradients for the solution of F x = b.
+
+        In exact arithmetic the residuals are orthogonal. The eigenvalues of F spread so far that rounding errors grow
+        up to a thousandfold with each step from the seventh on, unless each residual is made orthogonal to the others.
+        """
+        residual = p = _flat(b)
+        x, squared = torch.zeros_like(p), p @ p
+        smallest, seen = RESIDUAL * squared, p.new_zeros(0, len(p))
         for _ in range(CONJUGATE_STEPS):
-            product = self._product(p, trials)
-            alpha = squared / _dot(p, product).clamp(min=1e-20)
-            x = {name: x[name] + alpha * p[name] for name in x}
-            residual = {name: residual[name] - alpha * product[name] for name in x}
-            squared, last = _dot(residual, residual), squared
-            if float(squared) < 1e-10:
+            seen = torch.cat([seen, (residual / squared.sqrt().clamp(min=1e-20))[None]])
+            product = _flat(self._product(_filled(b, p), trials))
+            alpha = squared / (p @ product).clamp(min=1e-20)
+            x, residual = x + alpha * p, residual - alpha * product
+            residual = residual - (seen @ residual) @ seen
+            squared, last = residual @ residual, squared
+            if bool(squared <= smallest):
                 break
-            p = {name: residual[name] + squared / last * p[name] for name in x}
-        return x
+            p = residual + squared / last * p
+        return _filled(b, x)
 
     def _product(self, v: Params, trials: list[Experience]) -> Params:
         """The mean over tasks of the curvature of their divergence, times a direction; damped."""
@@ -172,5 +181,11 @@ def thinned(stages: Experience) -> Experience:
     return Experience(*(field[:, ::every] for field in stages))
 
 
-def _dot(a: Params, b: Params) -> Tensor:
-    return torch.stack([(a[name] * b[name]).sum() for name in a]).sum()
+def _flat(params: Params) -> Tensor:
+    return torch.cat([value.flatten() for value in params.values()])
+
+
+def _filled(params: Params, vector: Tensor) -> Params:
+    """What `_flat` makes a vector of."""
+    parts = vector.split([value.numel() for value in params.values()])
+    return {name: part.view_as(value) for (name, value), part in zip(params.items(), parts, strict=True)}
