@@ -122,7 +122,7 @@ def paths() -> Iterator[Any]:
     """Long traces of convolutions take a while: one strategy traces these, and the other one the points."""
     for name, strategy, case in product(GALLERY, PLANS, CASES):
         if case == "images" or name in FOR_REGRESSION:
-            long = strategy == "vmap traced" and case == "images"
+            long = "traced" in strategy and (strategy == "vmap traced") == (case == "images")
             yield pytest.param(name, strategy, case, marks=[pytest.mark.slow] if long else [])
 
 

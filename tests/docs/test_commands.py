@@ -57,6 +57,7 @@ SLOW = (
         "metagap power quickstart maml reptile --power",
     ),
     "metagap report omniglot-small",
+    "metagap compare omniglot-small",
     *("metagap run omniglot-small", "metagap run gap-along-training", "metagap run linear-tasks"),
     *("metagap run quickstart --iterations 50", "metagap run quickstart --data DIR"),
     *(

@@ -150,7 +150,8 @@ def test_times_are_written_with_units():
 def test_a_diverged_cell_is_a_result_and_a_failure(tiny_suite, here, tmp_path):
     tiny_suite(training={"lr": 1e30, "iterations": 30})
     for _ in range(2):  # the second time it is done already
-        code, _, errors = here("run", "tiny.toml", "--launch", "local", "--jobs", "1", "--device", "cpu")
+        words = ["--launch", "local", "--jobs", "1", "--device", "cpu", "--engine", "loop plain eager"]
+        code, _, errors = here("run", "tiny.toml", *words)
         assert code == 1 and "1 cell failed\nmaml seed 0: the meta-parameters are no longer numbers (diverged" in errors
     found = results.read(tmp_path / "results", "tiny")
     (one,) = found.failed

@@ -120,7 +120,7 @@ def test_processes_end_with_the_iteration():
         os.kill(pid, 0)
 
 
-@pytest.mark.parametrize(("cores", "given"), [(6, 6), (1, 1)])
+@pytest.mark.parametrize(("cores", "given"), [(6, 6), pytest.param(1, 1, marks=pytest.mark.slow)])
 def test_the_last_job_has_the_cores_of_idle_processes(tmp_path, cores, given):
     touched = str(tmp_path / "touched")
     jobs = [("touch", touched), ("last", touched)]
