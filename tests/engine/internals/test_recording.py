@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import logging
 import random
+import threading
+import time
+from contextlib import contextmanager
+from functools import partial
+from random import gauss
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -71,17 +77,30 @@ def test_without_a_recorder_numbers_are_the_same(monkeypatch, caplog):
         torch.testing.assert_close(eager[name], traced[name], rtol=1e-5, atol=1e-6)
 
 
+@contextmanager
+def drawing():
+    """Another thread that draws random numbers all the time."""
+    ended = threading.Event()
+    thread = threading.Thread(target=lambda: [random.random() for _ in iter(ended.is_set, True)])
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 def test_random_numbers_of_another_thread_are_not_the_functions_own():
-    calls = []
-
-    def step(weights, x):
-        calls.append(random.random() if len(calls) < others else None)  # as another thread would, meanwhile
-        return {name: x * value for name, value in weights.items()}
-
     weights, x = {"w": torch.tensor(2.0)}, torch.ones(3)
-    others = 2
-    recorded = recording.record(step, weights, x)
-    assert len(calls) == 3 and recorded(weights, x)["w"].tolist() == [2.0, 2.0, 2.0]
-    others = 1000
-    with pytest.raises(ValueError, match="draws random numbers outside of torch"):
-        recording.record(step, weights, x)
+
+    def scaled(weights, x):
+        time.sleep(0.02)
+        return x * weights["w"]
+
+    with drawing():
+        before = random.getstate()
+        assert recording.record(scaled, weights, x)(weights, x).tolist() == [2.0, 2.0, 2.0]
+        assert random.getstate() != before
+        for draw in (gauss, random.random, np.random.rand, partial(random.uniform, 0, 1)):
+            with pytest.raises(ValueError, match="draws random numbers outside of torch"):
+                recording.record(lambda weights, x, draw=draw: x * draw(), weights, x)

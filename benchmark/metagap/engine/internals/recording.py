@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import random
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from types import FrameType
 from typing import Any
 from unittest import mock
 
@@ -26,9 +29,6 @@ except ImportError:
 
 LIGHT = hasattr(proxy_tensor, "extract_val")
 """Whether notes of results are made in the light way."""
-TRIES = 5
-"""Recordings in which random numbers of Python or NumPy were drawn, before the function is blamed for it: another
-thread may draw some now and then, as that of a cluster's worker does."""
 
 
 def record(function: Callable[[Any, Any], Any], first: Any, second: Any) -> fx.GraphModule:
@@ -42,13 +42,12 @@ def record(function: Callable[[Any, Any], Any], first: Any, second: Any) -> fx.G
     def called(first: Any, second: Any) -> Any:  # make_fx looks at the signature, which a bound method hides
         return function(first, second)
 
-    for _ in range(TRIES):
-        numbers = _numbers()
-        with torch.no_grad(), _light_notes(), _values_hidden():
-            recorded = proxy_tensor.make_fx(called)(first, second)
-        if _numbers() == numbers:
-            return recorded
-    raise ValueError("it draws random numbers outside of torch")
+    numbers = _numbers()
+    with torch.no_grad(), _light_notes(), _values_hidden():
+        recorded = proxy_tensor.make_fx(called)(first, second)
+    if _numbers() != numbers and _draws(partial(function, first, second)):
+        raise ValueError("it draws random numbers outside of torch")
+    return recorded
 
 
 @contextmanager
@@ -83,5 +82,32 @@ def _values_hidden() -> Iterator[None]:
 
 def _numbers() -> tuple[Any, ...]:
     """Where the streams of Python and NumPy are."""
+    return random.getstate(), *_numpy_numbers()
+
+
+def _numpy_numbers() -> tuple[bytes, int]:
     state: dict[str, Any] = np.random.get_state(legacy=False)  # type: ignore[assignment]  # noqa: NPY002
-    return random.getstate(), state["state"]["key"].tobytes(), state["state"]["pos"]
+    return state["state"]["key"].tobytes(), state["state"]["pos"]
+
+
+def _draws(function: Callable[[], Any]) -> bool:
+    """Whether a function draws from the stream of Python or NumPy.
+
+    Others may do so meanwhile, as the event loop of a Dask worker does several times a second. Of Python's stream it is
+    seen which thread draws.
+    """
+    stream, drawn = random.random.__self__, []
+
+    def look(frame: FrameType, event: str, called: Any) -> None:
+        by = called.__self__ if event == "c_call" and hasattr(called, "__self__") else None
+        if by is stream or (event == "call" and frame.f_locals.get("self") is stream):
+            drawn.append(called)
+
+    numbers, before = _numpy_numbers(), sys.getprofile()
+    sys.setprofile(look)
+    try:
+        with torch.no_grad():
+            function()
+    finally:
+        sys.setprofile(before)
+    return bool(drawn) or _numpy_numbers() != numbers
