@@ -67,7 +67,7 @@ SLOW = (
     ),
     # with tests of what it does: executors, control, test_new, report/test_suites_page
     *("metagap run quickstart --launch here", "metagap run navigation", "metagap check ./mine.py"),
-    "metagap run shops.toml",
+    *("metagap run shops.toml", "metagap run machines.toml"),
     "metagap compare-suites omniglot-small cifar-fs-small quickstart",
     "metagap run dose-response",
     *(f"metagap results {verb}" for verb in ("verify", "repair", "diff quickstart", "export")),

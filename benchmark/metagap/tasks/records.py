@@ -42,7 +42,7 @@ class Records(NamedTuple):
     """(features,) their names, where they have any."""
     levels: np.ndarray | None = None
     """(features,) 0 for a number, which is scaled; 1 for an indicator, 0 or 1; more for so many codes of a category, of
-    which 0 stands for the unknown. None: all are numbers."""
+    which 0 stands for the unknown; -1 for a term frequency, (n, features) only. None: all are numbers."""
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ class Scaling:
     """What is done to every feature, which is the second axis of examples (n, features, ...).
 
     A number is shifted and scaled to mean 0 and standard deviation 1; a constant becomes 0, and so does what is missing
-    (NaN). An indicator stays what it is, and a code too, unless no training example has it: then it becomes 0. Targets
-    (n, targets) are scaled like numbers, by the training examples, but not with the mode "none".
+    (NaN). A term frequency is multiplied with its inverse document frequency among the training examples. An indicator
+    stays what it is, and a code too, unless no training example has it: then it becomes 0. Targets (n, targets) are
+    scaled like numbers, by the training examples, but not with the mode "none".
     """
 
     mode: Mode
@@ -48,8 +49,10 @@ class Scaling:
         if mode == "none":
             center, factor = torch.zeros_like(center), torch.ones_like(factor)
         factor = torch.where(number, factor, torch.where(indicator, seen, code).to(factor.dtype))
+        if (frequency := levels < 0).any():
+            factor = torch.where(frequency, 1.0 if mode == "none" else _rarity(x), factor)
         coded = code.nonzero().flatten()
-        known = torch.zeros(len(coded), int(levels.max()), dtype=torch.bool)
+        known = torch.zeros(len(coded), max(0, int(levels.max())), dtype=torch.bool)
         for own, feature in zip(known, coded.tolist(), strict=True):
             own[x[:, feature].long().unique()] = True
         of_targets = _statistics(y) if y is not None and mode != "none" else (torch.zeros(1), torch.ones(1))
@@ -92,6 +95,11 @@ class Scaling:
         codes = x[:, :, self.coded]
         rows = torch.arange(len(self.coded), device=x.device)
         return x.index_copy(2, self.coded, codes * self.known[rows, codes.long()])
+
+
+def _rarity(x: Tensor) -> Tensor:
+    """The inverse document frequency of each feature of x (n, features): 1 + ln((1 + n) / (1 + those that have it))."""
+    return 1 + ((1 + len(x)) / (1 + (x != 0).sum(0))).log()
 
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -33,18 +33,18 @@ class Frame(NamedTuple):
     """How it was read, where that is not plain."""
 
 
-def located(file: str, called: str) -> Path:
+def located(file: str, called: str, endings: tuple[str, ...] = (*TEXT, *BINARY), allowed: str = ALLOWED) -> Path:
     """A file here or in the data folder. Raises UserError where there is none, or of no form that is read."""
     if not file.strip():
-        raise UserError(f"{called}: no file is named; allowed: {ALLOWED}")
+        raise UserError(f"{called}: no file is named; allowed: {allowed}")
     for path in (Path(file).expanduser(), data_folder() / file):
         try:
             if path.is_file():
-                if path.name.lower().endswith((*TEXT, *BINARY)):
+                if path.name.lower().endswith(endings):
                     return path
-                raise UserError(f"{called}: '{path}' is of no form that is read; allowed: {ALLOWED}")
+                raise UserError(f"{called}: '{path}' is of no form that is read; allowed: {allowed}")
             if path.exists():
-                raise UserError(f"{called}: '{path}' is no file; allowed: {ALLOWED}")
+                raise UserError(f"{called}: '{path}' is no file; allowed: {allowed}")
         except (OSError, ValueError):  # what can be no path: too long, or with a null in it
             pass
     raise UserError(f"{called}: there is no such file, here or in '{data_folder()}' (--data)")
