@@ -127,7 +127,7 @@ KINDS = {
     "classification": TaskSpec("classification", 3, 2, 2),
     "regression": TaskSpec("regression", 1, 6, 6),
 }
-OPTIONS = {
+OPTIONS: dict[str, dict[str, Any]] = {
     name: {"inner_steps": 2}
     for name in ("maml", "fomaml", "anil", "boil", "meta-sgd", "maml-plus-plus", "cavia", "proto-maml", "imaml")
 }
