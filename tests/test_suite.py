@@ -201,7 +201,7 @@ def test_bad_input_is_refused_with_its_place(write, old, new, message):
         ('title = "Small"', 'title = " "', r"key 'title' = ' '"),
         ('"Small"', '"Small"\nreference = "mamml"', r"key 'reference' = 'mamml': no algorithm .* allowed: maml, slow"),
         ('name = "new"', 'name = "new"\nways = 1', r"split 'new' has ways = 1; allowed: 2 to 3"),
-        ('name = "conv4"', "name = 4", r"model: key 'name' = 4 is no text; allowed: conv4"),
+        ('name = "conv4"', "name = 4", r"model: key 'name' = 4 is no text; allowed: conv1d, conv4"),
         ("steps = 1", 'steps = 1\ndiagnostics = ["open", "open"]', r"'open' is listed twice"),
     ],
 )

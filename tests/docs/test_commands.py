@@ -65,6 +65,12 @@ SLOW = (
         "metagap run quickstart --set training.lr",
         "metagap reproduce maml-table1 --c",
     ),
+    *("metagap run quickstart --set 'evaluation.metrics", "metagap run quickstart -a mine/mine.py:Mine"),
+    *(
+        "metagap run quickstart --algorithm maml --algorithm scratch --set evaluation.checkpoints",
+        "metagap run my-suite",
+    ),
+    *("metagap reproduce maml-rl", "metagap power quickstart", "metagap compare quickstart mine maml"),
     # with tests of what it does: executors, control, test_new, report/test_suites_page
     *("metagap run quickstart --launch here", "metagap run navigation", "metagap check ./mine.py"),
     *("metagap run shops.toml", "metagap run machines.toml"),

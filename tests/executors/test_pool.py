@@ -55,8 +55,8 @@ def work(job: tuple[str, str], cores: int, tell: Tell) -> None:
             tell(("asleep", os.getpid()))
             time.sleep(60)
         case "save":
-            tell(("at work", os.getpid()))
             with stopping.saving() as told_to_stop:
+                tell(("at work", os.getpid()))
                 while not told_to_stop():
                     time.sleep(0.01)
                 Path(value).touch()

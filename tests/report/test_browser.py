@@ -67,7 +67,7 @@ def test_the_leaders_are_on_the_first_screen(chromium, written, name):
     view.close()
 
 
-@pytest.mark.parametrize("name", ["few", "many"])
+@pytest.mark.parametrize("name", [pytest.param("few", marks=pytest.mark.slow), "many"])
 def test_no_column_is_lost_on_paper(chromium, written, name):
     found = []
     for width in (browser.UPRIGHT, browser.ACROSS):

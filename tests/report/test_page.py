@@ -10,6 +10,7 @@ from synthetic import make_results
 
 from metagap.report import page
 from metagap.report.contents import CONTENTS
+from metagap.report.figures.adaptation import ADAPTATION
 from metagap.report.frames import Frames
 from metagap.report.panels import Panel, Text
 
@@ -243,3 +244,17 @@ def test_everything_diverged_still_makes_a_page(tmp_path, no_pictures):
     text = write_report(replace(results, episodes=bad, curves=curves), tmp_path / "suite").read_text("utf-8")
     assert "∞" in text and "100.0%" in text
     assert parsed(text).wrong == []
+
+
+def test_an_error_of_zero_does_not_squeeze_a_logarithmic_axis(recwarn):
+    results = make_results("regression", algorithms=("maml", "reptile"), episodes=12, small=True)
+    exact = results.episodes["algorithm"] == "maml"
+    episodes = results.episodes.assign(
+        query_loss=results.episodes["query_loss"].mask(exact, 0.0),
+        query_score=results.episodes["query_score"].mask(exact, 0.0),
+    )
+    figure = ADAPTATION.figure(Frames.of(replace(results, episodes=episodes)))
+    assert figure is not None
+    page.to_svg(figure)
+    assert not [warning for warning in recwarn if "collapsed" in str(warning.message)]
+    assert all(axis.get_position().height > 0.3 for axis in figure.axes)

@@ -238,6 +238,7 @@ def test_a_peer_that_is_not_installed_is_refused(speed, monkeypatch):
     assert "metagap[jax]" in errors
 
 
+@pytest.mark.slow
 def test_the_command_measures_in_a_process_of_its_own(speed, tmp_path):
     path = tmp_path / "speed.json"
     code, out, _ = speed(

@@ -63,7 +63,7 @@ def _step_line(axis: Axes, line: pd.DataFrame, frames: Frames, look: Style, limi
     axis.fill_between(steps, low, high, color=look.color, alpha=0.15, linewidth=0)
     axis.plot(steps, value, color=look.color, linewidth=1.5)
     at = steps == frames.headline_step(line["algorithm"].iloc[0])
-    axis.plot(steps[at], np.minimum(value[at], limits[1]), look.marker, markerfacecolor="none", color=look.color,
+    axis.plot(steps[at], np.clip(value[at], *limits), look.marker, markerfacecolor="none", color=look.color,
               markersize=6.5, markeredgewidth=1.3, clip_on=False)  # fmt: skip
 
 
