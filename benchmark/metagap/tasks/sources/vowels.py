@@ -1,0 +1,52 @@
+"""Two Japanese vowels, spoken by nine men."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field, PositiveInt
+
+from metagap.tasks.records import Records
+from metagap.tasks.sources.packaged import PackagedSource
+
+SESSIONS = {"first": "TRAIN", "later": "TEST"}
+"""The domains, and what the archive calls them."""
+
+
+class Vowels(PackagedSource):
+    """The vowels /ae/ of nine speakers, as 12 coefficients of linear prediction over 7 to 29 frames: who speaks?
+
+    A class is a speaker. The domain is when an utterance was recorded: 30 of each speaker at "first", which the archive
+    calls its training set, and 24 to 88 "later", its test set. A series is squeezed or stretched to `length` frames.
+    """
+
+    licence = "CC BY 4.0 (UCI Machine Learning Repository); shipped with the package aeon"
+    citation = (
+        "Kudo, Toyama, Shimbo (1999), Multidimensional curve classification using passing-through regions, Pattern "
+        "Recognition Letters"
+    )
+
+    install = "pip install --no-deps aeon"  # of which one file is read; what it needs holds other packages back
+    length: PositiveInt = Field(default=16, description="frames of an utterance, interpolated linearly")
+
+    def paths(self) -> list[Path]:
+        """The files that aeon ships."""
+        folder = "datasets/data/JapaneseVowels/JapaneseVowels"
+        return self.shipped("aeon", *(f"{folder}_{name}.ts" for name in SESSIONS.values()))
+
+    def records(self) -> Records:
+        """All utterances, (n, 12, length)."""
+        x, y, domain = [], [], []
+        for path, session in zip(self.paths(), SESSIONS, strict=True):
+            _, _, data = path.read_text(encoding="utf-8").partition("@data\n")
+            for line in data.split():
+                *channels, speaker = line.split(":")
+                x.append([self._resampled(np.fromstring(channel, sep=",")) for channel in channels])
+                y.append(int(speaker) - 1)
+                domain.append(session)
+        names = [f"speaker {i + 1}" for i in range(max(y) + 1)]
+        return Records(np.array(x, np.float32), np.array(y), names, domain=np.array(domain))
+
+    def _resampled(self, values: np.ndarray) -> np.ndarray:
+        return np.interp(np.linspace(0, len(values) - 1, self.length), np.arange(len(values)), values)
