@@ -287,6 +287,10 @@ class Algorithm(BaseModel):
         """The training score of the kind of task, where more is better: accuracy, or minus the mean squared error."""
         return self.training_score(output, y)
 
+    def one_hot(self, y: Tensor, dtype: torch.dtype) -> Tensor:
+        """Labels y (n,) as rows (n, ways) of one 1 and zeros."""
+        return (y[:, None] == torch.arange(self.spec.ways, device=y.device)).to(dtype)
+
     def support_loss(self, params: Params, support: Support) -> Tensor:
         """The inner loop's objective: the loss of the network on the support set."""
         return self.loss(self.forward(params, support.x), support.y)

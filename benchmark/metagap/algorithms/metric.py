@@ -75,7 +75,3 @@ class MetricLearner(Classifier):
             z = self.features(fast, torch.cat([support_x, query_x]))
             return self.logits({**fast, **self.embed(fast, z[: len(support_x)], support_y)}, z[len(support_x) :])
         return self.logits(fast, self.features(fast, query_x))
-
-    def one_hot(self, y: Tensor, dtype: torch.dtype) -> Tensor:
-        """Labels y (n,) as rows (n, ways) of one 1 and zeros."""
-        return (y[:, None] == torch.arange(self.spec.ways, device=y.device)).to(dtype)
