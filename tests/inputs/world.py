@@ -122,6 +122,8 @@ def _data(folder: Path) -> None:
     (folder / "cut.npz").write_bytes((folder / "good.npz").read_bytes()[:300])
     (folder / "image.png").write_bytes(_png(images[0]))
     (folder / "words.txt").write_text("hello")
+    (folder / "cut.csv").write_text("label,1,2,3\n0,9,9,9\n")
+    (folder / "t10k-images-idx3-ubyte").write_bytes(b"\0\0\x08\3")
 
     good = {f"{label}/{i}.png": _png(images[4 * label + i]) for label in (0, 1) for i in range(4)}
     folders: dict[str, dict[str, bytes]] = {

@@ -16,7 +16,7 @@ from metagap.errors import UserError
 from metagap.memory import require_arrays
 from metagap.tasks.image_store import Reading
 from metagap.tasks.sources.brightness import Rules, Survey, checked
-from metagap.tasks.sources.layout import PARTS, Place, few, part_of, refuse_shared
+from metagap.tasks.sources.layout import PARTS, Place, few, part_of, settled
 
 IMAGES = ("images", "image", "x", "data", "arr_0")
 LABELS = ("labels", "label", "y", "targets", "target", "arr_1")
@@ -42,10 +42,15 @@ class Labelled(NamedTuple):
     names: dict
 
 
-def read_npz(path: Path, rules: Rules) -> Reading:
+def read_npz(path: Path, rules: Rules, join: bool = False) -> Reading:
     """All images of an .npz file as 8-bit levels. Raises UserError for what is damaged or can be read in two ways."""
     where = f"'{path}'"
-    pieces = {part: _labelled(arrays, where) for part, arrays in _by_part(_load(path), where).items()}
+    pieces = {part: labelled(arrays, where) for part, arrays in _by_part(_load(path), where).items()}
+    return joined(pieces, where, rules, join)
+
+
+def joined(pieces: Mapping[str, Labelled], where: str, rules: Rules, join: bool) -> Reading:
+    """The images of all parts as 8-bit levels; join: the parts are one."""
     places = {
         (part, label): Place(str(piece.names.get(label, label)), part)
         for part, piece in pieces.items()
@@ -55,11 +60,11 @@ def read_npz(path: Path, rules: Rules) -> Reading:
         raise UserError(f"{where}: {len(blank)} classes have an empty name")
     if twice := [name for (name, _), count in Counter(places.values()).items() if count > 1]:
         raise UserError(f"{where}: several classes are called {few(twice)}; allowed: a name of its own for each")
-    refuse_shared(places.values(), where)
-    index = {key: i for i, key in enumerate(places)}
-    labels = [index[part, label] for part, piece in pieces.items() for label in piece.labels.tolist()]
+    places = settled(places, where, join)
+    found = list(dict.fromkeys(places.values()))
+    index = {place: i for i, place in enumerate(found)}
+    labels = [index[places[part, label]] for part, piece in pieces.items() for label in piece.labels.tolist()]
     images, notes = _levelled([piece.images for piece in pieces.values()], where, rules)
-    found = list(places.values())
     parts = [place.part for place in found] if any(place.part for place in found) else []
     return Reading(images, np.array(labels), [place.name for place in found], parts=parts, notes=notes)
 
@@ -109,7 +114,7 @@ def _by_part(arrays: Mapping[str, np.ndarray], where: str) -> dict[str, dict[str
     """The arrays of each part, by their names without the part's; one nameless part if the images are in one array."""
     found: dict[str, dict[str, np.ndarray]] = {}
     for key, array in arrays.items():
-        part, rest = _split(key)
+        part, rest = split(key)
         if rest in found.setdefault(part, {}):
             raise UserError(f"{where}: several arrays could be `{rest}`: {few(arrays)}; allowed: {FORMS}")
         found[part][rest] = array
@@ -124,7 +129,7 @@ def _by_part(arrays: Mapping[str, np.ndarray], where: str) -> dict[str, dict[str
     return {part: shared | found[part] for part in PARTS if part in deep} or {"": dict(arrays)}
 
 
-def _split(key: str) -> tuple[str, str]:
+def split(key: str) -> tuple[str, str]:
     """The part in an array's name, and the rest of it in lower case."""
     words = key.casefold().replace("-", "_").split("_")
     parts = [part_of(word) for word in words if part_of(word)]
@@ -132,7 +137,7 @@ def _split(key: str) -> tuple[str, str]:
     return (parts[0], "_".join(rest)) if len(parts) == 1 and rest else ("", key.casefold())
 
 
-def _labelled(arrays: dict[str, np.ndarray], where: str) -> Labelled:
+def labelled(arrays: dict[str, np.ndarray], where: str) -> Labelled:
     """Images and labels, whatever their arrays are called, as long as it is clear which is which."""
     shapes = ", ".join(f"`{key}` {array.shape} of {array.dtype}" for key, array in arrays.items()) or "nothing"
     found = f"found: {shapes}; allowed: {FORMS}"

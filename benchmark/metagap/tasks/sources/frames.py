@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -20,6 +21,8 @@ ALLOWED = "a file that ends in .csv, .tsv or .txt (also .csv.gz, .tsv.gz), .parq
 
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "?", "-")
 """What stands for a missing value in a text file, but not in columns of names, where only the empty text does."""
+
+NUMBER = re.compile(r"[+-]?\d*\.?\d+(?:[eE][+-]?\d+)?")
 
 
 class Frame(NamedTuple):
@@ -50,17 +53,25 @@ def located(file: str, called: str, endings: tuple[str, ...] = (*TEXT, *BINARY),
     raise UserError(f"{called}: there is no such file, here or in '{data_folder()}' (--data)")
 
 
-def read_frame(path: Path, called: str, names: frozenset[str] = frozenset(), missing: tuple[str, ...] = ()) -> Frame:
+def read_frame(
+    path: Path,
+    called: str,
+    names: frozenset[str] = frozenset(),
+    missing: tuple[str, ...] = (),
+    headless: bool = False,
+) -> Frame:
     """The table in a file.
 
     names: columns whose values are names, so that they stay as they are written ("007"). missing: further texts that
-    stand for a missing value. Raises UserError for a file that is damaged, empty or no table.
+    stand for a missing value. headless: whether a first row of numbers, but for one cell, is a row like the others,
+    and columns are called "column 1", ...; numbers that count the columns are heads. Raises UserError for a file that
+    is damaged, empty or no table.
     """
     try:
         if path.name.lower().endswith(BINARY):
             frame = Frame(_binary(path), False, [])
         else:
-            frame = _text(path, called, names, missing)
+            frame = _text(path, called, names, missing, headless)
     except UserError:
         raise
     except pd.errors.EmptyDataError:
@@ -84,13 +95,17 @@ def _binary(path: Path) -> pd.DataFrame:
     return table.set_axis([str(head) for head in table.columns], axis=1)
 
 
-def _text(path: Path, called: str, names: frozenset[str], missing: tuple[str, ...]) -> Frame:
+def _text(path: Path, called: str, names: frozenset[str], missing: tuple[str, ...], headless: bool) -> Frame:
     data = path.read_bytes()
     text, notes = _decoded(gzip.decompress(data) if path.suffix.lower() == ".gz" else data, path, called)
     first = text.lstrip().partition("\n")[0]
     delimiter = "\t" if ".tsv" in path.name.lower() else max(",;\t|", key=first.count)
     heads = pd.read_csv(io.StringIO(text), sep=delimiter, nrows=1, header=None, dtype=str, keep_default_na=False)
     columns = [str(head).strip() for head in heads.iloc[0]]
+    bare = headless and _of_numbers(columns)
+    if bare:
+        notes.append("there are no heads: the first row is of numbers")
+        columns = [f"column {place}" for place in range(1, len(columns) + 1)]
     distinct = [f"{place} {head}" for place, head in enumerate(columns)]  # some may have no name, or the same one
     as_written = [one for one, head in zip(distinct, columns, strict=True) if head in names]
     with warnings.catch_warnings():
@@ -100,7 +115,7 @@ def _text(path: Path, called: str, names: frozenset[str], missing: tuple[str, ..
             sep=delimiter,
             decimal="," if delimiter == ";" else ".",
             names=distinct,
-            header=0,
+            header=None if bare else 0,
             index_col=False,
             skipinitialspace=True,
             low_memory=False,
@@ -115,6 +130,13 @@ def _text(path: Path, called: str, names: frozenset[str], missing: tuple[str, ..
         notes.append(f"{count} left out")
         table = table.iloc[:, [place for place in range(len(columns)) if place not in unnamed]]
     return Frame(table, delimiter == ";", notes)
+
+
+def _of_numbers(cells: list[str]) -> bool:
+    """Whether cells are numbers, but for one at most, which do not just count."""
+    numbers = [cell for cell in cells if NUMBER.fullmatch(cell)]
+    counts = any(numbers == [str(i + first) for i in range(len(numbers))] for first in (0, 1))
+    return len(numbers) >= max(2, len(cells) - 1) and not counts
 
 
 def _decoded(data: bytes, path: Path, called: str) -> tuple[str, list[str]]:

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from metagap.errors import UserError
-from metagap.tasks.sources.layout import Place, few, part_of, refuse_shared
+from metagap.tasks.sources.layout import Place, few, part_of, settled
 
 COLUMNS = {
     "file": ("file", "filename", "file_name", "image", "image_name", "image_file", "image_id", "path", "filepath",
@@ -41,6 +41,8 @@ class Table(NamedTuple):
 
     None where there is no column of files or none of classes.
     """
+    columns: tuple[str, str] = ("", "")
+    """The heads of those of files and of classes."""
 
     @property
     def own(self) -> bool:
@@ -64,8 +66,11 @@ def candidates(names: Iterable[str], images: Sequence[str]) -> list[str]:
     return [n for n in names if PurePosixPath(n).suffix.lower() in SUFFIXES and PurePosixPath(n).parent in places]
 
 
-def read(name: str, data: bytes, where: str) -> Table:
-    """A table. Raises UserError where it cannot be read, or a row lacks something."""
+def read(name: str, data: bytes, where: str, file_column: str | None = None, label_column: str | None = None) -> Table:
+    """A table. Raises UserError where it cannot be read, or a row lacks something.
+
+    file_column, label_column: the heads of the columns of files and of classes; None: one of `COLUMNS`.
+    """
     try:
         text = data.decode("utf-8-sig")
         first = text.partition("\n")[0]
@@ -76,13 +81,20 @@ def read(name: str, data: bytes, where: str) -> Table:
             kind: [i for i, head in enumerate(heads) if head.replace(" ", "_") in known]
             for kind, known in COLUMNS.items()
         }
-        files, classes = found["file"] or found["id"], found["class name"] or found["label"]
+        files, classes = (
+            guessed if chosen is None else [i for i, head in enumerate(heads) if head == chosen.strip().casefold()]
+            for chosen, guessed in (
+                (file_column, found["file"] or found["id"]),
+                (label_column, found["class name"] or found["label"]),
+            )
+        )
         if not files or not classes:
             return Table(name, heads, None)
         for columns in (files, classes, found["part"]):
             if len(columns) > 1:
                 raise UserError(
-                    f"{where}: table '{name}' has the columns {few(heads[i] for i in columns)}; allowed: one"
+                    f"{where}: table '{name}' has the columns {few(heads[i] for i in columns)}; allowed: one, or "
+                    "set file_column and label_column"
                 )
         file, label, part = files[0], classes[0], (found["part"] or [None])[0]
         filled = []
@@ -95,21 +107,22 @@ def read(name: str, data: bytes, where: str) -> Table:
             filled.append((rows.line_num, *cells))
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{where}: table '{name}' is not a readable table in UTF-8: {error}") from None
-    return Table(name, heads, filled)
+    return Table(name, heads, filled, (heads[file], heads[label]))
 
 
 def by_table(
-    tables: Sequence[Table], images: Sequence[str], folders: Mapping[str, str], where: str
+    tables: Sequence[Table], images: Sequence[str], folders: Mapping[str, str], where: str, join: bool = False
 ) -> dict[str, Place]:
     """The place of every image that a table names. Raises UserError where a table is not clear.
 
     tables: one, or one for each part. folders: the part that an image is in by its folder, where a table does not say.
+    join: the parts are one.
     """
     if unclear := next((table for table in tables if table.rows is None), None):
         raise UserError(
             f"{where}: table '{unclear.name}' has the columns {few(unclear.heads)}; allowed: one of files "
             f"({', '.join(COLUMNS['file'] + COLUMNS['id'])}) and one of classes "
-            f"({', '.join(COLUMNS['class name'] + COLUMNS['label'])})"
+            f"({', '.join(COLUMNS['class name'] + COLUMNS['label'])}); or set file_column and label_column"
         )
     of_parts = all(table.part for table in tables)
     if len(tables) > 1 and not of_parts:
@@ -140,8 +153,7 @@ def by_table(
         raise UserError(f"{where}: table {few(table.name for table in tables)} has no rows")
     if len({bool(place.part) for place in places.values()}) > 1:
         raise UserError(f"{where}: table {few(table.name for table in tables)} names the part of some images only")
-    refuse_shared(places.values(), where)
-    return places
+    return settled(places, where, join)
 
 
 class _Finder:

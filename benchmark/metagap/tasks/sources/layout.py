@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from metagap.errors import UserError
 
@@ -30,6 +30,8 @@ SHOWN = 10
 
 Folder = tuple[str, ...]
 """The folders above a file, from the top."""
+
+K = TypeVar("K", bound=Hashable)
 
 
 class Place(NamedTuple):
@@ -53,8 +55,11 @@ def few(names: Iterable[str], between: str = ", ") -> str:
     return between.join(f"'{name}'" for name in names[:SHOWN]) + more
 
 
-def by_folder(files: Sequence[str], where: str) -> dict[str, Place]:
-    """The place of every image file. Raises UserError, which begins with `where`, if the folders do not tell it."""
+def by_folder(files: Sequence[str], where: str, join: bool = False) -> dict[str, Place]:
+    """The place of every image file; join: the parts are one.
+
+    Raises UserError, which begins with `where`, if the folders do not tell it.
+    """
     folders = {file: PurePosixPath(file).parts[:-1] for file in files}
     top = shared(set(folders.values()))
     below = {file: folder[len(top) :] for file, folder in folders.items()}
@@ -64,8 +69,26 @@ def by_folder(files: Sequence[str], where: str) -> dict[str, Place]:
         places = {file: Place("/".join(classes[file]), part) for file, part in parted.items()}
     else:
         places = {file: Place("/".join(folder)) for file, folder in _without_tail(below).items()}
-    refuse_shared(places.values(), where)
-    return places
+    return settled(places, where, join)
+
+
+def by_name(files: Sequence[str], pattern: str, where: str, join: bool = False) -> dict[str, Place]:
+    """The place of every image file by its name, without suffix, of which the group in `pattern` is the class.
+
+    Folders tell no more than parts, if all at the top are called so. Raises UserError for names that do not match.
+    """
+    found = {file: re.fullmatch(pattern, PurePosixPath(file).stem) for file in files}
+    if other := [file for file, match in found.items() if match is None or not match[1]]:
+        raise UserError(
+            f"{where}: pattern = '{pattern}': {len(other)} of {len(files)} names do not match: {few(other)}"
+        )
+    folders = {file: PurePosixPath(file).parts[:-1] for file in files}
+    top = len(shared(set(folders.values())))
+    parts = {file: part_of(next(iter(folder[top:]), "")) for file, folder in folders.items()}
+    if any(parts.values()) and not all(parts.values()):
+        other = [file for file, part in parts.items() if not part]
+        raise UserError(f"{where}: some folders at the top are parts, and {few(other)} are not in them")
+    return settled({file: Place(match[1], parts[file]) for file, match in found.items() if match}, where, join)
 
 
 def flat(files: Sequence[str]) -> dict[str, str] | None:
@@ -88,19 +111,25 @@ def shared(folders: set[Folder]) -> Folder:
     return shortest[:count]
 
 
-def refuse_shared(places: Iterable[Place], where: str) -> None:
-    """Raise UserError for classes that are in two parts: those of val and test are to be new."""
+def settled(places: Mapping[K, Place], where: str, join: bool) -> dict[K, Place]:
+    """The places, without their parts if these are to be joined.
+
+    Raises UserError for classes that are in two parts: those of val and test are to be new.
+    """
+    if join:
+        return {key: Place(place.name) for key, place in places.items()}
     parts = defaultdict(set)
-    for name, part in places:
+    for name, part in places.values():
         parts[name].add(part)
     both = {name: sorted(found) for name, found in parts.items() if len(found) > 1}
     if both:
         named = " and ".join(f"'{part}'" for part in sorted({part for found in both.values() for part in found}))
         raise UserError(
             f"{where}: {len(both)} of {len(parts)} classes are in more than one of the parts {named}: {few(both)}; "
-            "allowed: every class in one part, for those to test on are to be new. Name the folder of one part as the "
-            "data, or put all images of a class into one folder and leave the parts out"
+            "allowed: every class in one part, for those to test on are to be new; or join_parts = true, by which the "
+            "parts are one and its classes are shuffled into others"
         )
+    return dict(places)
 
 
 def _refuse_strays(below: dict[str, Folder], where: str) -> None:
@@ -110,7 +139,8 @@ def _refuse_strays(below: dict[str, Folder], where: str) -> None:
     if len(strays) == len(below):
         raise UserError(
             f"{where}: all {len(strays)} images lie in one folder, such as {few(strays[:2])}, so their classes are not "
-            "known; allowed: a folder for each class, or a table labels.csv next to them with columns file and label"
+            "known; allowed: a folder for each class, a table labels.csv next to them with columns file and label, or "
+            "`pattern`, which finds the class in the name of a file"
         )
     if strays:
         raise UserError(

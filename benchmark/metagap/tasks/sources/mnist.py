@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -13,8 +12,9 @@ from pydantic import Field
 from metagap.errors import UserError
 from metagap.tasks.image_store import Reading
 from metagap.tasks.images import ImageStore
-from metagap.tasks.sources.archives import gunzipped, opened
+from metagap.tasks.sources.archives import opened
 from metagap.tasks.sources.download import Remote
+from metagap.tasks.sources.idx import read_idx
 from metagap.tasks.sources.stored import StoredSource
 
 FILES = ("images-idx3-ubyte", "labels-idx1-ubyte")
@@ -49,7 +49,7 @@ class MNIST(StoredSource):
 
     def read(self) -> Reading:
         """All test images."""
-        images, labels = (_idx(path, path.read_bytes(), self.title) for path in self.paths())
+        images, labels = (read_idx(str(path), path.read_bytes(), self.title) for path in self.paths())
         if len(images) != len(labels):
             raise UserError(
                 f"{self.title}: {len(images)} images but {len(labels)} labels in '{self.paths()[0].parent}'"
@@ -128,16 +128,5 @@ class EMNIST(StoredSource):
 
     def _array(self, path: Path, file: str) -> np.ndarray:
         if path.suffix != ".zip":
-            return _idx(path, path.read_bytes(), self.title)
-        return _idx(Path(f"{file}.gz"), opened(path, self.title).one(f"{file}.gz"), self.title)
-
-
-def _idx(path: Path, data: bytes, title: str) -> np.ndarray:
-    """Read an IDX file of bytes (LeCun et al.), packed by gzip or not."""
-    try:
-        data = gunzipped(data, f"{title}: '{path}'") if path.suffix == ".gz" else data
-        dimensions = data[3]
-        shape = np.frombuffer(data, ">u4", dimensions, 4)
-        return np.frombuffer(data, np.uint8, int(shape.prod()), 4 + 4 * dimensions).reshape(shape)
-    except (OSError, EOFError, ValueError, IndexError, zlib.error) as error:
-        raise UserError(f"{title}: '{path}' is damaged: {error}") from None
+            return read_idx(str(path), path.read_bytes(), self.title)
+        return read_idx(f"{file}.gz", opened(path, self.title).one(f"{file}.gz"), self.title)
