@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from metagap import results
-from metagap.results.episodes import Gathering, Grid, Key, Recorded
+from metagap.results.episodes import Gathering, Grid, Key, Recorded, coded
+from metagap.results.files import read_columns
 
 NAMES = ["support_score", "query_score", "query_loss"]
 
@@ -24,7 +25,7 @@ def table(episodes, steps=(1,), null_loss=2.0, condition="standard", **columns) 
 def gathered(*tables: pd.DataFrame):
     gathering = Gathering()
     for seed, one in enumerate(tables):
-        gathering.add("maml", seed, one)
+        gathering.add("maml", seed, coded(one))
     return gathering.columns()
 
 
@@ -107,3 +108,16 @@ def test_many_steps_are_kept_apart():
     assert [key.step for key in columns.grids] == list(steps)
     last: Grid = columns.grids[Key("maml", "s", "standard", 39_999)]
     assert last.columns["query_score"].tolist() == [[39_999 / 8]]
+
+
+def test_texts_are_read_as_they_were_written_and_none_may_be_missing(tmp_path):
+    path, texts = tmp_path / "rows.parquet", ["b", "a", "b", "c"]
+    for written in (pd.Series(texts), pd.Series(texts, dtype="category")):
+        results.write_frame(path, pd.DataFrame({"name": written, "number": [1.5, np.nan, 3.0, 4.0]}))
+        read = read_columns(path, None, ["name", "number"], ["name"])
+        codes, names = read.texts["name"]
+        assert [names[code] for code in codes] == texts and codes.dtype == int
+        assert np.array_equal(read.numbers["number"], [1.5, np.nan, 3.0, 4.0], equal_nan=True)
+    results.write_frame(path, pd.DataFrame({"name": ["a", None]}))
+    with pytest.raises(results.DamagedError, match="a text is missing"):
+        read_columns(path, None, ["name"], ["name"])

@@ -23,8 +23,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtr, ndtri, stdtrit
-from scipy.stats import chi2
+from scipy.special import chdtri, ndtr, ndtri, stdtrit
 
 from metagap.analysis.intervals import LEVEL, UNBOUNDED, Bounds, Estimate
 
@@ -92,7 +91,7 @@ class Component(NamedTuple):
     def at(self, quantile: float) -> Component:
         """With the variance for which the one that was seen is this quantile of what could have been (chi-squared)."""
         df = self.n - 1
-        return self._replace(variance=self.variance * df / float(chi2.ppf(quantile, df)))
+        return self._replace(variance=self.variance * df / float(chdtri(df, 1 - quantile)))
 
 
 class Equivalence(NamedTuple):
@@ -171,7 +170,7 @@ def power(parts: Sequence[Variance], margin: float) -> float:
     df = variance**2 / sum(variance**2 / df for variance, df in parts)
     if df < NORMAL / 10:
         quantiles = (np.arange(200) + 0.5) / 200
-        estimated = np.sqrt(chi2.ppf(quantiles, df) / df)
+        estimated = np.sqrt(chdtri(df, 1 - quantiles) / df)
     else:
         estimated = np.ones(1)
     room = margin / np.sqrt(variance) - stdtrit(df, 1 - ALPHA) * estimated

@@ -110,13 +110,13 @@ def run_table(results: Results | Grids, metric: Metric | None = None) -> pd.Data
     grids = Grids.of(results, metric)
     rows = []
     for (algorithm, split, condition), scores, flags in _headlines(grids):
+        values, shares = scores.to_numpy(), flags.mean(axis=1)
+        with np.errstate(invalid="ignore"):
+            sds = values.std(axis=1, ddof=1) if values.shape[1] > 1 else np.full(len(values), np.nan)
         for statistic in grids.statistics:
             where = _where(grids, algorithm, split, condition, grids.headline[algorithm], statistic)
-            centers = summarise(scores.to_numpy(), statistic)
-            for seed, values, center, flag in zip(scores.index, scores.to_numpy(), centers, flags, strict=True):
-                with np.errstate(invalid="ignore"):
-                    sd = values.std(ddof=1) if len(values) > 1 else np.nan
-                row = {"seed": seed, "score": center, "sd": sd, "n_episodes": len(values), "diverged": flag.mean()}
+            for seed, center, sd, share in zip(scores.index, summarise(values, statistic), sds, shares, strict=True):
+                row = {"seed": seed, "score": center, "sd": sd, "n_episodes": values.shape[1], "diverged": share}
                 rows.append(where | row)
     return pd.DataFrame(rows, columns=RUN_COLUMNS)
 
@@ -135,7 +135,7 @@ def step_table(results: Results | Grids, level: float = LEVEL, metric: Metric | 
             if scores is None or support is None:
                 continue
             values = scores.to_numpy()
-            share = _flags(grids, scores, algorithm, split, condition, step).mean()
+            share = _flags(grids, algorithm, split, condition, step).mean()
             for statistic in grids.statistics:
                 rows.append(
                     _where(grids, algorithm, split, condition, step, statistic)
@@ -154,13 +154,13 @@ def _headlines(grids: Grids) -> Iterator[tuple[tuple[str, str, str], pd.DataFram
     for key in grids.keys:
         scores = grids.get(*key)
         if scores is not None:
-            yield key, scores, _flags(grids, scores, *key)
+            yield key, scores, _flags(grids, *key)
 
 
-def _flags(grids: Grids, scores: pd.DataFrame, algorithm: str, split: str, condition: str, step=None) -> np.ndarray:
+def _flags(grids: Grids, algorithm: str, split: str, condition: str, step: int | None = None) -> np.ndarray:
     flags = grids.get(algorithm, split, condition, step, "diverged")
     assert flags is not None, "they are recorded with the scores"
-    return flags.loc[scores.index, scores.columns].to_numpy().astype(bool)
+    return flags.to_numpy().astype(bool)
 
 
 def _where(grids: Grids, algorithm: str, split: str, condition: str, step: int, statistic: str) -> dict:

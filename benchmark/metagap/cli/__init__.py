@@ -5,6 +5,7 @@ What is slow to import is imported where it is needed, inside of the commands.
 
 from __future__ import annotations
 
+import gc
 from typing import Annotated
 
 import typer
@@ -49,5 +50,8 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 def main() -> None:
     """Run the command line; a UserError is printed and exits with code 2, a CellError with code 1."""
+    gc.set_threshold(
+        100_000
+    )  # most of what commands import and read stays: to look for garbage takes a tenth of a report
     output.say_what_is_run()
     faults.run(app)

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
+from metagap.results.files import Table
+
 SHAPE = ("role", "ways", "shots")
 """What is the same in all rows of a split."""
 KEYS = ("split", "condition", "episode", "step")
@@ -75,24 +77,25 @@ class Gathering:
     _pieces: dict[Key, list[_Piece]] = field(default_factory=dict)
     _null: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
-    def add(self, algorithm: str, seed: int, table: pd.DataFrame) -> None:
+    def add(self, algorithm: str, seed: int, table: Table) -> None:
         """Add rows of a cell, in any order; `table` has the columns of `COLUMNS`, and numbers in further ones."""
-        self._rows += len(table)
+        known = table.numbers
+        self._rows += len(known["episode"])
         self._algorithms[algorithm] = None
-        (in_split, splits), (under, conditions), (after, steps) = (
-            pd.factorize(table[name], sort=name == "step") for name in ("split", "condition", "step")
-        )
+        (in_split, splits), (under, conditions), (in_role, roles) = (table.texts[name] for name in TEXTS)
+        steps, after = np.unique(known["step"], return_inverse=True)
         code = (in_split * len(conditions) + under) * len(steps) + after
         code = code.astype(np.int16) if code.max(initial=0) < 2**15 else code  # which sorts in no time
-        order = np.lexsort((table["episode"].to_numpy(), code))
-        values = {str(name): table[name].to_numpy()[order] for name in table if name not in (*KEYS, *SHAPE)}
-        code, episodes = code[order], table["episode"].to_numpy()[order]
+        order = np.lexsort((known["episode"], code))
+        values = {name: numbers[order] for name, numbers in known.items() if name not in (*KEYS, *SHAPE)}
+        code, episodes = code[order], known["episode"][order]
         starts = np.flatnonzero(np.diff(code, prepend=-1))
         for start, end in zip(starts, [*starts[1:], len(code)], strict=True):
             rest, step = divmod(int(code[start]), len(steps))
-            split, condition = str(splits[rest // len(conditions)]), str(conditions[rest % len(conditions)])
+            split, condition = splits[rest // len(conditions)], conditions[rest % len(conditions)]
             if split not in self._splits:
-                self._splits[split] = tuple(table[name].iloc[order[start]] for name in SHAPE)
+                first = order[start]
+                self._splits[split] = (roles[in_role[first]], known["ways"][first], known["shots"][first])
             piece = _Piece(seed, episodes[start:end], {name: column[start:end] for name, column in values.items()})
             if (np.diff(piece.episodes) == 0).any():
                 raise ValueError(f"an episode of '{split}' is there twice for {algorithm} seed {seed}")
@@ -143,12 +146,19 @@ class Recorded:
         return self._frame()
 
 
+def coded(frame: pd.DataFrame) -> Table:
+    """The rows of a data frame as columns."""
+    texts = {name: pd.factorize(frame[name]) for name in TEXTS}
+    numbers = {str(name): frame[name].to_numpy() for name in frame if name not in TEXTS}
+    return Table({name: (codes, [*map(str, found)]) for name, (codes, found) in texts.items()}, numbers)
+
+
 def _of_frame(frame: pd.DataFrame) -> Columns:
     gathering = Gathering()
-    names = [name for name in frame if name in COLUMNS or str(name).startswith(("query_", "support_"))]
+    names = [str(name) for name in frame if name in COLUMNS or str(name).startswith(("query_", "support_"))]
     groups = cast("Any", frame.groupby(["algorithm", "seed"], sort=False, observed=True))
     for (algorithm, seed), rows in groups:
-        gathering.add(str(algorithm), int(seed), rows[names])
+        gathering.add(str(algorithm), int(seed), coded(rows[names]))
     return gathering.columns()
 
 

@@ -8,7 +8,7 @@ import stat
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,16 @@ NUMBER = 8
 
 class DamagedError(UserError):
     """A file of the store that is not what was written."""
+
+
+class Table(NamedTuple):
+    """Some columns of a data frame of n rows.
+
+    texts: column -> (codes, names): the text of a row is that of `names` at its code, (n,). numbers: column -> (n,).
+    """
+
+    texts: dict[str, tuple[np.ndarray, list[str]]]
+    numbers: dict[str, np.ndarray]
 
 
 def write_bytes(path: Path, data: bytes) -> str:
@@ -139,22 +149,31 @@ def read_frame(path: Path, digest: str | None = None) -> pd.DataFrame:
     return _parsed(path, digest, parse)
 
 
-def read_columns(path: Path, digest: str | None, columns: Sequence[str], texts: Sequence[str]) -> pd.DataFrame:
-    """Read some columns of a data frame, those that are `texts` as categories.
+def read_columns(path: Path, digest: str | None, columns: Sequence[str], texts: Sequence[str]) -> Table:
+    """Read some columns of a data frame; `texts` says which of them are texts.
 
     Raises DamagedError where it is damaged, or lacks one.
     """
 
-    def parse(data: bytes) -> pd.DataFrame:
+    def parse(data: bytes) -> Table:
         options: dict[str, Any] = {"page_checksum_verification": True, "read_dictionary": list(texts)}
         with parquet.ParquetFile(pa.BufferReader(data), **options) as file:
             _require_rows(file.metadata, path)
             names = file.schema_arrow.names
             if missing := [name for name in columns if name not in names]:
                 raise ValueError(f"it lacks the column {', '.join(missing)}")
-            return file.read(list(columns), use_threads=False).to_pandas()
+            table = file.read(list(columns), use_threads=False)
+        numbers = {name: table[name].to_numpy() for name in columns if name not in texts}
+        return Table({name: _coded(table[name]) for name in texts}, numbers)
 
     return _parsed(path, digest, parse)
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
+    if column.null_count:
+        raise ValueError("a text is missing in it")
+    whole = cast("pa.DictionaryArray", column.dictionary_encode().unify_dictionaries().combine_chunks())
+    return whole.indices.to_numpy().astype(int), whole.dictionary.to_pylist()
 
 
 def read_arrays(path: Path, digest: str | None = None) -> dict[str, np.ndarray]:

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from metagap.files import is_inside
 from metagap.results.episodes import COLUMNS, TEXTS
 from metagap.results.files import (
     DamagedError,
+    Table,
     read_arrays,
     read_bytes,
     read_columns,
@@ -132,7 +131,7 @@ def check_file(folder: Path, marker: Mapping[str, Any], name: str) -> None:
         read_bytes(folder / name, digest)
 
 
-def read_episodes(folder: Path, marker: Mapping[str, Any], name: str, metrics: Sequence[str]) -> pd.DataFrame:
+def read_episodes(folder: Path, marker: Mapping[str, Any], name: str, metrics: Sequence[str]) -> Table:
     """The columns of an evaluation file that numbers are made of, checked as in `read_file`.
 
     metrics: names of those that have columns of their own.

@@ -17,7 +17,7 @@ from metagap.metrics import Metric
 from metagap.results.environments import lettered
 from metagap.results.episodes import Columns, Gathering, Recorded
 from metagap.results.failures import Failed, diverged, failures, minute
-from metagap.results.files import DamagedError
+from metagap.results.files import DamagedError, Table
 from metagap.results.index import Index, Marked, index_of
 from metagap.results.markers import CLASSES, FORMAT, ROLLOUTS, check_file, read_config, read_episodes, read_file
 from metagap.results.own import OWN, read_own
@@ -419,7 +419,7 @@ class _Record(NamedTuple):
     quantities: list[pd.DataFrame]
 
 
-def _record(folder: Path, marker: dict[str, Any], take: Callable[[pd.DataFrame], None], damage: list[str]) -> _Record:
+def _record(folder: Path, marker: dict[str, Any], take: Callable[[Table], None], damage: list[str]) -> _Record:
     """The files of a cell, checked; the episodes of each split go to `take`, sentences on what is left out to `damage`.
 
     Raises DamagedError where nothing of the cell is left.

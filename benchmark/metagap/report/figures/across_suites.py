@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from metagap.analysis.across_suites import AcrossSuites
-from metagap.report.figures.axes import NARROW, WIDTH, dot, legend, limits_of, row_axis, tall, value_axis, wrapped
+from metagap.report.figures.axes import NARROW, WIDTH, dots, legend, limits_of, row_axis, tall, value_axis, wrapped
 from metagap.report.theme import INK, MUTED, Style
 
 NORMALISED = "normalised score: guessing 0, best possible 1"
@@ -86,7 +86,7 @@ def interquartile_means(found: AcrossSuites, style: dict[str, Style], narrow: bo
     values = table[["iqm", "low", "high"]].to_numpy(dtype=float)
     limits = limits_of(values, log=False)
     for level, (name, row) in enumerate(zip(table["algorithm"], values, strict=True)):
-        dot(axis, level, tuple(row), style[name], limits)
+        dots(axis, [level], [row], style[name], limits)
     value_axis(axis, limits, log=False)
     axis.tick_params(axis="x", length=0)
     axis.set_xlabel("IQM of the normalised score" if narrow else f"interquartile mean of the {NORMALISED}")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from metagap.analysis.associations import Associations
 from metagap.analysis.associations.ranks import OVERALL, WITHIN
 from metagap.analysis.comparisons import CANNOT_TELL
-from metagap.report.figures.axes import NARROW, WIDTH, dot, legend, row_axis, wrapped
+from metagap.report.figures.axes import NARROW, WIDTH, dots, legend, row_axis, wrapped
 from metagap.report.theme import INK, MUTED, Style
 
 SHOWN = 6
@@ -35,7 +35,7 @@ def correlations(found: Associations, style: dict[str, Style], narrow: bool) -> 
         for one in rows.to_dict("records"):
             level = names.index(one["quantity"]) + (-0.17 if one["scope"] == WITHIN else 0.17)
             look = Style(MUTED if one["verdict"] == CANNOT_TELL else INK, "o" if one["scope"] == WITHIN else "s")
-            dot(axis, level, (one["value"], one["low"], one["high"]), look, LIMITS)
+            dots(axis, [level], [[one["value"], one["low"], one["high"]]], look, LIMITS)
         axis.set(xlim=LIMITS)
         axis.set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "", "0", "", "1"])
         axis.tick_params(axis="x", length=0)

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from numpy.typing import ArrayLike
 
 from metagap.report.theme import BAND, MUTED, PAPER, Style
 
@@ -41,22 +42,36 @@ def row_axis(axis: Axes, labels: list[str], title: str) -> None:
         axis.axhspan(level - 0.5, level + 0.5, color=BAND, linewidth=0, zorder=0)
 
 
-def dot(axis: Axes, y: float, values: tuple[float, ...], look: Style, limits: tuple[float, float]) -> None:
-    """One value with its whisker; what lies beyond the axis is drawn at its edge, marked as infinite or cut."""
-    value, low, high = values
-    lowest, highest = limits
-    if np.isnan(value):
-        return
-    if np.isfinite([low, high]).any():
-        axis.plot(np.clip([np.nan_to_num(low, nan=value), np.nan_to_num(high, nan=value)], lowest, highest), [y, y],
+def dots(axis: Axes, y: ArrayLike, rows: ArrayLike, look: Style, limits: tuple[float, float]) -> None:
+    """Values with their whiskers; what lies beyond the axis is drawn at its edge, marked as infinite or cut.
+
+    All whiskers are one line with gaps, and all dots another: thousands of artists take seconds.
+
+    Args:
+        axis: where they are drawn.
+        y: the height of each, shape (n,).
+        rows: value, low and high of each, shape (n, 3).
+        look: of all of them.
+        limits: of the axis.
+    """
+    y, rows = np.asarray(y, dtype=float), np.asarray(rows, dtype=float).reshape(-1, 3)
+    there = ~np.isnan(rows[:, 0])
+    y, (value, low, high) = y[there], rows[there].T
+    ends = np.clip(np.where(np.isnan([low, high]), value, [low, high]), *limits)
+    ends[:, ~np.isfinite([low, high]).any(axis=0)] = np.nan
+    gaps = np.full(len(y), np.nan)
+    if np.isfinite(ends).any():
+        axis.plot(np.stack([*ends, gaps], axis=1).ravel(), np.stack([y, y, gaps], axis=1).ravel(),
                   color=look.color, linewidth=1.5, solid_capstyle="round")  # fmt: skip
-    if lowest <= value <= highest:
+    inside = (limits[0] <= value) & (value <= limits[1])
+    if inside.any():
         size = 6.5 if look.marker in "XP" else 5
-        axis.plot(value, y, look.marker, color=look.color, markersize=size, markeredgecolor=PAPER, markeredgewidth=0.5)
-    else:
-        edge, side = (highest, "right") if value > highest else (lowest, "left")
-        text = ("∞" if value > 0 else "−∞") if np.isinf(value) else f"{value:.1e}"
-        axis.annotate(text, (edge, y), (-2 if side == "right" else 2, 0), textcoords="offset points", ha=side,
+        axis.plot(value[inside], y[inside], look.marker, color=look.color, markersize=size, markeredgecolor=PAPER,
+                  markeredgewidth=0.5)  # fmt: skip
+    for one, height in zip(value[~inside], y[~inside], strict=True):
+        edge, side = (limits[1], "right") if one > limits[1] else (limits[0], "left")
+        text = ("∞" if one > 0 else "−∞") if np.isinf(one) else f"{one:.1e}"
+        axis.annotate(text, (edge, height), (-2 if side == "right" else 2, 0), textcoords="offset points", ha=side,
                       va="center", color=look.color, fontsize=8)  # fmt: skip
 
 

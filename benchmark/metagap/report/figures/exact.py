@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from metagap.report.figures.axes import ROW, dot, key, label_values, legend, limits_of, offsets, row_axis, tall, wrapped
+from metagap.report.figures.axes import (
+    ROW,
+    dots,
+    key,
+    label_values,
+    legend,
+    limits_of,
+    offsets,
+    row_axis,
+    tall,
+    wrapped,
+)
 from metagap.report.frames import Frames
 from metagap.report.panels import Panel
 from metagap.report.tables.exact import held
@@ -31,11 +42,11 @@ def exact(frames: Frames, narrow: bool) -> Figure | None:
         axis.axvline(0, color=MUTED, linewidth=0.9)
         for end in (-1, 1):
             axis.axvline(end, color=MUTED, linewidth=1.2, linestyle=":")
-        for level, name in enumerate(names):
-            here = table[(table["gap"] == gap) & (table["split"] == name)].set_index("algorithm")["off"].to_dict()
-            for offset, algorithm in zip(offsets(len(order)), order, strict=True):
-                if algorithm in here:
-                    dot(axis, level + offset, (here[algorithm], np.nan, np.nan), style[algorithm], limits)
+        for offset, algorithm in zip(offsets(len(order)), order, strict=True):
+            here = table[(table["gap"] == gap) & (table["algorithm"] == algorithm)]
+            levels = [names.index(name) + offset for name in here["split"]]
+            values = [(off, np.nan, np.nan) for off in here["off"]]
+            dots(axis, levels, values, style[algorithm], limits)
         axis.set_xlim(*limits)
     label_values(figure, axes)
     label = "measured − exact, in half widths of the interval over episodes"

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from metagap.report.figures.axes import NARROW, WIDTH, dot, label_values, limits_of, row_axis, wrapped
+from metagap.report.figures.axes import NARROW, WIDTH, dots, label_values, limits_of, row_axis, wrapped
 from metagap.report.frames import Frames, interval_words
 from metagap.report.panels import Panel
 from metagap.report.theme import INK, MUTED, PALETTE, Style, styles
@@ -59,7 +59,7 @@ def _forest(frames: Frames, groups: list[tuple[str, pd.DataFrame]], narrow: bool
             smaller = _smaller(row)
             style = Style(look[smaller].color, look[smaller].marker) if smaller else Style(MUTED, "o")
             values = tuple(float(row[key]) * scale for key in ("difference", "low", "high"))
-            dot(axis, level, values, style, limits)
+            dots(axis, [level], [values], style, limits)
         axis.set_xlim(*limits)
     label_values(figure, axes)
     label = f"gap of the first − gap of the second ({frames.metric.gap_unit})"

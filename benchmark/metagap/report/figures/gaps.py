@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from metagap.analysis.gaps import what_positive_means
-from metagap.report.figures.axes import ROW, dot, label_values, legend, limits_of, offsets, row_axis, tall, wrapped
+from metagap.report.figures.axes import ROW, dots, label_values, legend, limits_of, offsets, row_axis, tall, wrapped
 from metagap.report.frames import HEADLINE, Frames, interval_words, within_title
 from metagap.report.panels import Panel
 from metagap.report.theme import MUTED, styles
@@ -33,13 +33,10 @@ def gaps(frames: Frames, narrow: bool, within: bool = False) -> Figure | None:
     for axis, (gap, names) in zip(axes, groups, strict=True):
         row_axis(axis, [wrapped(frames.gap_row(name), 18 if narrow else 32) for name in names], gap)
         axis.axvline(0, color=MUTED, linewidth=0.9)
-        for level, name in enumerate(names):
-            here = table[(table["gap"] == gap) & (table["split"] == name)].set_index("algorithm")
-            for offset, algorithm in zip(offsets(len(frames.algorithms)), frames.algorithms, strict=True):
-                if algorithm in here.index:
-                    cell = here.loc[algorithm]
-                    values = tuple(float(cell[key]) * metric.gap_scale for key in ("value", "low", "high"))
-                    dot(axis, level + offset, values, style[algorithm], limits)
+        for offset, algorithm in zip(offsets(len(frames.algorithms)), frames.algorithms, strict=True):
+            here = (table["gap"] == gap) & (table["algorithm"] == algorithm)
+            levels = [names.index(name) + offset for name in table.loc[here, "split"]]
+            dots(axis, levels, numbers[here], style[algorithm], limits)
         if symlog:
             axis.set_xscale("symlog", linthresh=_threshold(numbers))
         axis.set_xlim(*limits)

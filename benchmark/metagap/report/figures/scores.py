@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from metagap.report.figures.axes import (
     ROW,
-    dot,
+    dots,
     key,
     label_values,
     legend,
@@ -38,18 +36,16 @@ def scores(frames: Frames, narrow: bool) -> Figure | None:
     figure = tall(sum(heights) * row + 0.28 * len(groups), order, narrow)
     axes = figure.subplots(len(groups), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     style = styles(frames.suite)
-    printed = [metric.values(*row) for row in table[["score", "low", "high"]].itertuples(index=False)]
-    limits = limits_of(np.array(printed), metric.log)
+    printed = np.array([metric.values(*row) for row in table[["score", "low", "high"]].itertuples(index=False)])
+    limits = limits_of(printed, metric.log)
     extra: list[Line2D] = []
     for axis, (title, names) in zip(axes, groups, strict=True):
         row_axis(axis, [wrapped(frames.split_label(name), 18 if narrow else 32) for name in names], title)
+        for offset, algorithm in zip(offsets(len(order)), order, strict=True):
+            here = (table["algorithm"] == algorithm) & table["split"].isin(names)
+            levels = [names.index(name) + offset for name in table.loc[here, "split"]]
+            dots(axis, levels, printed[here], style[algorithm], limits)
         for level, name in enumerate(names):
-            here = table[table["split"] == name].set_index("algorithm")
-            for offset, algorithm in zip(offsets(len(order)), order, strict=True):
-                if algorithm in here.index:
-                    cell: Any = here.loc[algorithm]
-                    values = metric.values(cell["score"], cell["low"], cell["high"])
-                    dot(axis, level + offset, values, style[algorithm], limits)
             chance = frames.chance(name)
             if chance is not None and limits[0] <= chance <= limits[1]:
                 extra = [key(dict(frames.kind.terms).get("chance", "chance"), linestyle=":", linewidth=1.4)]
