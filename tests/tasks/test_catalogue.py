@@ -72,13 +72,13 @@ def test_getting_fetches_what_is_missing(data, monkeypatch, capsys):
         asked.append((remote.path, remote.md5))
         write_eurosat(folder)
 
-    monkeypatch.setattr("metagap.tasks.sources.stored.fetch", fetch)
+    monkeypatch.setattr("metagap.tasks.sources.published.fetch", fetch)
     catalogue.get("eurosat", Console())
     catalogue.get("eurosat", Console())
     assert asked == [("eurosat/EuroSAT.zip", "c8fa014336c82ac7804f0398fcb19387")]
     assert "already in" in capsys.readouterr().out
     with pytest.raises(UserError, match="Digits: there is nothing to download"):
-        Digits.download(data)
+        Digits().download(data)
     with pytest.raises(UserError, match="data get: no data set 'path'"):
         catalogue.get("path", Console())
     with pytest.raises(UserError, match="source 'broken' cannot be imported"):
@@ -87,9 +87,9 @@ def test_getting_fetches_what_is_missing(data, monkeypatch, capsys):
 
 def test_what_is_there_already_is_not_fetched_again(data, monkeypatch):
     asked = []
-    monkeypatch.setattr("metagap.tasks.sources.stored.fetch", lambda remote, *_: asked.append(remote.path))
+    monkeypatch.setattr("metagap.tasks.sources.published.fetch", lambda remote, *_: asked.append(remote.path))
     write_zip(data / "omniglot-py" / "images_background.zip", {})
-    Omniglot.download(data)
+    Omniglot().download(data)
     assert asked == ["omniglot-py/images_evaluation.zip"]
 
 

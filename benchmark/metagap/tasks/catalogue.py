@@ -15,16 +15,18 @@ from metagap.progress import progress
 from metagap.tasks.folders import data_folder
 from metagap.tasks.image_store import Reading
 from metagap.tasks.leaks import Overlap, shared
+from metagap.tasks.record_source import RecordSource
 from metagap.tasks.source import ImageSource, Part
 from metagap.tasks.sources.download import md5_of
 from metagap.tasks.sources.layout import PARTS
 from metagap.tasks.sources.path import UserImages
+from metagap.tasks.sources.published import Published
 from metagap.tasks.sources.stored import StoredSource
 
 BRIEFLY = ("name", "state", "on disk", "download", "licence")
 """Of a row of `listing`, what fits on a terminal."""
 
-T = TypeVar("T", bound=ImageSource)
+T = TypeVar("T")
 
 
 def listing() -> list[dict[str, Any]]:
@@ -41,7 +43,7 @@ def get(name: str, console: Console) -> None:
     """Fetch a source into the data folder, unless it is there. Raises UserError where that fails."""
     source = _one(name, "get")
     try:
-        source().paths()
+        source.paths()
         console.print(f"{name}: already in {data_folder()}")
         return
     except UserError:
@@ -64,7 +66,7 @@ def verify(names: list[str]) -> list[dict[str, Any]]:
     for name in names:
         _one(name, "verify")
     for name in names or _stored():
-        source = _one(name, "verify")()
+        source = _one(name, "verify")
         try:
             paths = source.paths()
         except UserError as error:
@@ -79,7 +81,7 @@ def verify(names: list[str]) -> list[dict[str, Any]]:
         known = source.checksums()
         same = [md5_of(path) == known[path.name] for path in paths if path.is_file() and path.name in known]
         origin = ("files are the publisher's" if all(same) else "repacked files") if same else ""
-        found = "; ".join(filter(None, [found, origin, source.remark()]))
+        found = "; ".join(filter(None, [found, origin, _remark(source)]))
         rows.append({"name": name, "state": "ok", "found": found})
     return rows
 
@@ -98,7 +100,7 @@ def leaks(first: str, second: str) -> Overlap:
     return shared(first, stores[0], second, stores[1], list(dict.fromkeys(notes)))
 
 
-def _state(source: StoredSource) -> tuple[str, str, str]:
+def _state(source: Published) -> tuple[str, str, str]:
     """Whether a source is here, its size on disk, and a remark on what is here."""
     try:
         paths = source.paths()
@@ -106,13 +108,23 @@ def _state(source: StoredSource) -> tuple[str, str, str]:
         return "not here", "", ""
     size = decimal(sum(map(_size, paths))) if paths else ""
     try:
-        return "here" if paths else "ships with scikit-learn", size, source.remark()
+        return "here" if paths else "ships with scikit-learn", size, _remark(source)
     except UserError as error:
         return "damaged", size, str(error)
 
 
-def _read_whole(source: StoredSource) -> str:
+def _remark(source: Published) -> str:
+    """What is to be known of images that are here; of other examples one has to read all for it."""
+    return source.remark() if isinstance(source, StoredSource) else ""
+
+
+def _read_whole(source: Published) -> str:
     """What there is, after every image was decoded."""
+    if isinstance(source, RecordSource):
+        records = source.records()
+        of = f" of {len(records.classes):,} classes" if len(records.classes) else ""
+        return f"{len(records.x):,} examples{of}"
+    assert isinstance(source, StoredSource)
     reading, count = Reading(*source.read()), 0
     with progress(f"reading {source.title}", len(reading.labels)) as advance:
         for _ in reading.images:
@@ -141,19 +153,28 @@ def _name_of(source: Any) -> str:
     return getattr(source, "title", type(source).__name__).lower()
 
 
-def _one(name: str, command: str) -> type[StoredSource]:
-    """The source of this name, if it has files; a fault of a plugin is reported when it is asked for."""
+def _one(text: str, command: str) -> Published:
+    """The source of this name, if it has files; a fault of a plugin is reported when it is asked for.
+
+    text: NAME, or NAME:VALUE for another than the default of the option that its name may be followed by.
+    """
+    name, _, value = text.partition(":")
     if name in registry.names("source"):
         registry.load("source", name)
     stored = _stored()
     if name not in stored:
         raise UserError(f"data {command}: no data set '{name}'{registry.suggest(name, list(stored))}")
-    return stored[name]
+    source = stored[name]
+    if not value:
+        return source()
+    if not source.named_by:
+        raise UserError(f"data {command}: '{text}': nothing may follow the name '{name}'")
+    return source(**{source.named_by: value})
 
 
-def _stored() -> dict[str, type[StoredSource]]:
+def _stored() -> dict[str, type[Published]]:
     """The sources that have files, by name."""
-    return _sources(StoredSource)
+    return _sources(Published)
 
 
 def _sources(kind: type[T]) -> dict[str, type[T]]:
@@ -164,7 +185,7 @@ def _sources(kind: type[T]) -> dict[str, type[T]]:
             source = registry.load("source", name)
         except UserError:
             continue
-        if issubclass(source, kind) and not any(field.is_required() for field in source.model_fields.values()):
+        if not any(field.is_required() for field in source.model_fields.values()) and issubclass(source, kind):
             found[name] = source
     return found
 

@@ -238,7 +238,7 @@ def test_what_has_to_be_fetched_by_hand_says_how(data):
     with pytest.raises(UserError, match=r"ChestX: no file '.*'; fetch https://.* and lay the zip.*chestx"):
         ChestX().store()
     with pytest.raises(UserError, match=r"CropDisease: fetch https://.*lay the zip"):
-        CropDisease.download(data)
+        CropDisease().download(data)
 
 
 def test_packed_or_not_the_images_are_in_the_same_order(data):

@@ -14,7 +14,7 @@ from metagap.tasks.sources import QuickDraw
 def drawings(data):
     folder, rng = data / "quickdraw", np.random.default_rng(0)
     folder.mkdir()
-    names = [remote.path.removeprefix("quickdraw/").removesuffix(".npy") for remote in QuickDraw.addresses()]
+    names = [remote.path.removeprefix("quickdraw/").removesuffix(".npy") for remote in QuickDraw().addresses()]
     found = {name: rng.integers(0, 256, (3, 784), dtype=np.uint8) for name in names}
     for name, array in found.items():
         np.save(folder / f"{name}.npy", array)
@@ -30,7 +30,7 @@ def test_the_first_drawings_of_every_class(data, drawings):
 
 
 def test_addresses_are_quoted():
-    urls = {remote.path: remote.url for remote in QuickDraw.addresses()}
+    urls = {remote.path: remote.url for remote in QuickDraw().addresses()}
     assert urls["quickdraw/animal migration.npy"].endswith("/numpy_bitmap/animal%20migration.npy")
 
 

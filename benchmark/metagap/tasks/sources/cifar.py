@@ -40,8 +40,7 @@ class CIFARFS(Pictures):
 
     image_size: ImageSize = Field(default=32, description="images are squeezed to this many pixels a side")
 
-    @classmethod
-    def addresses(cls) -> Sequence[Remote]:
+    def addresses(self) -> Sequence[Remote]:
         """CIFAR-100, as torchvision has it."""
         from torchvision.datasets import CIFAR100 as Known
 

@@ -29,15 +29,20 @@ class MNIST(StoredSource):
     download_size = "1.7 MB"
     class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
 
-    @classmethod
-    def addresses(cls) -> Sequence[Remote]:
+    def addresses(self) -> Sequence[Remote]:
         """As torchvision has them."""
         import torchvision.datasets
 
-        known: Any = getattr(torchvision.datasets, cls.__name__)
+        name = type(self).__name__
+        known: Any = getattr(torchvision.datasets, name)
         first, *others = known.mirrors
         return [
-            Remote(f"{cls.__name__}/raw/{name}", f"{first}{name}", md5, tuple(f"{mirror}{name}" for mirror in others))
+            Remote(
+                f"{type(self).__name__}/raw/{name}",
+                f"{first}{name}",
+                md5,
+                tuple(f"{mirror}{name}" for mirror in others),
+            )
             for name, md5 in known.resources
             if name.startswith("t10k")
         ]
@@ -99,8 +104,7 @@ class EMNIST(StoredSource):
         default="letters", description="which of the publishers' subsets"
     )
 
-    @classmethod
-    def addresses(cls) -> Sequence[Remote]:
+    def addresses(self) -> Sequence[Remote]:
         """As torchvision has it."""
         from torchvision.datasets import EMNIST as Known
 

@@ -51,8 +51,7 @@ class Omniglot(Pictures):
     )
     split_seed: Seed = Field(default=0, description="seed of the random split")
 
-    @classmethod
-    def addresses(cls) -> Sequence[Remote]:
+    def addresses(self) -> Sequence[Remote]:
         """As torchvision has them."""
         from torchvision.datasets import Omniglot as Known
 

@@ -37,8 +37,7 @@ class QuickDraw(StoredSource):
     channels: Literal[1, 3] = Field(default=1, description="1 for grey, 3 for colour")
     images_per_class: PositiveInt = Field(default=1000, description="how many drawings of each class are used")
 
-    @classmethod
-    def addresses(cls) -> Sequence[Remote]:
+    def addresses(self) -> Sequence[Remote]:
         """A file for each class."""
         return [Remote(f"quickdraw/{name}.npy", f"{STORE}/{quote(name)}.npy") for name in _classes()]
 

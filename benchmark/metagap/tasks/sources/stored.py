@@ -1,34 +1,24 @@
-"""What is common to data sets whose files lie on this machine: where they are found, fetched from, and split."""
+"""What is common to data sets of images whose files lie on this machine: their splits, and whether they are whole."""
 
 from __future__ import annotations
 
 import json
-from abc import abstractmethod
 from collections.abc import Sequence
 from importlib import resources
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from metagap.errors import UserError
-from metagap.tasks.folders import data_folder, kept, stamp
+from metagap.tasks.folders import kept, stamp
 from metagap.tasks.images import ImageStore
 from metagap.tasks.source import ImageSource
-from metagap.tasks.sources.download import Remote, fetch
+from metagap.tasks.sources.published import Published
 
 
-class StoredSource(ImageSource):
+class StoredSource(Published, ImageSource):
     """An image source whose files must be on this machine."""
 
-    title: ClassVar[str]
-    """In lower-case letters it is the name under which the source is registered."""
-    download_size: ClassVar[str] = ""
-    """For people; empty where there is nothing to download."""
-    remotes: ClassVar[Sequence[Remote]] = ()
-    """The files on the publisher's servers."""
-    by_hand: ClassVar[str] = ""
-    """Where nobody may fetch the files for the user: what to fetch, and where to lay it."""
     split_file: ClassVar[str] = ""
     """The file in `splits` with the class names of train, val and test; empty where no split is in general use."""
     complete: ClassVar[int] = 0
@@ -37,44 +27,6 @@ class StoredSource(ImageSource):
     """Images of every class of the complete set, where all have as many."""
     related: ClassVar[dict[str, str]] = {}
     """What is known of classes or images that other sources have too, by the name of the other source."""
-
-    @property
-    def called(self) -> str:
-        """What it is called in messages."""
-        return self.title
-
-    @classmethod
-    def addresses(cls) -> Sequence[Remote]:
-        """The files on the publisher's servers; a subclass may ask a library for them."""
-        return cls.remotes
-
-    @classmethod
-    def download(cls, folder: Path) -> None:
-        """Fetch what is not in `folder` yet. Raises UserError where that fails, or where people have to do it."""
-        if not cls.addresses():
-            raise UserError(f"{cls.title}: {cls.by_hand or 'there is nothing to download'}")
-        for remote in cls.addresses():
-            if not (folder / remote.path).exists():
-                fetch(remote, folder, cls.title)
-
-    @abstractmethod
-    def paths(self) -> list[Path]:
-        """The files and folders that are read; raises UserError for the first that is missing."""
-
-    def checksums(self) -> dict[str, str]:
-        """The publisher's md5 of each file, by file name, where it is known."""
-        return {Path(remote.path).name: remote.md5 for remote in self.addresses() if remote.md5}
-
-    def find(self, *candidates: str) -> Path:
-        """The first of these files or folders (or patterns such as `*.zip`) of the data folder that is there."""
-        folder = data_folder()
-        for candidate in candidates:
-            if found := sorted(folder.glob(candidate)):
-                return found[0]
-        hint = self.by_hand or f"fetch it with `metagap data get {self.title.lower()} --data {folder}`"
-        raise UserError(
-            f"{self.title}: no file '{folder / candidates[0]}'; {hint}, or name the folder that holds it with --data"
-        )
 
     def stamp(self) -> Any:
         """That of every file and folder."""
