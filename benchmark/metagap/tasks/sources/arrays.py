@@ -45,7 +45,7 @@ class Labelled(NamedTuple):
 def read_npz(path: Path, rules: Rules, join: bool = False) -> Reading:
     """All images of an .npz file as 8-bit levels. Raises UserError for what is damaged or can be read in two ways."""
     where = f"'{path}'"
-    pieces = {part: labelled(arrays, where) for part, arrays in _by_part(_load(path), where).items()}
+    pieces = {part: labelled(arrays, where) for part, arrays in _by_part(load_npz(path), where).items()}
     return joined(pieces, where, rules, join)
 
 
@@ -83,7 +83,8 @@ def read_npy(data: bytes) -> np.ndarray:
     return checked(_channels_last(image[None])[0])
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
+def load_npz(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file. Raises UserError where it is damaged, or holds Python objects."""
     key = ""
     try:
         require_arrays(path, f"'{path}'")

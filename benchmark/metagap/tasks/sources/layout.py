@@ -12,6 +12,8 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple, TypeVar
 
+import numpy as np
+
 from metagap.errors import UserError
 
 PARTS = ("train", "val", "test")
@@ -130,6 +132,13 @@ def settled(places: Mapping[K, Place], where: str, join: bool) -> dict[K, Place]
             "parts are one and its classes are shuffled into others"
         )
     return dict(places)
+
+
+def shuffled(count: int, shares: Sequence[float], seed: int) -> dict[str, list[int]]:
+    """Classes 0..count-1 dealt into train, val and test by these shares."""
+    order = np.random.default_rng(seed).permutation(count).tolist()
+    train, val, _ = (round(share / sum(shares) * count) for share in shares)
+    return {"train": order[:train], "val": order[train : train + val], "test": order[train + val :]}
 
 
 def _refuse_strays(below: dict[str, Folder], where: str) -> None:

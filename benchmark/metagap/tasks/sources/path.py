@@ -7,7 +7,6 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import AfterValidator, Field, PositiveFloat
 
 from metagap.errors import UserError
@@ -19,7 +18,7 @@ from metagap.tasks.sources import idx, labels, pixels
 from metagap.tasks.sources.archives import Archive, opened
 from metagap.tasks.sources.arrays import Labelled, joined, read_npz
 from metagap.tasks.sources.brightness import Background, Rules
-from metagap.tasks.sources.layout import PARTS, Place, by_folder, by_name, few, flat
+from metagap.tasks.sources.layout import PARTS, Place, by_folder, by_name, few, flat, shuffled
 from metagap.tasks.sources.pictures import Picture, gathered
 from metagap.tasks.sources.stored import StoredSource
 from metagap.tasks.sources.users import SUFFIXES, Decoder
@@ -145,9 +144,7 @@ class UserImages(StoredSource):
         """As the files say, or the shuffled shares."""
         if store.parts:
             return {part: found for part in PARTS if (found := [i for i, p in enumerate(store.parts) if p == part])}
-        order = np.random.default_rng(self.split_seed).permutation(store.class_count).tolist()
-        train, val, _ = (round(share / sum(self.shares) * len(order)) for share in self.shares)
-        return {"train": order[:train], "val": order[train : train + val], "test": order[train + val :]}
+        return shuffled(store.class_count, self.shares, self.split_seed)
 
     def remark(self) -> str:
         """How the files were read, where that is not plain."""
