@@ -216,7 +216,10 @@ def check_part(table: dict[str, Any]) -> None:
     """A part of a suite, put into the suite quickstart."""
     base = SUITES.read(SUITES.path("quickstart"))
     if "source" in table:
-        table["source"].setdefault("held_out_images", base["source"]["held_out_images"])
+        if table["source"]["name"] == "mixture":  # whose options are not those of glyphs
+            base["splits"] = [{"name": "new", "role": "in-distribution", "classes": "test"}]
+        else:
+            table["source"].setdefault("held_out_images", base["source"]["held_out_images"])
         base["source"] = table.pop("source")
     lines = tomlify(base | table)
     Path("part.toml").write_text(lines, encoding="utf-8")

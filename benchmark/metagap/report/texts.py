@@ -68,7 +68,7 @@ def facts(frames: Frames) -> list[tuple[str, str]]:
     facts = [
         ("Task", f"{suite.shape()} {suite.kind}"),
         ("Model", suite.model["name"]),
-        ("Training data", suite.source["name"]),
+        ("Training data", ", ".join(suite.source.get("sources", [suite.source["name"]]))),
         (
             "Training",
             f"{suite.training.iterations:,} iterations of {suite.training.meta_batch} tasks, {frames.seed_words}",

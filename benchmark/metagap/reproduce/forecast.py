@@ -22,7 +22,7 @@ from metagap.report.terminal import print_table
 from metagap.reproduce.running import Work
 from metagap.runner.cost import estimate
 from metagap.runner.score import missing
-from metagap.suite.sources import registered_name
+from metagap.source_tables import registered_name
 
 
 def forecast(todo: Sequence[Work], store: Path, machine: Machine, console: Console) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from metagap.results.environments import distinct
 from metagap.results.files import read_bytes, read_json, read_signed
 from metagap.results.markers import digest_of, known_files, read_marker
 from metagap.results.verify import in_work, verify
-from metagap.suite.sources import registered_name
+from metagap.source_tables import registered_name
 from metagap.writing import writing
 
 MANIFEST = "manifest.json"

@@ -21,7 +21,7 @@ from metagap.machine import Machine
 from metagap.models.making import for_test, make_model
 from metagap.runner import randomness
 from metagap.runner.deadline import Deadline
-from metagap.suite import Cell, Split, Suite, Task, make_source
+from metagap.suite import Cell, Split, Task, make_source
 from metagap.tasks import corruptions
 from metagap.tasks.episode import Tasks, TaskSpec, formed
 from metagap.tasks.groups import Grouped
@@ -94,8 +94,9 @@ class TrainingContext:
         torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
         torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
-        self.training_tasks = make_source(suite.source).tasks(training_part(suite), self.device)
-        if suite.source.get("normalise"):
+        source = make_source(suite.source)
+        self.training_tasks = source.tasks(Part(suite.training_classes, source.trained_images), self.device)
+        if getattr(source, "normalise", False):
             self.training_tasks = self.training_tasks.normalised(*pixel_statistics(self.training_tasks))
         self.training_spec = training_spec(cell, self.training_tasks)
 
@@ -231,11 +232,6 @@ def training_spec(cell: Cell, tasks: Tasks[Any]) -> TaskSpec:
     task, training = cell.suite.task, cell.training
     spec = spec_of(task)._replace(shots=training.shots or task.shots, queries=training.queries or task.queries)
     return formed(tasks, spec, int(cell.hyperparameters.get("inner_steps", 1)))
-
-
-def training_part(suite: Suite) -> Part:
-    """The training classes, without their held-out images."""
-    return Part(suite.training_classes, "train" if suite.source.get("held_out_images") else "all")
 
 
 def seed_of(purpose: str, seed: int | str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from metagap.errors import UserError
 from metagap.suite import Split, Suite, make_source
@@ -11,6 +11,7 @@ from metagap.tasks.folders import kept
 from metagap.tasks.images import ImageStore
 from metagap.tasks.record_source import RecordSource
 from metagap.tasks.source import ImageSource, Part
+from metagap.tasks.sources.mixture import Mixture
 from metagap.text import listed
 
 NEW = ("in-distribution", "meta-val")
@@ -37,7 +38,16 @@ def overlap(suite: Suite, split: Split) -> list[str]:
     inverted or resized images of a class are of that class, in whatever file or folder they lie. A cross-domain split
     may show training classes in another way; only images that look the same are spoken of.
     """
-    training, tested = make_source(suite.source), make_source(split.source)
+    training, tested = (_members(make_source(table)) for table in (suite.source, split.source))
+    return [line for one in training for other in tested for line in _overlap(suite, split, one, other)]
+
+
+def _members(source: Any) -> list[Any]:
+    """The sources of a mixture; any other is one by itself."""
+    return [*source.members.values()] if isinstance(source, Mixture) else [source]
+
+
+def _overlap(suite: Suite, split: Split, training: Any, tested: Any) -> list[str]:
     if isinstance(training, RecordSource) and isinstance(tested, RecordSource) and split.role in NEW:
         _refuse_known(suite, split, training, tested)
     if not (isinstance(training, ImageSource) and isinstance(tested, ImageSource)):

@@ -8,7 +8,7 @@ from typing import Any
 
 from metagap.errors import UserError, at, foreign
 from metagap.memory import require
-from metagap.runner.context import like, shifted, spec_of, training_part, training_spec
+from metagap.runner.context import like, shifted, spec_of, training_spec
 from metagap.runner.contract import examine, examine_metrics
 from metagap.runner.overlap import overlap
 from metagap.runner.rehearsal import rehearse
@@ -27,7 +27,7 @@ def check(cells: Sequence[Cell]) -> list[str]:
     suite = cells[0].suite
     with at("training"), foreign("its source"):
         source = make_source(suite.source)
-        training = source.tasks(training_part(suite), "cpu")
+        training = source.tasks(Part(suite.training_classes, source.trained_images), "cpu")
         source.digest(suite.training_classes)
     notes: list[str] = []
     for cell in {cell.label: cell for cell in cells}.values():

@@ -1,12 +1,12 @@
 """What to run: a suite file, typed and resolved, and the cells (algorithm x seed) that it is expanded into.
 
 `schema` says what a file may hold; `edit` changes its table before it is checked (`--set`); `resolve` reads, checks and
-fills in defaults; `variants` makes suites of another one, `sweep` one for each value of a key; `cell` expands;
-`sources` makes sources of their tables; `messages` words what is wrong.
+fills in defaults; `variants` makes suites of another one, `sweep` one for each value of a key; `cell` expands.
 """
 
+from metagap.messages import Faults, validated
+from metagap.source_tables import make_source
 from metagap.suite.cell import Cell, as_json, digest, expand, written_cell
-from metagap.suite.messages import Faults, validated
 from metagap.suite.resolve import load_suite, resolve, written_suite
 from metagap.suite.schema import (
     RECORDING,
@@ -26,7 +26,6 @@ from metagap.suite.schema import (
     Task,
     Training,
 )
-from metagap.suite.sources import make_source
 from metagap.suite.sweep import Member, Sweep, Values, load_chosen, load_sweep, said, waves
 from metagap.suite.variants import (
     share_of,

@@ -12,8 +12,9 @@ from pydantic import BaseModel
 
 from metagap import digests, registry
 from metagap.errors import UserError
+from metagap.source_tables import registered_name
 from metagap.suite.schema import Entry, OwnEvaluation, Suite, Training
-from metagap.suite.sources import content, registered_name, split_content
+from metagap.suite.sources import content, split_content
 
 TRAINING_REVISION = 1
 """Raised when meta-training itself is corrected, so that every cell has other weights. Algorithms, models and sources

@@ -13,11 +13,12 @@ from metagap import optimizers, registry
 from metagap.errors import UserError, at
 from metagap.files import SUITES, folder_name
 from metagap.kinds import TaskKind
+from metagap.messages import Faults, validated
+from metagap.source_tables import make_source, named_table, source_of
 from metagap.suite.edit import set_key
-from metagap.suite.messages import Faults, validated
 from metagap.suite.responses import with_responses
 from metagap.suite.schema import Entry, OwnEvaluation, Section, Split, Suite, Training
-from metagap.suite.sources import named_table, source_of, with_options
+from metagap.suite.sources import with_options
 
 
 def load_suite(name_or_path: str, changes: Sequence[str] = ()) -> Suite:
@@ -224,14 +225,14 @@ def _check_shift(split: Split, source: dict[str, Any], place: str) -> None:
         raise UserError(f"{place}: key 'shift': role {split.role} is about images as they are; allowed: cross-domain")
     with at(f"{place}.shift: key 'kind'"):
         registry.load_named("shift", split.shift.kind)
-    if not source_of(source)[0].has_images:
+    if not make_source(source).has_images:
         raise UserError(f"{place}: key 'shift': '{source['name']}' is no source of images; leave it out")
 
 
 def _refuse_leak(split: Split, training: dict[str, Any], suite: Suite, place: str) -> None:
     """Refuse a split whose classes are not what its role says, as far as the training source itself is concerned."""
     known, trained = split.role in ("meta-train", "recurring-task"), suite.training_classes
-    if split.role == "cross-domain" or split.source != training:
+    if split.role == "cross-domain" or split.source not in (training, *training.get("sources", {}).values()):
         return
     if not (suite.kind.has_ways or (training and source_of(training)[0].has_parts)):
         return

@@ -8,7 +8,7 @@ from typing import Any
 
 from metagap import registry
 from metagap.errors import UserError
-from metagap.suite.messages import Faults, validated
+from metagap.messages import Faults, validated
 from metagap.suite.schema.response import SHIFTED, Response
 
 KEPT = ("source", "classes", "images", "ways", "shots", "queries", "optional")

@@ -1,4 +1,4 @@
-"""Sources by their tables: made, and what they hold identified by a digest."""
+"""What the sources of a suite hold, identified by a digest."""
 
 from __future__ import annotations
 
@@ -7,13 +7,8 @@ from typing import Any
 
 from metagap import digests, registry
 from metagap.errors import UserError, foreign
+from metagap.source_tables import make_source, registered_name
 from metagap.suite.schema import Split
-
-
-def make_source(table: Mapping[str, Any]) -> Any:
-    """The source that a resolved table describes."""
-    source, options = source_of(table)
-    return source(**options)
 
 
 def content(source: Mapping[str, Any], classes: str) -> str | None:
@@ -36,38 +31,6 @@ def split_content(split: Split) -> str | None:
     return f"{found}-{digests.of_value([shift.model_dump(), *code])[:10]}"
 
 
-def registered_name(source: Mapping[str, Any]) -> str:
-    """The name that a source is registered under."""
-    return _apart(source["name"])[0]
-
-
-def source_of(table: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The class of the source that a table names, and its options."""
-    name, value = _apart(table["name"])
-    found = registry.load("source", name)
-    options = {key: given for key, given in table.items() if key != "name"}
-    if value is None:
-        return found, options
-    if not found.named_by:
-        raise UserError(f"'{name}' takes nothing after its name, and '{value}' follows it")
-    return found, {found.named_by: value, **options}
-
-
-def named_table(table: Mapping[str, Any], source: Any) -> dict[str, Any]:
-    """A table of the same source with all options, of which the one that may follow its name does."""
-    fixed = set() if source.chooses_kind else {"kind"}
-    options, name = source.model_dump(mode="json", exclude=fixed), registered_name(table)
-    if source.named_by:
-        name = f"{name}:{options.pop(source.named_by)}"
-    return {"name": name, **options}
-
-
 def with_options(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """A split's own source; one without a name is the suite's with other options."""
     return dict(own) if "name" in own else {**base, **own}
-
-
-def _apart(name: str) -> tuple[str, str | None]:
-    """The registered name of a source, and what follows it after a colon, unless this is the name of a class."""
-    first, colon, rest = name.partition(":")
-    return (first, rest) if colon and first in registry.names("source") else (name, None)

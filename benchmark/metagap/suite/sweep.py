@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from metagap import registry
 from metagap.errors import UserError
 from metagap.files import SUITES
+from metagap.messages import Faults, validated
 from metagap.suite.cell import Cell, digest, expand
 from metagap.suite.edit import put
-from metagap.suite.messages import Faults, validated
 from metagap.suite.resolve import place_of, resolve, resolve_changed, with_changes
 from metagap.suite.schema import Axis, Entry, Suite
 from metagap.suite.variants import variation, with_choices

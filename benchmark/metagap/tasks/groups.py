@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -30,6 +30,21 @@ class GroupDraw:
         return GroupDraw(self.classes[tasks], self.rows[tasks])
 
 
+@dataclass(frozen=True)
+class Mix:
+    """Which groups of a store come from which of several stores, its members: all groups of a task are of one member.
+
+    The groups of the first member come first, then those of the second, and so on.
+    """
+
+    names: tuple[str, ...]
+    """(members,)."""
+    weights: Tensor
+    """(members,) float64, above 0: a task is of member m with a probability of weights[m] / sum(weights)."""
+    member: Tensor
+    """(groups,) int64."""
+
+
 class Grouped:
     """Draws examples by their groups: a task is some groups, and some examples of each.
 
@@ -43,6 +58,8 @@ class Grouped:
     """(groups,) int64."""
     device: torch.device
     """Where episodes are made."""
+    mix: Mix | None
+    """None: any groups may meet in a task."""
     _ready: dict[Any, Tensor]
     """What drawing and looking up need again and again, so that on a GPU they do not wait for it."""
     example: ClassVar[str] = "example"
@@ -116,28 +133,63 @@ class Grouped:
 
     def _pick(self, count: int, spec: TaskSpec, generator: Generator) -> Tensor:
         """The groups of `count` tasks, (count, ways)."""
-        device, key = generator.device, ("eligible", spec.ways, spec.shots + spec.queries)
-        eligible = self._on(device, key, lambda: self._eligible(spec))
-        return eligible[choose(torch.full((count,), len(eligible), device=device), spec.ways, generator)]
+        key = ("eligible", spec.ways, spec.shots + spec.queries)
+        eligible = self._on(generator.device, key, lambda: self._eligible(spec))
+        first, number = self._range(key, lambda: self._eligible(spec), count, generator)
+        return eligible[first[:, None] + choose(number, spec.ways, generator)]
+
+    def _range(self, key: Any, things: Callable[[], Tensor], count: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        """What each of `count` tasks may choose from: where it begins, and how much it is, both (count,).
+
+        things: a group of each thing that there is to choose from, member by member. Without members that is all of
+        them; otherwise those of one, which is drawn by its weight.
+        """
+        device, mix = generator.device, self.mix
+        if mix is None:
+            number = torch.full((count,), len(self._on(device, key, things)), device=device)
+            return torch.zeros_like(number), number
+        edges = self._on(device, "edges", lambda: (mix.weights / mix.weights.sum()).cumsum(0)[:-1])
+        sizes = self._on(device, ("of", key), lambda: torch.bincount(mix.member[things()], minlength=len(mix.names)))
+        uniform = torch.rand(count, dtype=torch.float64, generator=generator, device=device)
+        member = torch.searchsorted(edges, uniform, right=True)
+        return (sizes.cumsum(0) - sizes)[member], sizes[member]
 
     def _free(self, groups: Tensor, left: Tensor, spec: TaskSpec, generator: Generator) -> Tensor:
         """Which of these groups the next open task may take, given how many chunks of each are left: bool (n,)."""
-        return left > 0
+        free = left > 0
+        if self.mix is None:
+            return free
+        member = self.mix.member[groups]
+        able = torch.bincount(member[free], minlength=len(self.mix.names)) >= spec.ways
+        if not able.any():
+            return torch.zeros_like(free)
+        return free & (member == (self.mix.weights * able).multinomial(1, generator=generator))
 
     def _eligible(self, spec: TaskSpec) -> Tensor:
         """The groups that tasks may take. Raises UserError where they are too few."""
         eligible = (self.size >= spec.shots + spec.queries).nonzero().flatten()
-        self._require(len(eligible), spec)
+        self._require(eligible, spec)
         return eligible
 
-    def _require(self, count: int, spec: TaskSpec, apart: str = "") -> None:
-        """Raise UserError unless these are enough groups. apart: how they are counted."""
-        if count < spec.ways:
-            raise UserError(
-                f"{spec.ways} ways, {spec.shots} shots and {spec.queries} queries need {spec.ways} {self.group}es of "
-                f"at least {spec.shots + spec.queries} {self.example}s; there are {count} such {self.group}es{apart} "
-                f"among {len(self.size)}"
-            )
+    def _require(self, groups: Tensor, spec: TaskSpec, apart: str = "") -> None:
+        """Raise UserError unless these are enough groups, of each member. apart: how they are counted."""
+        for name, there, every in self._of_members(groups):
+            if len(there) < spec.ways:
+                raise UserError(
+                    f"{name}{spec.ways} ways, {spec.shots} shots and {spec.queries} queries need {spec.ways} "
+                    f"{self.group}es of at least {spec.shots + spec.queries} {self.example}s; there are {len(there)} "
+                    f"such {self.group}es{apart} among {len(every)}"
+                )
+
+    def _of_members(self, groups: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """For each member what messages begin with, those of `groups` that are of it, and all that are."""
+        every = torch.arange(len(self.size))
+        if self.mix is None:
+            yield "", groups, every
+            return
+        for place, name in enumerate(self.mix.names):
+            there, own = (some[self.mix.member[some] == place] for some in (groups, every))
+            yield f"{name}: ", there, own
 
     def _on(self, device: torch.device, name: Any, make: Callable[[], Tensor]) -> Tensor:
         """The tensor that `make` gives, once, on the device."""

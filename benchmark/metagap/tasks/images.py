@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from metagap.errors import UserError
 from metagap.tasks.episode import Episode, TaskSpec
-from metagap.tasks.groups import GroupDraw, Grouped, choose, placed, shot_by_shot
+from metagap.tasks.groups import GroupDraw, Grouped, Mix, choose, placed, shot_by_shot
 
 CPU = torch.device("cpu")
 
@@ -56,6 +56,7 @@ class ImageStore(Grouped):
     device: torch.device = CPU
     shift: Callable[[Tensor, Tensor], Tensor] | None = None
     """Gives images (n, C, H, W) uint8, and which ones of `images` they are (n,), as they are seen in this store."""
+    mix: Mix | None = None
     _ready: dict[Any, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     example = "image"
@@ -188,7 +189,9 @@ class ImageStore(Grouped):
         eligible = self._on(device, ("eligible", spec.ways, each), lambda: self._eligible(spec))
         # The rotations of a class stand next to each other, from ends[i] to ends[i + 1].
         ends = self._on(device, ("ends", spec.ways, each), lambda: self._ends(self._eligible(spec)))
-        chosen = choose(torch.full((count,), len(ends) - 1, device=device), spec.ways, generator)
+        key = ("firsts", spec.ways, each)
+        first, number = self._range(key, lambda: self._firsts(self._eligible(spec)), count, generator)
+        chosen = first[:, None] + choose(number, spec.ways, generator)
         uniform = torch.rand(chosen.shape, dtype=torch.float64, generator=generator, device=device)
         first, turns = ends[chosen], ends[chosen + 1] - ends[chosen]
         return eligible[first + (uniform * turns).long()]
@@ -198,8 +201,12 @@ class ImageStore(Grouped):
         if self.meet:
             return eligible
         eligible = eligible[self.start[eligible].argsort(stable=True)]
-        self._require(len(self._ends(eligible)) - 1, spec, ", whose rotations count as one in a task,")
+        self._require(self._firsts(eligible), spec, ", whose rotations count as one in a task,")
         return eligible
+
+    def _firsts(self, eligible: Tensor) -> Tensor:
+        """The first of the rotations of each class in `eligible`, in which they are neighbours."""
+        return eligible[self._ends(eligible)[:-1]]
 
     def _ends(self, eligible: Tensor) -> Tensor:
         """Where the rotations of each class begin in `eligible`, in which they are neighbours; and its length."""

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from metagap.errors import UserError
 from metagap.tasks.episode import Episode, TaskSpec
-from metagap.tasks.groups import GroupDraw, Grouped, choose, placed, shot_by_shot
+from metagap.tasks.groups import GroupDraw, Grouped, Mix, choose, placed, shot_by_shot
 from metagap.tasks.scaling import Mode, Scaling
 from metagap.text import listed
 
@@ -85,6 +85,7 @@ class RecordStore(Grouped):
     """None: examples are as they were read."""
     borrowed: bool = False
     """Whether the scaling is that of another store."""
+    mix: Mix | None = None
     device: torch.device = CPU
     _ready: dict[Any, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -256,21 +257,25 @@ class RecordStore(Grouped):
         device, key = generator.device, (spec.ways, spec.shots + spec.queries)
         eligible = self._on(device, ("eligible", *key), lambda: self._eligible(spec))
         sizes = self._on(device, ("sizes", *key), lambda: self._by_task(self._eligible(spec)))
+        begin, number = self._range(("tasks", *key), lambda: self._firsts(self._eligible(spec)), count, generator)
         uniform = torch.rand(count, dtype=torch.float64, generator=generator, device=device)
-        tasks = (uniform * len(sizes)).long()
+        tasks = begin + (uniform * number).long()
         first = (sizes.cumsum(0) - sizes)[tasks]
         return eligible[first[:, None] + choose(sizes[tasks], spec.ways, generator)]
 
     def _free(self, groups: Tensor, left: Tensor, spec: TaskSpec, generator: Generator) -> Tensor:
         """Of tasks of the file, the groups of one that has enough of them left, all such tasks equally likely."""
-        free = super()._free(groups, left, spec, generator)
         if self.task is None:
-            return free
-        of = self.task[groups]
+            return super()._free(groups, left, spec, generator)
+        free, of = left > 0, self.task[groups]
         able = (torch.bincount(of[free], minlength=len(self.tasks)) >= spec.ways).nonzero().flatten()
         if not len(able):
             return torch.zeros_like(free)
-        return free & (of == able[torch.randint(len(able), (), generator=generator)])
+        if self.mix is None:
+            return free & (of == able[torch.randint(len(able), (), generator=generator)])
+        member = torch.zeros(len(self.tasks), dtype=torch.long).scatter(0, self.task, self.mix.member)[able]
+        share = (self.mix.weights / torch.bincount(member, minlength=len(self.mix.names)))[member]
+        return free & (of == able[share.multinomial(1, generator=generator)])
 
     def _eligible(self, spec: TaskSpec) -> Tensor:
         if self.fixed and spec.ways != self.class_count:
@@ -280,13 +285,14 @@ class RecordStore(Grouped):
             )
         if self.task is None:
             return super()._eligible(spec)
-        fit = self._fit(spec)
-        if not fit.any():
-            raise UserError(
-                f"none of {len(self.tasks)} tasks has {_needs(self, spec)}, as {spec.shots} shots and {spec.queries} "
-                "queries need"
-            )
-        return (self._large(spec) & fit[self.task]).nonzero().flatten()
+        eligible = (self._large(spec) & self._fit(spec)[self.task]).nonzero().flatten()
+        for name, there, every in self._of_members(eligible):
+            if not len(there):
+                raise UserError(
+                    f"{name}none of {len(self.task[every].unique())} tasks has {_needs(self, spec)}, as {spec.shots} "
+                    f"shots and {spec.queries} queries need"
+                )
+        return eligible
 
     def _large(self, spec: TaskSpec) -> Tensor:
         return self.size >= spec.shots + spec.queries
@@ -300,6 +306,11 @@ class RecordStore(Grouped):
         """How many of these groups each task has that has any."""
         assert self.task is not None
         return torch.unique_consecutive(self.task[groups], return_counts=True)[1]
+
+    def _firsts(self, groups: Tensor) -> Tensor:
+        """The first of these groups of each task that has any."""
+        sizes = self._by_task(groups)
+        return groups[sizes.cumsum(0) - sizes]
 
     def _told(self, draw: GroupDraw) -> GroupDraw:
         """The draw; of tasks of the file it also says which task each of them is."""

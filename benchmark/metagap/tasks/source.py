@@ -54,8 +54,6 @@ class Source(BaseModel):
     """Of its tasks: a `TaskKind`, or its name. A subclass gives it a type and a value."""
     licence: ClassVar[str]
     citation: ClassVar[str]
-    has_images: ClassVar[bool] = False
-    """Whether its tasks are those of an `ImageStore`, whose images can be shifted."""
     has_parts: ClassVar[bool] = False
     """Whether its parts hold other tasks, whatever their kind, so that a split may not show those of training."""
     chooses_kind: ClassVar[bool] = False
@@ -94,6 +92,16 @@ class Source(BaseModel):
         """
         return ""
 
+    @property
+    def has_images(self) -> bool:
+        """Whether its tasks are those of an `ImageStore`, whose images can be shifted."""
+        return False
+
+    @property
+    def trained_images(self) -> Literal["all", "train", "held-out"]:
+        """Which images of the training classes are trained on."""
+        return "all"
+
     def check_part(self, part: Part, allowed: list[str]) -> None:
         """Raise UserError unless the source has these classes, and no choice of images where it has none."""
         if part.classes not in allowed:
@@ -105,7 +113,6 @@ class Source(BaseModel):
 class ImageSource(Source):
     """A source of images: a subclass reads them and says which classes each part has."""
 
-    has_images = True
     kind: Literal["classification"] = "classification"
     image_size: ImageSize = Field(default=28, description="images are resized to this many pixels a side")
     channels: Literal[1, 3] = Field(default=1, description="1 for grey, 3 for colour")
@@ -139,6 +146,16 @@ class ImageSource(Source):
 
     about_looks: ClassVar[frozenset[str]] = frozenset()
     """Options by which the same images look different."""
+
+    @property
+    def has_images(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def trained_images(self) -> Literal["all", "train", "held-out"]:
+        """Not those that are held out, if any are."""
+        return "train" if self.held_out_images else "all"
 
     def looking_like(self, other: ImageSource) -> ImageSource:
         """This source with the looks of another, so that images of both can be compared."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat, field_validator
 
 from metagap.errors import UserError
 from metagap.tasks.image_store import Reading
@@ -15,6 +15,7 @@ from metagap.tasks.images import ImageStore
 from metagap.tasks.sources.archives import opened
 from metagap.tasks.sources.download import Remote
 from metagap.tasks.sources.idx import read_idx
+from metagap.tasks.sources.layout import shuffled
 from metagap.tasks.sources.stored import StoredSource
 
 FILES = ("images-idx3-ubyte", "labels-idx1-ubyte")
@@ -28,6 +29,20 @@ class MNIST(StoredSource):
     citation = "LeCun, Bottou, Bengio, Haffner (1998), Gradient-based learning applied to document recognition"
     download_size = "1.7 MB"
     class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
+    about_parts = StoredSource.about_parts | {"shares"}
+
+    shares: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,  # so that cells without it stay what they were
+        description="shares of train, val and test among the classes, which are shuffled; default: no parts but all",
+    )
+
+    @field_validator("shares")
+    @classmethod
+    def _some(cls, value: tuple[float, float, float] | None) -> tuple[float, float, float] | None:
+        if value is not None and not sum(value):
+            raise ValueError("one share has to be above 0")
+        return value
 
     def addresses(self) -> Sequence[Remote]:
         """As torchvision has them."""
@@ -51,6 +66,10 @@ class MNIST(StoredSource):
         """The images and the labels, packed or not."""
         raw = f"{type(self).__name__}/raw/t10k"
         return [self.find(f"{raw}-{file}.gz", f"{raw}-{file}") for file in FILES]
+
+    def parts(self, store: ImageStore) -> dict[str, list[int]]:
+        """By the shares; without these none but `all`."""
+        return {} if self.shares is None else shuffled(store.class_count, self.shares, 0)
 
     def read(self) -> Reading:
         """All test images."""
