@@ -141,7 +141,7 @@ def check_name(given: dict[str, Any]) -> None:
 
 def check_sources(given: dict[str, Any]) -> None:
     for name in given["names"] or []:
-        assert placeholder(name) or registry.load("source", name)
+        assert placeholder(name) or registry.load("source", name.partition(":")[0])
 
 
 def check_algorithm(given: dict[str, Any]) -> None:
