@@ -121,7 +121,7 @@ class RecordSource(Source):
         """
         names = self._read().units
         order = {name: place for place, name in enumerate(names)}
-        listed: dict[str, list[str]] = {part: getattr(self, part) for part in PARTS}
+        listed = self.named_parts()
         taken: dict[str, str] = {}
         for part, name in [(part, name) for part, wanted in listed.items() for name in wanted]:
             if name not in order:
@@ -138,6 +138,10 @@ class RecordSource(Source):
             for part, first, last in zip(PARTS, ends[:-1], ends[1:], strict=True):
                 listed[part] = [*listed[part], *free[first:last]]
         return {part: sorted(found, key=order.__getitem__) for part, found in listed.items()}
+
+    def named_parts(self) -> dict[str, list[str]]:
+        """The tasks or classes that each part names."""
+        return {part: getattr(self, part) for part in PARTS}
 
     def _part(self, part: str, device: torch.device | str) -> RecordStore:
         """The store of a part, with the scaling of the part train. Raises UserError where nothing is in it."""

@@ -4,33 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from pydantic import AfterValidator, Field
-from scipy import sparse
-from sklearn.feature_extraction.text import HashingVectorizer
+from pydantic import Field
 
 from metagap import registry
 from metagap.errors import UserError
 from metagap.tasks.folders import stamp
-from metagap.tasks.record_source import RecordSource
 from metagap.tasks.records import Records
 from metagap.tasks.sources import columns
 from metagap.tasks.sources.frames import BINARY, TEXT, located, read_frame
+from metagap.tasks.sources.hashed import HashedTexts
 
 LINES = (".jsonl", ".ndjson")
 ALLOWED = "a .csv, .tsv, .parquet, .feather or .jsonl file"
 
 
-def _ascending(value: tuple[int, int]) -> tuple[int, int]:
-    if not 1 <= value[0] <= value[1]:
-        raise ValueError("allowed: the least and the largest length, such as [1, 2]")
-    return value
-
-
-class TextSource(RecordSource):
+class TextSource(HashedTexts):
     """Texts with a class each, as `text:FILE`: a row of a table, or a line of JSON, for each.
 
     Its words, or runs of characters, are hashed into `dimensions` counts, whose vector is scaled to length 1 and, with
@@ -40,9 +31,7 @@ class TextSource(RecordSource):
     licence = "yours"
     citation = "yours"
     named_by = "file"
-    chooses_kind = False
 
-    kind: Literal["classification"] = "classification"  # pyright: ignore[reportIncompatibleVariableOverride]
     file: str = Field(description=ALLOWED)
     text: str = Field(default="text", description="the column of texts")
     target: str = Field(default="target", description="the column of classes")
@@ -50,11 +39,6 @@ class TextSource(RecordSource):
         default=None, description="the column that says which task a row belongs to; default: tasks are made of classes"
     )
     domain: str | None = Field(default=None, description="the column that `domains` is about")
-    units: Literal["words", "characters"] = Field(default="words", description="what is counted: runs of these")
-    ngrams: Annotated[tuple[int, int], AfterValidator(_ascending)] = Field(
-        default=(1, 1), description="the least and the largest length of a run"
-    )
-    dimensions: int = Field(default=512, ge=2, le=2**20, description="of the vector of a text")
 
     @property
     def called(self) -> str:
@@ -82,16 +66,8 @@ class TextSource(RecordSource):
             if missing.any():
                 notes.append(f"{missing.sum()} rows without '{name}' left out")
                 table = table[~missing]
-        analyzer = "word" if self.units == "words" else "char_wb"
-        hashing = HashingVectorizer(analyzer=analyzer, ngram_range=self.ngrams, n_features=self.dimensions)
-        x = sparse.csr_array(hashing.transform(table[self.text].tolist()), dtype=np.float32).toarray()
-        if empty := int((x == 0).all(1).sum()):
-            notes.append(f"{empty} texts have no {self.units} to count, and are all 0")
-        classes = columns.ordered(table[self.target].tolist())
-        y = pd.Categorical(table[self.target], classes).codes.astype(np.int64)
         task, domain = (None if name is None else table[name].to_numpy(dtype=str) for name in (self.task, self.domain))
-        levels = np.full(self.dimensions, -1)
-        return Records(x, y, classes, task, domain, notes=notes, levels=levels)
+        return self.hashed(table[self.text].tolist(), table[self.target].tolist(), task, domain, notes)
 
     @property
     def _path(self) -> Path:
