@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 from torch import Tensor
@@ -39,13 +39,23 @@ class LastValue(Regressor, Reference):
     """Forecasts that nothing changes: every step ahead is the last value of the input.
 
     Of inputs (channels, steps) it is that of one channel, which has to be the target's; of inputs (features,) it is the
-    last feature. Inputs and targets have to be of one unit: `scaling = "none"` of a source of series makes that exact,
-    "train" nearly so, and "support" does not.
+    last feature. Inputs and targets have to be in one unit, and where they are known not to be, that is refused.
+    Forecasts of a source of series are in one unit with `scaling` "train" or "none".
     """
 
     paper: ClassVar[str] = "none: the persistence forecast"
 
     channel: int = Field(default=-1, description="which channel of the input is the target's; -1: the last")
+
+    @classmethod
+    def input_shape(cls, tasks: Any) -> tuple[int, ...]:
+        """That of the tasks. Raises UserError where their inputs and targets are known to be in different units."""
+        if getattr(tasks, "units_differ", False):
+            raise UserError(
+                "algorithm last-value: inputs and targets are scaled apart, so that no value is a forecast; allowed: "
+                "source.scaling = 'none', or 'train' where the column of the target is a channel, too"
+            )
+        return super().input_shape(tasks)
 
     def adapt(self, meta: Params, support: Support, steps: int) -> Params:
         """What is added to the last value for each step ahead (targets,): nothing."""

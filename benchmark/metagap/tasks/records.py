@@ -43,6 +43,8 @@ class Records(NamedTuple):
     levels: np.ndarray | None = None
     """(features,) 0 for a number, which is scaled; 1 for an indicator, 0 or 1; more for so many codes of a category, of
     which 0 stands for the unknown; -1 for a term frequency, (n, features) only. None: all are numbers."""
+    forecasts: bool = False
+    """Whether targets are later values of the last feature, so that they are scaled as it is."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class RecordStore(Grouped):
     features: tuple[str, ...] = ()
     fixed: bool = False
     """Whether class k is label k of every task; otherwise it has another label in each."""
+    forecasts: bool = False
+    """Whether targets are later values of the last feature."""
     scaling: Scaling | None = None
     """None: examples are as they were read."""
     borrowed: bool = False
@@ -112,6 +116,7 @@ class RecordStore(Grouped):
             tasks=tasks,
             levels=torch.zeros(records.x.shape[1]) if records.levels is None else torch.from_numpy(records.levels),
             features=tuple(records.features),
+            forecasts=records.forecasts,
             fixed=fixed,
         )
 
@@ -129,6 +134,12 @@ class RecordStore(Grouped):
     def outputs(self) -> int | None:
         """How many targets a task of regression has; None for classes."""
         return None if self.y is None else self.y.shape[1]
+
+    @property
+    def units_differ(self) -> bool:
+        """Whether the targets of an episode are in other units than the last feature of its inputs."""
+        mode = "none" if self.scaling is None or self.outputs is None else self.scaling.mode
+        return mode == "support" or (mode == "train" and not self.forecasts)
 
     @property
     def of_file(self) -> bool:
@@ -166,7 +177,7 @@ class RecordStore(Grouped):
         """The same examples, scaled by those of another store, or as a mode says that needs none."""
         x, y = (None if values is None else values[training.rows] for values in (training.x, training.y))
         assert x is not None
-        return dataclasses.replace(self, scaling=Scaling.of(mode, x, y, self.levels))
+        return dataclasses.replace(self, scaling=Scaling.of(mode, x, y, self.levels, self.forecasts))
 
     def like(self, training: Any) -> Self:
         """The same examples, scaled and labelled as those that are trained on, if they have the same features."""

@@ -21,7 +21,7 @@ class Scaling:
     A number is shifted and scaled to mean 0 and standard deviation 1; a constant becomes 0, and so does what is missing
     (NaN). A term frequency is multiplied with its inverse document frequency among the training examples. An indicator
     stays what it is, and a code too, unless no training example has it: then it becomes 0. Targets (n, targets) are
-    scaled like numbers, by the training examples, but not with the mode "none".
+    scaled like numbers, by the training examples, but not with the mode "none"; those of forecasts as the last feature.
     """
 
     mode: Mode
@@ -41,8 +41,11 @@ class Scaling:
     """(targets,)."""
 
     @classmethod
-    def of(cls, mode: Mode, x: Tensor, y: Tensor | None, levels: Tensor) -> Scaling:
-        """By training examples x (n, features, ...) and, in regression, their targets y (n, targets)."""
+    def of(cls, mode: Mode, x: Tensor, y: Tensor | None, levels: Tensor, forecasts: bool = False) -> Scaling:
+        """By training examples x (n, features, ...) and, in regression, their targets y (n, targets).
+
+        forecasts: whether targets are later values of the last feature.
+        """
         center, factor = _statistics(x)
         number, indicator, code = levels == 0, levels == 1, levels > 1
         seen = torch.stack([(column.nan_to_num() != 0).any() for column in x.unbind(1)])
@@ -55,7 +58,9 @@ class Scaling:
         known = torch.zeros(len(coded), max(0, int(levels.max())), dtype=torch.bool)
         for own, feature in zip(known, coded.tolist(), strict=True):
             own[x[:, feature].long().unique()] = True
-        of_targets = _statistics(y) if y is not None and mode != "none" else (torch.zeros(1), torch.ones(1))
+        of_targets = torch.zeros(1), torch.ones(1)
+        if y is not None and mode != "none":
+            of_targets = _statistics(x[:, -1:] if forecasts else y)
         return cls(mode, levels, torch.where(number, center, 0), factor, coded, known, *of_targets)
 
     def to(self, device: torch.device) -> Scaling:

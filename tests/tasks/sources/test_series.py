@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from metagap.algorithms.naive import LastValue
 from metagap.errors import UserError
 from metagap.tasks.episode import TaskSpec
 from metagap.tasks.records import Records
@@ -77,8 +78,28 @@ def test_a_row_without_a_class_is_in_no_window(tmp_path):
 def test_forecasts_are_of_the_steps_after_the_window(tmp_path):
     records = read(tmp_path, walk(), kind="regression", target="level", horizon=2)
     assert records.x.shape == (10, 2, 4) and records.y.shape == (10, 2) and not records.classes
-    assert levels(records)[1] == [6, 7, 8, 9] and records.y[1].tolist() == [10, 11]
+    assert records.features == ["heat", "level"]  # that of the target is the last
+    assert records.x[1, 1].tolist() == [6, 7, 8, 9] and records.y[1].tolist() == [10, 11]
     assert records.time is not None and str(records.time[0]) == "2020-01-01T05:00:00"
+
+
+@pytest.mark.parametrize("scaling", ["train", "none", "support"])
+@pytest.mark.parametrize("channels", [None, ["heat"]])
+def test_the_last_value_forecasts_or_is_refused(tmp_path, scaling, channels):
+    """In units of the file, the step after is one above the last, whatever inputs and targets are scaled by."""
+    options = {"kind": "regression", "target": "level", "scaling": scaling, "channels": channels}
+    tasks = made(tmp_path, walk(60), **options).tasks(Part("all"), "cpu")
+    if scaling == "support" or (scaling == "train" and channels):
+        with pytest.raises(UserError, match=r"algorithm last-value: .* allowed: source.scaling = 'none', or 'train'"):
+            LastValue.input_shape(tasks)
+        return
+    assert LastValue.input_shape(tasks) == (2 if channels is None else 1, 4)
+    if channels is None:
+        spec = TaskSpec("regression", 1, 4, 4)
+        episode = tasks.episode(tasks.draw(5, spec, torch.Generator().manual_seed(0)), spec)
+        assert tasks.scaling is not None
+        error = (episode.query_y - episode.query_x[:, :, -1, -1:]) / tasks.scaling.target_factor
+        torch.testing.assert_close(error, torch.ones_like(error), atol=1e-3, rtol=0)
 
 
 def test_support_and_query_share_no_step(tmp_path):
@@ -107,7 +128,7 @@ def test_before_shows_nothing_later(tmp_path):
     early = made(tmp_path, table, before=date, **options).tasks(Part("all"), "cpu")
     late = made(tmp_path, table, after=date, **options).tasks(Part("all"), "cpu")
     assert early.y is not None and late.y is not None
-    assert early.y.max() < 15 <= late.y.min() and early.x[:, 0].max() < late.x[:, 0].min()
+    assert early.y.max() < 15 <= late.y.min() and early.x[:, 1].max() < late.x[:, 1].min()
 
 
 def test_fractions_of_seconds_order_steps(tmp_path):

@@ -26,14 +26,15 @@ class SeriesSource(RecordSource):
 
     An example is `window` consecutive steps, (channels, window). What is to be predicted is their class or, in
     regression, the next `horizon` values of `target`. No window crosses a gap in time, or holds two series, tasks,
-    domains or classes; no two examples share a step. The time of an example is that of its last step, so that `before`
-    shows training nothing later.
+    domains or classes; no two examples share a step. Forecasts are scaled as the channel of their target. The time of
+    an example is that of its last step, so that `before` shows training nothing later.
     """
 
     licence = "yours"
     citation = "yours"
     named_by = "file"
     allows_missing = True
+    revision = 2
 
     file: str = Field(description="a .csv, .tsv, .parquet or .feather file with a row for each step")
     target: str = Field(description="the column of the class of each step, or of the numbers that are to be predicted")
@@ -59,7 +60,8 @@ class SeriesSource(RecordSource):
     domain: str | None = Field(default=None, description="the column that `domains` is about")
     channels: Annotated[list[str], MinLen(1)] | None = Field(
         default=None,
-        description="the columns that are the input; default: all others of numbers, and in regression the target",
+        description="the columns that are the input, of which that of the target is put last; default: all others of "
+        "numbers, and in regression the target",
     )
 
     @property
@@ -80,6 +82,9 @@ class SeriesSource(RecordSource):
         begin, longest = starts(breaks, self._extent, self.stride or self._extent)
         begin = begin[table[list(self._names.values())].notna().all(axis=1).to_numpy()[begin]]
         values = self._channels(table, frame.decimal_comma, notes)
+        forecasts = self.kind == "regression" and self.target in values
+        if forecasts:
+            values[self.target] = values.pop(self.target)  # the last, as forecasts have it
         if self.kind == "regression":
             target = self._numbers(table, "target", self.target, frame.decimal_comma)
             ahead = target[np.minimum(begin[:, None] + np.arange(self.window, self._extent), len(target) - 1)]
@@ -103,7 +108,8 @@ class SeriesSource(RecordSource):
             None if name is None else table[name].iloc[begin].to_numpy(dtype=str) for name in (self.task, self.domain)
         )
         last = None if time is None else time[begin + self._extent - 1].astype("datetime64[s]")
-        return Records(x.astype(np.float32), y, classes, task, domain, last, notes, [*values])
+        x = x.astype(np.float32)
+        return Records(x, y, classes, task, domain, last, notes, [*values], forecasts=forecasts)
 
     @property
     def _extent(self) -> int:
