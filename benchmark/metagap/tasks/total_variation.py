@@ -10,7 +10,6 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtr
 
 Interval = tuple[float, float]
 
@@ -42,7 +41,7 @@ def of_normals(mean_a: ArrayLike, scale_a: ArrayLike, mean_b: ArrayLike, scale_b
     if not np.all((s > 0) & (t > 0)):
         return 1.0
     if np.all(s == t):
-        return float(2 * ndtr(np.linalg.norm((m - n) / s) / 2) - 1)
+        return 2 * _below(float(np.linalg.norm((m - n) / s)) / 2) - 1
     divergences = [np.sum(np.log(q / p) + (p**2 + (m - n) ** 2) / (2 * q**2) - 0.5) for p, q in ((s, t), (t, s))]
     bounds = [bound for k in divergences for bound in (np.sqrt(k / 2), np.sqrt(-np.expm1(-k)))]
     return float(min(*bounds, of_all(map(_of_two, m, s, n, t))))
@@ -51,10 +50,17 @@ def of_normals(mean_a: ArrayLike, scale_a: ArrayLike, mean_b: ArrayLike, scale_b
 def _of_two(m: float, s: float, n: float, t: float) -> float:
     """Of two normal distributions in one dimension: where their densities cross, their masses differ most."""
     if s == t:
-        return float(2 * ndtr(abs(m - n) / s / 2) - 1)
+        return float(2 * _below(abs(m - n) / s / 2) - 1)
     crossings = np.roots(
         [1 / s**2 - 1 / t**2, 2 * (n / t**2 - m / s**2), (m / s) ** 2 - (n / t) ** 2 + 2 * np.log(s / t)]
     )
     low, high = np.sort(crossings.real)
-    mass = [ndtr((high - mean) / spread) - ndtr((low - mean) / spread) for mean, spread in ((m, s), (n, t))]
+    mass = [_below((high - mean) / spread) - _below((low - mean) / spread) for mean, spread in ((m, s), (n, t))]
     return float(abs(mass[0] - mass[1]))
+
+
+def _below(x: float) -> float:
+    """The mass of the standard normal distribution below x."""
+    from scipy.special import ndtr  # a fifth of a second, for what few suites ask
+
+    return float(ndtr(x))
