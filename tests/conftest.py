@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from metagap.report.panels import Gallery, Panel
 from tiny_suites import write
 
 torch.set_num_threads(1)
+gc.set_threshold(100_000)  # as in commands: to look for garbage in all that is imported takes a tenth of the time
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
