@@ -26,7 +26,7 @@ class Matrix(NamedTuple):
     x: np.ndarray
     """(n, features) float32, NaN where a number is missing."""
     names: list[str]
-    levels: np.ndarray
+    levels: np.ndarray | None
     missing: dict[str, np.ndarray]
     """Which rows lack a value, (n,), of each column in which some do."""
     notes: list[str]

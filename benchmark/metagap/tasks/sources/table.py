@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -14,9 +15,9 @@ from metagap.errors import UserError
 from metagap.tasks.folders import stamp
 from metagap.tasks.record_source import RecordSource
 from metagap.tasks.records import Records
-from metagap.tasks.sources import columns
+from metagap.tasks.sources import columns, vectors
 from metagap.tasks.sources.columns import FEW, dates, names, numbers, ordered
-from metagap.tasks.sources.features import matrix
+from metagap.tasks.sources.features import Matrix, matrix
 from metagap.tasks.sources.frames import located, read_frame
 from metagap.text import listed
 
@@ -26,7 +27,8 @@ class TableSource(RecordSource):
 
     Columns are called by their names. The features are all columns without another role that hold numbers, dates or
     categories, or those that `features` lists; what is left out is said. Rows without a target, task, domain or time
-    that is asked for are left out, too. A relative path is looked up here, then in the data folder.
+    that is asked for are left out, too. With `vectors` the input is an array instead. Relative paths are looked up
+    here, then in the data folder.
     """
 
     licence = "yours"
@@ -46,6 +48,12 @@ class TableSource(RecordSource):
     features: Annotated[list[str], MinLen(1)] | None = Field(
         default=None, description="the columns that are the input; default: all others that can be"
     )
+    vectors: str | None = Field(
+        default=None,
+        description="the input instead of features: a .npy file with an array (rows, features, ...) in the order of "
+        "the table, or a column that holds lists of numbers; such as what a pretrained network makes of each example",
+        exclude_if=lambda value: value is None,  # so that cells without it stay what they were
+    )
     categories: Literal["one-hot", "codes"] = Field(
         default="one-hot",
         description="a category as a column of 0 and 1 for each value, or as a code from 1 in one of the last columns "
@@ -64,7 +72,7 @@ class TableSource(RecordSource):
 
     def stamp(self) -> Any:
         """That of the file."""
-        return stamp(located(self.file, self.called))
+        return [stamp(path) for path in (located(self.file, self.called), self._array) if path is not None]
 
     def records(self) -> Records:
         """All rows that have what is asked for."""
@@ -73,10 +81,15 @@ class TableSource(RecordSource):
         as_written = frozenset(name for name in named if name is not None)
         table, decimal_comma, notes = read_frame(path, self.called, as_written, tuple(self.missing_values))
         self._check_columns(list(table.columns))
-        table = self._complete(table, notes)
-        others = [name for name in table.columns if name not in self._roles.values()]
-        wanted, indicate = self.features, self.missing == "indicator"
-        made = matrix(table[wanted or others], self.called, wanted, self.categories, decimal_comma, indicate)
+        array = None if self._array is None else vectors.of_file(self._array, len(table), self.called)
+        table = self._complete(table.reset_index(drop=True), notes)
+        if self.vectors is None:
+            others = [name for name in table.columns if name not in self._roles.values()]
+            wanted, indicate = self.features, self.missing == "indicator"
+            made = matrix(table[wanted or others], self.called, wanted, self.categories, decimal_comma, indicate)
+        else:
+            x = vectors.of_column(table[self.vectors], self.called) if array is None else array[table.index]
+            made = Matrix(vectors.checked(x, self.called), [], None, {}, [])
         kept = self._whole(made.missing, len(table), notes)
         table = table[kept]
         classes, y = self._classes(table) if self.kind == "classification" else ([], self._values(table, decimal_comma))
@@ -93,13 +106,23 @@ class TableSource(RecordSource):
         )
 
     @property
+    def _array(self) -> Path | None:
+        """The file of vectors, if there is one."""
+        if self.vectors is None or not vectors.is_file(self.vectors):
+            return None
+        return located(
+            self.vectors, f"{self.called}: vectors", (vectors.ENDING,), f"a file that ends in {vectors.ENDING}"
+        )
+
+    @property
     def _targets(self) -> list[str]:
         return [self.target] if isinstance(self.target, str) else self.target
 
     @property
     def _roles(self) -> dict[str, str]:
         """The columns that are no features, by what they are for."""
-        named = {"task": self.task, "domain": self.domain, "time": self.time}
+        column = None if self.vectors is None or vectors.is_file(self.vectors) else self.vectors
+        named = {"task": self.task, "domain": self.domain, "time": self.time, "vectors": column}
         targets = {f"target {i}" if i else "target": name for i, name in enumerate(self._targets)}
         return targets | {key: name for key, name in named.items() if name is not None}
 
@@ -109,6 +132,8 @@ class TableSource(RecordSource):
             raise UserError(f"{self.called}: target = {self._targets}: classification has one target")
         if self.kind == "regression" and self.task is None:
             raise UserError(f"{self.called}: regression needs `task`, the column that says which task a row belongs to")
+        if self.vectors is not None and self.features is not None:
+            raise UserError(f"{self.called}: vectors and features are both set; allowed: one of them")
         known: dict[str, str] = {}
         for key, name in [*self._roles.items(), *(("features", name) for name in self.features or [])]:
             role = key.partition(" ")[0]
