@@ -372,7 +372,7 @@ def test_verdict_counts_many_algorithms_and_says_what_few_seeds_cannot_tell():
     assert "It is not significantly better than any of the 7 others" in text
     family = 4 * count  # two splits, two gaps
     assert f"Corrected for {family} comparisons, a difference has to reach p < {0.05 / family:.1g}" in text
-    assert "`metagap power` says how many it takes" in text and "fewer algorithms" not in text
+    assert "“metagap power” says how many it takes" in text and "fewer algorithms" not in text
     best = frames.headline_scores().query("role == 'in-distribution'").set_index("algorithm")["score"].idxmax()
     with_scratch = (pairs["a"] == "scratch") | (pairs["b"] == "scratch")
     told = pairs.assign(verdict=np.where(with_scratch, "cannot tell", f"{best} better"))

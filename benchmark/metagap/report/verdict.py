@@ -187,7 +187,7 @@ def _few_seeds(frames: Frames) -> str:
         return ""
     return (
         f" Corrected for {count} comparisons, a difference has to reach p < {0.05 / count:.1g} to be significant, "
-        f"which {frames.seed_words} can hardly give, however large it is; `metagap power` says how many it takes."
+        f"which {frames.seed_words} can hardly give, however large it is; “metagap power” says how many it takes."
     )
 
 

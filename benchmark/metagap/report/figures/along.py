@@ -178,7 +178,7 @@ def quantities_caption(frames: Frames) -> str:
     where += f" Dashed: {'the average over the domains' if away == [AVERAGE] else away[0]}." if away else ""
     return (
         f"Recorded quantities against the iterations of meta-training: means over the episodes and the runs.{where} "
-        "Bands: 95% interval over the runs. `metagap show NAME` says what a quantity is."
+        "Bands: 95% interval over the runs. “metagap show NAME” says what a quantity is."
     )
 
 

@@ -174,7 +174,7 @@ def quantities(frames: Frames, every: bool = False) -> Table | None:
         labels=2,
         computed="Value: the mean over the episodes of each run, then over the runs. Interval: t over the S values of "
         "the runs, with S − 1 degrees of freedom: new training runs on these episodes. “–”: it does not apply, or "
-        "could not be measured; the notes say why. `metagap show NAME` says what a quantity is.",
+        "could not be measured; the notes say why. “metagap show NAME” says what a quantity is.",
     )
 
 
