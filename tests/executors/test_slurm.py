@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -212,11 +213,33 @@ def test_the_last_job_records_what_failed_and_reports(jobs, cells, tmp_path, mon
     assert list(Events(jobs[0].group.path).new()) == [(0, failed)]
     Queue(monkeypatch, *[State("NODE_FAIL")] * 4)
     for _ in range(2):  # the second time, the first of them is known to fail again
-        slurm.Aftermath([jobs], EAGER, ["--version"])()
+        slurm.Aftermath([jobs], EAGER, ["--version"], tmp_path)()
     text, _ = capfd.readouterr()
     assert text.count("its Slurm job 12_1 ended as NODE_FAIL") == 2
     assert "maml seed 0: ValueError('no')" in text and "is not tried again" in text and text.count("metagap 0") == 2
     assert [one.kind for one in results.failures(tmp_path / "tiny")] == ["error", "killed"]
+    assert (tmp_path / slurm.OVER).exists()
+
+
+def test_folders_of_submissions_that_are_long_over_are_removed_by_the_next(sbatch, cells, jobs, tmp_path, monkeypatch):
+    for job in jobs:
+        job.group._tell(0, Done(1.0))
+    Queue(monkeypatch, *[State("COMPLETED")] * 10)
+    given = []
+
+    def submit(*arguments):
+        given.append(arguments[-1])
+        arguments[-1].mkdir(parents=True)
+        return jobs
+
+    monkeypatch.setattr(slurm, "_submit", submit)
+    for _ in range(3):
+        assert len(list(SLURM.events(cells, tmp_path, EAGER, False))) == 2
+    assert all((folder / slurm.OVER).exists() for folder in given)
+    os.utime(given[0] / slurm.OVER, (0, 0))
+    (given[1] / slurm.OVER).unlink()  # as where the process that waited was killed
+    list(SLURM.events(cells, tmp_path, EAGER, False))
+    assert not given[0].exists() and given[1].exists() and given[2].exists()
 
 
 def test_states_are_read_from_squeue_and_then_from_sacct(tmp_path, monkeypatch):

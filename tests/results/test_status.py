@@ -16,6 +16,7 @@ from tiny_store import CPU, WAVES, load
 
 from metagap import results
 from metagap.results import lease
+from metagap.results.leftovers import IMPORTING
 from metagap.runner.cell import run_cell
 from metagap.suite import Cell
 from metagap.writing import write_whole
@@ -173,9 +174,24 @@ def test_only_what_nobody_can_be_writing_is_swept(store, monkeypatch):
     assert results.listing(folder, folder)[0]["damaged"] == 0
 
 
+def test_folders_of_killed_processes_are_swept_once_nothing_in_them_is_young(store):
+    folder, (cell, _) = store
+    left = [cell.folder(folder) / f"{lease.NAME}-0123456789abcdef", folder / f"{IMPORTING}a1_b2c3d"]
+    other = folder / "tiny" / ".lease-mine"
+    for one in (*left, other):
+        (one / "inside").mkdir(parents=True)
+        for path in (one / "inside", one):
+            aged(path)
+    (young := left[1] / "inside" / "file").touch()
+    assert results.sweep(folder) == left[:1]
+    aged(young)
+    aged(left[1] / "inside")
+    assert results.sweep(folder) == left[1:] and other.exists()
+
+
 def test_repair_sweeps_and_a_dry_run_does_not(store, monkeypatch, here):
     folder, (cell, _) = store
     old = aged(killed_in_a_write(cell.folder(folder) / "curve.parquet", monkeypatch))
     assert here("results", "repair", "--dry-run", "--results", str(folder))[0] == 0 and old.exists()
     code, out, _ = here("results", "repair", "tiny", "--results", str(folder))
-    assert code == 0 and "1 temporary files of killed runs were removed" in out and not old.exists()
+    assert code == 0 and "1 temporary files and folders of killed runs were removed" in out and not old.exists()

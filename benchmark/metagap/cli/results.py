@@ -95,7 +95,7 @@ def repair(
     cells = f"{again or 'no'} cell{'s' * (again != 1)} will run again with `metagap run`"
     screen.print(f"{'Nothing was changed; ' if dry_run else ''}{cells}." if found else "Nothing is damaged.")
     if swept:
-        screen.print(f"{len(swept)} temporary files of killed runs were removed.")
+        screen.print(f"{len(swept)} temporary files and folders of killed runs were removed.")
 
 
 @app.command()

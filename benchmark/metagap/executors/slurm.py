@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -51,6 +51,10 @@ HINTS = {
 }
 TAIL = 4000
 """Characters of a log that a failure quotes."""
+OVER = "over"
+"""A file in the folder of a submission, once all of its cells have come to an end."""
+KEPT = 7 * 24 * 3600
+"""Seconds after which the next submission removes that folder, with the logs in it."""
 
 
 def _minutes(value: Any) -> Any:
@@ -122,12 +126,15 @@ def _run(
     cells: Sequence[Cell], store: Path, machine: Machine, verbose: bool, settings: SlurmSettings
 ) -> Iterator[tuple[int, Event]]:
     """Cells in the jobs of an array, which end with the iteration."""
-    jobs = _submit(cells, store, machine, verbose, settings, _folder(store))
+    folder = _folder(store)
+    jobs = _submit(cells, store, machine, verbose, settings, folder)
     try:
         yield from watch(jobs)
     except BaseException:  # as when it is closed
         slurm_queue.cancel(_arrays(jobs))
         raise
+    finally:
+        _note_end(folder)
 
 
 def watch(jobs: Sequence[Job]) -> Iterator[tuple[int, Event]]:
@@ -251,9 +258,19 @@ def _taken(submit: Callable[[], Any]) -> Any:
 
 
 def _folder(store: Path) -> Path:
-    """A new folder for the files of jobs, which all hosts see."""
-    now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    return store.absolute() / ".slurm" / f"{now}-{token_hex(2)}"
+    """A new folder for the files of jobs, which all hosts see; old ones whose jobs have ended are removed."""
+    folders = store.absolute() / ".slurm"
+    for over in folders.glob(f"*/{OVER}"):
+        with suppress(OSError):
+            if over.stat().st_mtime < time.time() - KEPT:
+                shutil.rmtree(over.parent)
+    return folders / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(2)}"
+
+
+def _note_end(folder: Path) -> None:
+    """Have a later submission remove the folder of this one."""
+    with suppress(OSError):
+        (folder / OVER).touch()
 
 
 def _is_here() -> bool:
@@ -280,6 +297,7 @@ class Aftermath:
     jobs: Sequence[Sequence[Job]]
     machine: Machine
     then: Sequence[str]
+    folder: Path
 
     def __call__(self) -> None:
         """Record the failures of each part, then run the command."""
@@ -296,6 +314,7 @@ class Aftermath:
 
             executor = Executor(name="slurm", about=SLURM.about, run=run)
             run_cells(every, jobs[0].group.store, self.machine, Console(width=120), executor)
+        _note_end(self.folder)
         sys.stdout.flush()
         command = [sys.executable, "-c", "from metagap.cli import main; main()", *self.then]
         if code := subprocess.run(command, check=False).returncode:
@@ -317,7 +336,7 @@ def _detach(
         submitted.append(_submit(cells, store, machine, verbose, settings, folder / str(number), after))
         after = ":".join(_arrays(submitted[-1]))
     executor = _executor(folder, settings, machine, f"metagap {then[0]}", after)
-    last = _taken(partial(executor.submit, Aftermath(submitted, machine, then)))
+    last = _taken(partial(executor.submit, Aftermath(submitted, machine, then, folder)))
     every = [job for part in submitted for job in part]
     ids, jobs = " ".join(_arrays(every)), f"{len(every)} job{'s' * (len(every) > 1)}"
     return (

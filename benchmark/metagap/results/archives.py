@@ -32,6 +32,7 @@ from metagap.memory import FREE, GROWTH, require_growth
 from metagap.results.cells import CELL, OURS, cells, suites
 from metagap.results.environments import distinct
 from metagap.results.files import read_bytes, read_json, read_signed
+from metagap.results.leftovers import IMPORTING
 from metagap.results.markers import digest_of, known_files, read_marker
 from metagap.results.verify import in_work, verify
 from metagap.source_tables import registered_name
@@ -136,7 +137,7 @@ def unpacked(file: Path, beside: Path | None = None) -> Iterator[tuple[Path, str
 
     beside: the folder in which it is unpacked, in a hidden one. Raises UserError as `bring_in` does.
     """
-    store = Path(tempfile.mkdtemp(prefix=".importing-", dir=beside))
+    store = Path(tempfile.mkdtemp(prefix=IMPORTING, dir=beside))
     try:
         suite = _unpack(file, store)
         faults = [str(fault).replace(f"{store}/", "") for one in verify(store, suite) for fault in one.faults]
