@@ -213,3 +213,13 @@ def test_frozen_parameters_are_in_no_checkpoint_and_keep_their_values(cell, tmp_
     assert set(state["selected"]) == {"head.weight", "head.bias"}
     again = TrainingContext(dataclasses.replace(one), Machine("cpu"))
     assert set(again.meta) == {"head.weight", "head.bias"}
+
+
+@pytest.mark.parametrize("select", ["best", "last"])
+def test_it_is_said_where_a_validation_split_chooses_nothing(tiny_suite, select):
+    splits = [{"name": "old", "role": "meta-train"}, {"name": "val", "role": "meta-val"}]
+    cells = expand(load_suite(str(tiny_suite("waves", splits=splits, training={"select": select}))))
+    said = [note for note in check(cells) if "meta-val" in note]
+    assert [note.split(";")[0] for note in said] == (
+        ["Split 'val' of the role meta-val chooses no checkpoint, for select = 'last'"] if select == "last" else []
+    )

@@ -22,7 +22,7 @@ def check(cells: Sequence[Cell]) -> list[str]:
     """Look for everything that would stop the cells after they have started: missing data, too few classes or images,
     a network that cannot be meta-trained.
 
-    Returns sentences on the data, such as that some classes are too small. Raises UserError with the place.
+    Returns sentences on what may surprise, such as that some classes are too small. Raises UserError with the place.
     """
     suite = cells[0].suite
     with at("training"), foreign("its source"):
@@ -58,6 +58,11 @@ def check(cells: Sequence[Cell]) -> list[str]:
             if suite.kind.acts and (actions := _actions(tasks)) != (trained := _actions(training)):
                 raise UserError(f"{actions}, but policies are trained on {trained}; set {keys} of its source to match")
         notes += overlap(suite, split)
+    if suite.validation is not None and all(cell.training.select == "last" for cell in cells):
+        notes.append(
+            f"Split '{suite.validation.name}' of the role meta-val chooses no checkpoint, for select = 'last'; it is "
+            "in the training curves, and not scored after training."
+        )
     return list(dict.fromkeys(notes))
 
 
