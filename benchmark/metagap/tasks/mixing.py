@@ -46,6 +46,7 @@ def mixed_records(stores: Mapping[str, RecordStore], weights: Mapping[str, float
     _refuse_different(stores, "their features are called", lambda store: store.features)
     _refuse_different(stores, "their categories and their numbers are", lambda store: store.levels.tolist())
     _refuse_different(stores, "the numbers of their targets are", lambda store: store.outputs)
+    _refuse_different(stores, "targets are later values of the last feature", lambda store: store.forecasts)
     _refuse_different(stores, "the tasks are those of the file", lambda store: store.of_file)
     same = len({store.classes for store in members}) == 1
     if members[0].fixed and not same:
@@ -63,6 +64,7 @@ def mixed_records(stores: Mapping[str, RecordStore], weights: Mapping[str, float
         tasks=_called(stores, lambda store: store.tasks),
         levels=members[0].levels,
         features=members[0].features,
+        forecasts=members[0].forecasts,
         fixed=members[0].fixed,
         mix=_mix(stores, weights),
     )

@@ -221,3 +221,15 @@ def test_no_split_shows_what_another_source_of_the_mixture_trains_on(tmp_path):
     own = {"name": f"path:{tmp_path / 'mine.npz'}", "image_size": 10}
     with pytest.raises(UserError, match=r"split 'tested': \d+ of its 6 classes are training classes, by their images"):
         check(expand(suite(tested, one=own, two={**own, "split_seed": 1})))
+
+
+def test_forecasts_of_a_mixture_are_scaled_as_their_channel(tmp_path):
+    rows = [
+        f"{machine},{machine[0]},{step},{step + 10 * int(machine[1])}" for machine in machines for step in range(30)
+    ]
+    (tmp_path / "s.csv").write_text("\n".join(["machine,site,hour,level", *rows]))
+    table = {"name": f"series:{tmp_path / 's.csv'}", "target": "level", "task": "machine", "time": "hour", "window": 3}
+    table |= {"kind": "regression", "domain": "site"}
+    both = mixture(kind="regression", sources={name: {**table, "domains": [name]} for name in "ab"})
+    scaling = both.tasks(Part("train"), "cpu").scaling
+    assert scaling.target_center == scaling.center[-1] and scaling.target_factor == scaling.factor[-1]
