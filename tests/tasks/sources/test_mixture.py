@@ -224,9 +224,8 @@ def test_no_split_shows_what_another_source_of_the_mixture_trains_on(tmp_path):
 
 
 def test_forecasts_of_a_mixture_are_scaled_as_their_channel(tmp_path):
-    rows = [
-        f"{machine},{machine[0]},{step},{step + 10 * int(machine[1])}" for machine in machines for step in range(30)
-    ]
+    machines = [f"{site}{number}" for site in "ab" for number in range(6)]
+    rows = [f"{one},{one[0]},{step},{step + 10 * int(one[1])}" for one in machines for step in range(30)]
     (tmp_path / "s.csv").write_text("\n".join(["machine,site,hour,level", *rows]))
     table = {"name": f"series:{tmp_path / 's.csv'}", "target": "level", "task": "machine", "time": "hour", "window": 3}
     table |= {"kind": "regression", "domain": "site"}
