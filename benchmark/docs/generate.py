@@ -37,6 +37,7 @@ SECTIONS: list[tuple[str, type, str]] = [
     ("`dose` of a split", suite.Dose, "`[[responses]]` makes such splits."),
     ("`[[published]]`", suite.Published, ""),
     ("`[sweep]`", suite.Axis, "Two tables `[[sweep]]` are a grid of two keys."),
+    ("`[leave_one_out]`", suite.LeaveOneOut, 'A split with `source = "held-out"` shows the domain that is held out.'),
 ]
 COLUMNS = ["key", "type", "range", "default", "meaning"]
 ELSEWHERE = {

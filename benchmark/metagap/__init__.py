@@ -7,10 +7,21 @@ use; `metagap.api` describes them.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from metagap.api import Report, SweepReport, associations, available, compare_suites, load_suite, read, run
+    from metagap.api import (
+        DomainReport,
+        Report,
+        SweepReport,
+        associations,
+        available,
+        compare_suites,
+        load_suite,
+        read,
+        run,
+    )
 
 __version__ = "0.1.0"
 __all__ = [
+    "DomainReport",
     "Report",
     "SweepReport",
     "__version__",

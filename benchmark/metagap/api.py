@@ -27,11 +27,13 @@ from metagap.analysis.across_suites import AcrossSuites, read_across
 from metagap.analysis.along import Along
 from metagap.analysis.associations import Associations, read_associations
 from metagap.analysis.comparisons import Comparisons
+from metagap.analysis.domains import Domains, domains
 from metagap.analysis.trends import Trends, trends
 from metagap.errors import UserError
 from metagap.registry import suggest
 from metagap.report import across_suites as across_pages
 from metagap.report import associations as association_pages
+from metagap.report import domains as domain_pages
 from metagap.report import sweeps as sweep_pages
 from metagap.report.contents import page_contents
 from metagap.report.frames import Frames
@@ -39,7 +41,7 @@ from metagap.report.page import write_report
 from metagap.report.panels import Panel, Shown, TableKind
 from metagap.report.table import Table
 from metagap.report.verdict import plain, verdict
-from metagap.results import Results, read_own, read_sweep, survey, write_own, write_own_sweep
+from metagap.results import Results, SweepResults, read_own, read_sweep, survey, write_own, write_own_sweep
 from metagap.results import read as read_results
 from metagap.suite import Suite, Sweep, expand, load_chosen, variation, with_choices
 from metagap.suite import load_suite as suite_of_file
@@ -303,6 +305,64 @@ class AssociationsReport(SuitesReport):
         self.numbers = numbers
 
 
+class DomainReport:
+    """The suites that each hold a domain out, together: `numbers` has data frames; tables and the page."""
+
+    def __init__(self, numbers: Domains):
+        """numbers: see `metagap.analysis.domains.Domains`."""
+        self.numbers = numbers
+
+    tables = list(domain_pages.TABLES)
+    """The names that `table` knows."""
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """A row per algorithm and held-out domain, and for their average: the score on it, or the gap to it."""
+        return self.numbers.scores
+
+    @property
+    def rules(self) -> pd.DataFrame:
+        """A row per algorithm and rule of selection: the score on the held-out domains, and what it costs."""
+        return self.numbers.rules
+
+    @property
+    def selected(self) -> pd.DataFrame:
+        """A row per algorithm, rule, held-out domain and seed: which iteration was selected."""
+        return self.numbers.selected
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences that a reader of the numbers should know."""
+        return self.numbers.notes
+
+    @property
+    def members(self) -> dict[tuple[str, ...], Report]:
+        """The report of each suite, by the names of the one or two domains that it holds out."""
+        return {names: Report(one) for names, one in self.numbers.results.members.items()}
+
+    @property
+    def findings(self) -> str:
+        """Who scores how on the held-out domains, and what the selection costs, in sentences."""
+        return plain(domain_pages.findings(self.numbers))
+
+    def table(self, name: str) -> Table:
+        """A table as the page has it. Raises UserError for a name that `tables` does not have, or nothing to show."""
+        _known("table", name, self.tables)
+        return _there(f"table '{name}'", domain_pages.TABLES[name](self.numbers))
+
+    def write(self, folder: str | os.PathLike[str]) -> Path:
+        """Write the page with its tables, and return its path. Raises UserError where a file cannot be written."""
+        return domain_pages.write(self.numbers, Path(folder))
+
+    def __repr__(self) -> str:
+        return f"<DomainReport of '{self.numbers.results.suite.name}' over {', '.join(self.numbers.domains)}>"
+
+
+def _of_members(found: SweepResults) -> SweepReport | DomainReport:
+    """The report of a sweep, or of suites that each hold a domain out."""
+    return SweepReport(trends(found)) if found.axes else DomainReport(domains(found))
+
+
 class SweepReport:
     """The members of a sweep together: `numbers` has data frames of points and trends; figures, tables and the page."""
 
@@ -408,7 +468,8 @@ def run(
     retry_failed: bool = False,
     quiet: bool = False,
 ) -> Report | Any:
-    """Meta-train and evaluate what is missing of a suite, and report all of it; of a sweep, a `SweepReport`.
+    """Meta-train and evaluate what is missing of a suite, and report all of it; of a sweep, a `SweepReport`; of a suite
+    that leaves a domain out, a `DomainReport`.
 
     what: a suite, or what `load_suite` makes one of, with the same further arguments. results: the folder of the store.
     device: "auto", "cpu" or "cuda". engine: as `metagap run --engine`. jobs: cells that run at the same time.
@@ -446,7 +507,7 @@ def run(
         plan, name = plan_of(sweep), sweep.first.name
         if not sweep.variation(written if isinstance(written, Sweep) else None):
             plan = write_own_sweep(store / name, plan)
-        return SweepReport(trends(read_sweep(store, name, plan)))
+        return _of_members(read_sweep(store, name, plan))
     chosen = with_choices(chosen, algorithms, seeds)
     cells = expand(chosen)
     pending = unfinished(cells, store)
@@ -465,7 +526,8 @@ def run(
 
 
 def read(name: str, results: str | os.PathLike[str] = "results", variant: str | None = None) -> Report | Any:
-    """The report of what has been run of a suite, by its name, or the `SweepReport` of a sweep.
+    """The report of what has been run of a suite, by its name, or the `SweepReport` of a sweep,
+    or the `DomainReport` of one that leaves a domain out.
 
     It needs neither torch nor data.
 
@@ -474,7 +536,7 @@ def read(name: str, results: str | os.PathLike[str] = "results", variant: str | 
     """
     own = read_own(Path(results) / name)
     if variant is None and own is not None and own.sweep is not None:
-        return SweepReport(trends(read_sweep(Path(results), name, own.sweep)))
+        return _of_members(read_sweep(Path(results), name, own.sweep))
     return Report(read_results(Path(results), name, variant))
 
 

@@ -74,10 +74,16 @@ def print_description(description: dict[str, Any], console: Console) -> None:
 def _describe_suite(name: str) -> dict[str, Any]:
     sweep, table = load_sweep(name), SUITES.read(SUITES.path(name))
     suite = load_suite(name) if sweep is None else sweep.first
+    held_out = [] if sweep is None or sweep.axes else [member.values for member in sweep.members]
+    domains = list(dict.fromkeys(domain for names in held_out for domain in names))
     tables = {
         "Sweep: one page of a suite for each value; below, that of the least": [
             {"key": axis.key, "values": ", ".join(map(str, axis.values)), "scale": axis.scale}
             for axis in (() if sweep is None else sweep.axes)
+        ],
+        "Leave one out: one page of all; below, the first of these suites": [
+            {"held out": " and ".join(names), "trained on": ", ".join(one for one in domains if one not in names)}
+            for names in held_out
         ],
         "Settings": [row for section in SECTIONS for row in _settings(section, suite, table)],
         "Algorithms": _without_empty([_algorithm(cell, suite) for cell in _first_cells(suite)]),
@@ -108,7 +114,7 @@ def _describe_suite(name: str) -> dict[str, Any]:
 
 def _settings(section: str, suite: Suite, table: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A row for every key of a section, with its value and whether the file's table has it or it is the default."""
-    values, stated = _plain(getattr(suite, section)), table[section]
+    values, stated = _plain(getattr(suite, section)), table.get(section, {})
     stated = {"name"} if isinstance(stated, str) else stated
     rows = [_setting(f"{section}.{key}", value, key in stated) for key, value in values.items()]
     if section == "training":

@@ -78,6 +78,7 @@ SLOW = (
     "metagap run dose-response",
     *(f"metagap results {verb}" for verb in ("verify", "repair", "diff quickstart", "export")),
     *("metagap run gap-over-classes", "metagap report gap-over-classes"),
+    *("metagap run handwriting", "metagap report handwriting"),
 )
 EAGER = ["--engine", "loop plain eager"]
 MORE = {

@@ -208,7 +208,7 @@ def test_suites_and_settings_are_valid(page, readers_folder):
             sweep = load_sweep("suite.toml")
             assert expand(load_suite("suite.toml")) if sweep is None else all(sweep.cells)
         else:
-            assert set(table) <= {*Suite.model_fields, "responses", "sweep"}
+            assert set(table) <= {*Suite.model_fields, "leave_one_out", "responses", "sweep"}
             check_part(table)
 
 
@@ -216,7 +216,7 @@ def check_part(table: dict[str, Any]) -> None:
     """A part of a suite, put into the suite quickstart."""
     base = SUITES.read(SUITES.path("quickstart"))
     if "source" in table:
-        if table["source"]["name"] == "mixture":  # whose options are not those of glyphs
+        if table["source"].get("name", "mixture") == "mixture":  # whose options are not those of glyphs
             base["splits"] = [{"name": "new", "role": "in-distribution", "classes": "test"}]
         else:
             table["source"].setdefault("held_out_images", base["source"]["held_out_images"])

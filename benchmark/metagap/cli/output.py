@@ -53,11 +53,22 @@ def print_notes(notes: Sequence[str], screen: Console) -> None:
 
 
 def present_sweep(found: SweepResults, folder: Path, json: bool) -> None:
-    """Print scores, gaps and trends of a sweep, and write its page."""
+    """Print scores, gaps and trends of a sweep, or what held-out domains cost, and write the page."""
+    from metagap.analysis.domains import domains
     from metagap.analysis.trends import trends
+    from metagap.report import domains as pages
     from metagap.report import sweeps
 
     screen = console(stderr=json)
+    if not found.axes:
+        with screen.status("computing scores, gaps and what rules select"):
+            held_out = domains(found)
+        if json:
+            print_json(pages.as_json(held_out))
+        else:
+            pages.print_domains(held_out, screen)
+        screen.print(f"Report: {pages.write(held_out, folder)}", markup=False)
+        return
     with screen.status("computing scores, gaps and their trends"):
         numbers = trends(found)
     if json:

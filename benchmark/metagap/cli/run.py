@@ -136,8 +136,7 @@ def _run_sweep(sweep: Sweep, written: Sweep | None, options: Running, detach: bo
     place, name = executor.place(machine), sweep.first.name
     console, store = output.console(stderr=options.json), options.results
     output.warn_of_clashes("algorithm")
-    over = " and ".join(f"{len(axis.values)} values of {axis.key}" for axis in sweep.axes)
-    output.print_title(console, sweep.first.title, f": {over} on {place}")
+    output.print_title(console, sweep.first.title, f": {sweep.over} on {place}")
     changed = sweep.variation(written)
     page = options.out / name / "variants" / changed if changed else options.out / name
     _check_room(store / name, page)
@@ -156,7 +155,7 @@ def _run_sweep(sweep: Sweep, written: Sweep | None, options: Running, detach: bo
         for values, one in found.members.items():
             failed += diverged(one.failed, f", {found.said(values)}")
         if changed:
-            found.notes.insert(0, "This is not the sweep as its file has it.")
+            found.notes.insert(0, f"This is not the {'sweep' if sweep.axes else 'suite'} as its file has it.")
         output.present_sweep(found, page, options.json)
 
 

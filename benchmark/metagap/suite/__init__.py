@@ -1,7 +1,8 @@
 """What to run: a suite file, typed and resolved, and the cells (algorithm x seed) that it is expanded into.
 
 `schema` says what a file may hold; `edit` changes its table before it is checked (`--set`); `resolve` reads, checks and
-fills in defaults; `variants` makes suites of another one, `sweep` one for each value of a key; `cell` expands.
+fills in defaults; `variants` makes suites of another one, `sweep` one for each value of a key, `leave_one_out` one for
+each domain; `cell` expands.
 """
 
 from metagap.messages import Faults, validated
@@ -14,6 +15,7 @@ from metagap.suite.schema import (
     Dose,
     Entry,
     Evaluation,
+    LeaveOneOut,
     OwnEvaluation,
     Published,
     Rate,
@@ -45,6 +47,7 @@ __all__ = [
     "Entry",
     "Evaluation",
     "Faults",
+    "LeaveOneOut",
     "Member",
     "OwnEvaluation",
     "Published",

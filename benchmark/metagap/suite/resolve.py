@@ -135,10 +135,14 @@ def _checked(table: Mapping[str, Any], path: Path, file: str) -> Suite:
             f"{file}: this suite is a sweep, which `metagap run` and `metagap report` take as a whole; "
             "the change sweep=[] leaves the suite without it"
         )
+    if table.get("leave_one_out"):
+        raise UserError(
+            f"{file}: this suite leaves one domain out, which `metagap run` and `metagap report` take as a whole"
+        )
     if "name" in table:
         raise UserError(f"{file}: unknown key 'name': a suite is called by the name of its file")
     name = folder_name(path.stem, f"suite file {str(path)!r}: a suite is called by the name of its file")
-    rest = {key: value for key, value in table.items() if key != "sweep"}
+    rest = {key: value for key, value in table.items() if key not in ("sweep", "leave_one_out")}
     return validated(Suite, {"name": name, **with_responses(rest, file)}, file)
 
 

@@ -1,12 +1,12 @@
-"""Sweeps: a suite file whose `[sweep]` gives a key several values is expanded into a suite for each of them."""
+"""Files that are several suites: `[sweep]` gives a key several values, `[leave_one_out]` holds each domain out."""
 
 from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from metagap.files import SUITES
 from metagap.messages import Faults, validated
 from metagap.suite.cell import Cell, digest, expand
 from metagap.suite.edit import put
+from metagap.suite.leave_one_out import tables_without
 from metagap.suite.resolve import place_of, resolve, resolve_changed, with_changes
 from metagap.suite.schema import Axis, Entry, Suite
 from metagap.suite.variants import variation, with_choices
@@ -26,8 +27,8 @@ ROOTS = ("task", "model", "source", "training", "evaluation", "algorithms")
 MOST = 2
 """Keys of a sweep."""
 
-Values = tuple[int | float, ...]
-"""One for each key of a sweep."""
+Values = tuple[Any, ...]
+"""A number for each key of a sweep; or the names of the domains that are held out, one or two of them."""
 
 
 class Member(NamedTuple):
@@ -39,15 +40,25 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True)
 class Sweep:
-    """The suites of a sweep, by the values of the first key and then of the second, the least first."""
+    """The suites of a sweep, by the values of the first key and then of the second, the least first; or those without
+    each domain, and then those without every two."""
 
     axes: tuple[Axis, ...]
+    """None where domains are held out."""
     members: tuple[Member, ...]
 
     @property
     def first(self) -> Suite:
         """The suite of the least values; all have its name, title, algorithms and splits."""
         return self.members[0].suite
+
+    @property
+    def over(self) -> str:
+        """What its members are, in a few words."""
+        held_out = [len(member.values) for member in self.members]
+        pairs = f", and {held_out.count(2)} pairs of them" if 2 in held_out else ""
+        values = [f"{len(axis.values)} values of {axis.key}" for axis in self.axes]
+        return " and ".join(values) or f"each of {held_out.count(1)} domains held out{pairs}"
 
     @cached_property
     def cells(self) -> list[list[Cell]]:
@@ -72,8 +83,8 @@ class Sweep:
             option = "--budget" if iterations is None else f"--iterations {iterations}"
             raise UserError(f"{option}: the sweep is over {swept[0]}; --set sweep.values=[...] has these")
         choices = algorithms, seeds, iterations, budget
-        chosen = [member._replace(suite=with_choices(member.suite, *choices)) for member in self.members]
-        return replace(self, members=tuple(chosen))
+        chosen = (member._replace(suite=with_choices(member.suite, *choices)) for member in self.members)
+        return replace(self, members=_needed(chosen) if not self.axes else tuple(chosen))
 
     def variation(self, written: Sweep | None) -> str:
         """What a changed sweep is known by, next to the one that its file describes (None: its file has none); empty
@@ -88,7 +99,9 @@ class Sweep:
 
 
 def said(axes: Sequence[Axis], values: Values) -> str:
-    """Keys with their values: `source.train_classes = 5, training.lr = 0.01`."""
+    """Keys with their values, `source.train_classes = 5, training.lr = 0.01`; or the domains held out: `without A`."""
+    if not axes:
+        return f"without {' and '.join(values)}"
     return ", ".join(f"{axis.key} = {value}" for axis, value in zip(axes, values, strict=True))
 
 
@@ -132,6 +145,8 @@ def load_chosen(name_or_path: str, changes: Sequence[str] = ()) -> tuple[Suite, 
 
 def _changed_sweep(read: Mapping[str, Any], path: Path, changes: Sequence[str] = ()) -> Sweep | None:
     table = with_changes(read, changes)
+    if table.get("leave_one_out"):
+        return _each_held_out(table, path)
     if not table.get("sweep"):
         return None
     for key, change in ((axis, change) for axis in _keys(table["sweep"]) for change in changes):
@@ -146,31 +161,72 @@ def sweep_of(table: Mapping[str, Any], path: Path) -> Sweep:
     axes = _axes(table["sweep"], file)
     for axis in axes:
         _check_key(axis, rest, f"{file}: sweep: key '{axis.key}'")
+
+    def tables() -> Iterator[tuple[Values, Callable[[], dict[str, Any]]]]:
+        for values in product(*(axis.values for axis in axes)):
+            yield values, partial(_changed, rest, axes, values, file)
+
+    return Sweep(axes, _members(tables(), axes, path, f"{file}: sweep"))
+
+
+def _each_held_out(table: Mapping[str, Any], path: Path) -> Sweep:
+    """The suites without each domain, and without every two, of a table read from `path`."""
+    file = place_of(table, path)
+    if table.get("sweep"):
+        raise UserError(f"{file}: there are both [sweep] and [leave_one_out]; allowed: one of them")
+    tables = ((names, partial(dict, one)) for names, one in tables_without(table, file))
+    return Sweep((), _needed(_members(tables, (), path, f"{file}: leave_one_out")))
+
+
+def _needed(members: Iterable[Member]) -> tuple[Member, ...]:
+    """The members; of those that hold two domains out the algorithms that train, for the others have no iteration that
+    could be selected."""
+    kept: list[Member] = []
+    for values, suite in members:
+        if len(values) > 1:
+            entries = suite.algorithms.items()
+            trained = {label: one for label, one in entries if registry.load("algorithm", one.algorithm).trains}
+            suite = suite.model_copy(update={"algorithms": trained})
+        if any(not entry.on_request for entry in suite.algorithms.values()) or len(values) == 1:
+            kept.append(Member(values, suite))
+    return tuple(kept)
+
+
+def _changed(rest: Mapping[str, Any], axes: Sequence[Axis], values: Values, file: str) -> dict[str, Any]:
+    """The table of a member of a sweep."""
+    changed = copy.deepcopy(dict(rest))
+    for axis, value in zip(axes, values, strict=True):
+        for keys in _places(axis.key, rest):
+            put(changed, keys, value, f"{file}: sweep: key '{axis.key}'")
+    return changed
+
+
+def _members(
+    tables: Iterable[tuple[Values, Callable[[], dict[str, Any]]]], axes: Sequence[Axis], path: Path, place: str
+) -> tuple[Member, ...]:
+    """The suites of these tables. Raises UserError with what is wrong with any of them."""
     members: list[Member] = []
     told: dict[Values, list[str]] = {}
-    for values in product(*(axis.values for axis in axes)):
-        changed = copy.deepcopy(rest)
+    for values, table in tables:
         try:
-            for axis, value in zip(axes, values, strict=True):
-                for keys in _places(axis.key, rest):
-                    put(changed, keys, value, f"{file}: sweep: key '{axis.key}'")
-            members.append(Member(values, resolve(changed, path)))
+            members.append(Member(values, resolve(table(), path)))
         except UserError as error:
             told[values] = str(error).splitlines()
     if told:
-        raise UserError("\n".join(_faults(axes, told, len(members), file)))
-    return Sweep(axes, tuple(members))
+        raise UserError("\n".join(_faults(axes, told, len(members), place)))
+    return tuple(members)
 
 
-def _faults(axes: Sequence[Axis], told: Mapping[Values, list[str]], sound: int, file: str) -> Iterator[str]:
+def _faults(axes: Sequence[Axis], told: Mapping[Values, list[str]], sound: int, place: str) -> Iterator[str]:
     """What is wrong with members: once what is wrong with all of them, and with its values what is not."""
     lines = list(dict.fromkeys(line for lines in told.values() for line in lines))
+    file = place.rpartition(": ")[0]
     common = [line for line in lines if not sound and all(line in of_one for of_one in told.values())]
     yield from common
     for values, of_one in told.items():
         for line in of_one:
             if line not in common:
-                yield f"{file}: sweep: {said(axes, values)}: {line.removeprefix(f'{file}: ')}"
+                yield f"{place}: {said(axes, values)}: {line.removeprefix(f'{file}: ')}"
 
 
 def _axes(tables: Any, file: str) -> tuple[Axis, ...]:

@@ -57,14 +57,14 @@ def selection_costs(checkpoints: Checkpoints, level: float = LEVEL) -> pd.DataFr
     rows: list[dict[str, Any]] = []
     for grids, algorithm, split in _targets(checkpoints):
         validation = grids.home("meta-val")[:1]
-        met = _met(checkpoints, algorithm, [split, *validation])
-        if met is None:
+        runs = met(checkpoints, algorithm, [split, *validation])
+        if runs is None:
             continue
-        scores, *others = met.scores
+        scores, *others = runs.scores
         about = {"algorithm": algorithm, "split": split, "role": grids.role(split), "checkpoints": len(scores)}
         for statistic in grids.statistics:
             oracle = cross_fitted(scores, statistic)
-            picks = {LAST: np.full(len(met.seeds), len(scores) - 1)}
+            picks = {LAST: np.full(len(runs.seeds), len(scores) - 1)}
             if others:
                 picks[VALIDATION] = best(others[0], statistic)
             for rule, chosen in picks.items():
@@ -91,13 +91,13 @@ def selected_iterations(results: Results, checkpoints: Checkpoints) -> pd.DataFr
         chosen = {(algorithm, seed): (how, int(iteration)) for algorithm, seed, how, iteration in cells}
     rows: list[dict[str, Any]] = []
     for grids, algorithm, split in _targets(checkpoints, "meta-val"):
-        met = _met(checkpoints, algorithm, [split])
-        if met is None:
+        runs = met(checkpoints, algorithm, [split])
+        if runs is None:
             continue
         for statistic in grids.statistics:
-            for seed, place in zip(met.seeds, best(met.scores[0], statistic), strict=True):
+            for seed, place in zip(runs.seeds, best(runs.scores[0], statistic), strict=True):
                 how, selected = chosen.get((algorithm, seed), ("none", -1))
-                found = met.iterations[place]
+                found = runs.iterations[place]
                 rows.append(
                     {
                         "algorithm": algorithm,
@@ -105,7 +105,7 @@ def selected_iterations(results: Results, checkpoints: Checkpoints) -> pd.DataFr
                         "statistic": statistic,
                         "selection": how,
                         "selected": selected,
-                        "is_checkpoint": selected in met.iterations,
+                        "is_checkpoint": selected in runs.iterations,
                         "validation": found,
                         "same": selected == found,
                     }
@@ -158,7 +158,7 @@ def _cost(grids: Grids, oracle: Array, scores: Array, statistic: str, level: flo
     }
 
 
-class _Met(NamedTuple):
+class Met(NamedTuple):
     """What the runs of an algorithm scored on some splits at K checkpoints, each (K, S, M)."""
 
     iterations: list[int]
@@ -166,7 +166,7 @@ class _Met(NamedTuple):
     scores: list[Array]
 
 
-def _met(checkpoints: Checkpoints, algorithm: str, splits: Sequence[str]) -> _Met | None:
+def met(checkpoints: Checkpoints, algorithm: str, splits: Sequence[str]) -> Met | None:
     """On the checkpoints, runs and episodes that all of them have; None where there is nothing to choose from."""
     found: dict[int, list[pd.DataFrame]] = {}
     for iteration, grids in checkpoints.items():
@@ -181,7 +181,7 @@ def _met(checkpoints: Checkpoints, algorithm: str, splits: Sequence[str]) -> _Me
     for of_split in zip(*found.values(), strict=True):
         episodes = reduce(pd.Index.intersection, [grid.columns for grid in of_split])
         scores.append(np.stack([_values(grid, seeds, episodes) for grid in of_split]))
-    return _Met(list(found), [int(seed) for seed in seeds], scores) if len(seeds) else None
+    return Met(list(found), [int(seed) for seed in seeds], scores) if len(seeds) else None
 
 
 def _values(grid: pd.DataFrame, seeds: pd.Index, episodes: pd.Index) -> Array:

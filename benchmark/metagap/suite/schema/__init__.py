@@ -2,6 +2,7 @@
 
 from metagap.suite.schema.algorithms import Entry
 from metagap.suite.schema.evaluation import RECORDING, Evaluation, OwnEvaluation, Role, Shift, Split
+from metagap.suite.schema.leave_one_out import LeaveOneOut
 from metagap.suite.schema.published import Published
 from metagap.suite.schema.response import Dose, Response
 from metagap.suite.schema.section import MOST, Rate, Section
@@ -17,6 +18,7 @@ __all__ = [
     "Dose",
     "Entry",
     "Evaluation",
+    "LeaveOneOut",
     "OwnEvaluation",
     "Published",
     "Rate",

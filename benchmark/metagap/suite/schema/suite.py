@@ -59,7 +59,13 @@ class Suite(Section):
     @classmethod
     def allowed_keys(cls) -> list[str]:
         """Those of its file, with those that are gone when it is checked; it is called by the name of the file."""
-        return [*(key for key in super().allowed_keys() if key != "name"), "remove", "responses", "sweep"]
+        return [
+            *(key for key in super().allowed_keys() if key != "name"),
+            "leave_one_out",
+            "remove",
+            "responses",
+            "sweep",
+        ]
 
     @field_validator("model", "source", mode="before")
     @classmethod
