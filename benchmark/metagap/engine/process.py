@@ -8,14 +8,14 @@ import signal
 import threading
 from multiprocessing.connection import wait
 
-import torch
-
 from metagap.engine.internals.allocator import keep_freed_memory
 
 
 def set_up() -> None:
     """Have this process compute on one thread, so that results do not depend on the number of cores, and keep the
     memory that it frees."""
+    import torch  # seconds, for processes that may not need it
+
     torch.set_num_threads(1)
     keep_freed_memory()
 
