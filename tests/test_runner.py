@@ -18,6 +18,8 @@ from metagap import results, stopping
 from metagap.conditions import INDUCTIVE, OPEN, SHUFFLED, STANDARD
 from metagap.engine.strategy import Strategy
 from metagap.errors import UserError
+from metagap.executors import Executor
+from metagap.executors.attempt import attempt
 from metagap.executors.running import error_of, run_cells
 from metagap.machine import Machine
 from metagap.results.lease import LostError, hold
@@ -116,6 +118,11 @@ EAGER = Machine("cpu", engine="loop plain eager")
 UNSCORED = ("evaluation.diagnostics=[]", "evaluation.episodes=1")
 """For tests that do not look at the scores of splits, which take longest."""
 """Where nothing depends on how the engine computes: it times and traces nothing then."""
+HERE = Executor(
+    name="here",
+    about="A test's.",
+    run=lambda cells, store, machine, _: ((n, attempt(cell, store, machine)) for n, cell in enumerate(cells)),
+)
 
 
 @pytest.fixture
@@ -426,7 +433,7 @@ def test_a_cell_that_cannot_be_run_keeps_no_other_from_being_run(cells, tmp_path
     folder.mkdir(parents=True)
     (folder / ".lease").touch()
     console = Console(file=io.StringIO(), width=400)
-    (failed,) = run_cells([first, *others], tmp_path, EAGER, console)
+    (failed,) = run_cells([first, *others], tmp_path, EAGER, console, HERE)
     assert failed.is_bad_input and "/.lease' is in the way, and no lease" in str(error_of([failed]))
     assert len(others) == 3 and all(is_done(cell, tmp_path) for cell in others)
     assert not is_done(first, tmp_path)

@@ -147,7 +147,7 @@ def test_times_are_written_with_units():
             parse_seconds(wrong)
 
 
-def test_a_diverged_cell_is_a_result_and_a_failure(tiny_suite, here, tmp_path):
+def test_a_diverged_cell_is_a_result_and_a_failure(tiny_suite, here, in_process, tmp_path):
     tiny_suite(training={"lr": 1e30, "iterations": 30})
     for _ in range(2):  # the second time it is done already
         words = ["--launch", "local", "--jobs", "1", "--device", "cpu", "--engine", "loop plain eager"]
