@@ -18,7 +18,7 @@ from metagap.suite import Sweep, expand, load_chosen, schema
 
 NAMES = ("quickstart", "sinusoid", "navigation", "bandits", "linear-tasks", "dose-response", "gap-along-training")
 """Suites that have everything that a suite can have, and need no data."""
-TABLES = {name: SUITES.read(SUITES.path(name)) for name in [*NAMES, "gap-over-classes"]}
+TABLES = {name: SUITES.read(SUITES.path(name)) for name in [*NAMES, "gap-over-classes", "handwriting"]}
 SECTIONS = (schema.Suite, schema.Task, schema.Training, schema.Evaluation, schema.Split, schema.Shift)
 SECTIONS += (schema.Response, schema.Dose, schema.Published, schema.Axis)
 KEYS = sorted({key for section in SECTIONS for key in section.allowed_keys()} | {"inner_lr", "horizon", "image_size"})
