@@ -159,12 +159,9 @@ def _one(text: str, command: str) -> Published:
     text: NAME, or NAME:VALUE for another than the default of the option that its name may be followed by.
     """
     name, _, value = text.partition(":")
-    if name in registry.names("source"):
-        registry.load("source", name)
-    stored = _stored()
-    if name not in stored:
-        raise UserError(f"data {command}: no data set '{name}'{registry.suggest(name, list(stored))}")
-    source = stored[name]
+    source = registry.load("source", name) if name in registry.names("source") else None
+    if source is None or not issubclass(source, Published) or not (value or name in _stored()):
+        raise UserError(f"data {command}: no data set '{name}'{registry.suggest(name, list(_stored()))}")
     if not value:
         return source()
     if not source.named_by:

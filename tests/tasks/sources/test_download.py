@@ -284,7 +284,8 @@ def test_what_anybody_may_have_changed_is_not_asked_for(tmp_path, monkeypatch, u
 def test_no_source_of_ours_comes_by_http_without_a_checksum():
     for name in registry.names("source"):
         source = registry.load("source", name)
-        for remote in source.model_construct().addresses() if issubclass(source, Published) else ():
+        known = issubclass(source, Published) and not any(f.is_required() for f in source.model_fields.values())
+        for remote in source().addresses() if known else ():
             assert remote.md5 or all(url.startswith("https://") for url in (remote.url, *remote.mirrors)), remote
 
 

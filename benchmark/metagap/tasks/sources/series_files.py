@@ -25,17 +25,21 @@ class Series(NamedTuple):
 
 def read_series(path: Path, called: str) -> list[Series]:
     """All series of a file. Raises UserError where it is damaged, holds timestamps or no classes."""
-    data = path.read_bytes()
+    return parsed(path.read_bytes(), str(path), called)
+
+
+def parsed(data: bytes, name: str, called: str) -> list[Series]:
+    """The same of a file's content; its name says what form it has."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:  # as some remarks in the archive are
         text = data.decode("cp1252", errors="replace")
     try:
-        found = [*(_arff(text) if path.suffix.lower() == ".arff" else _ts(text))]
+        found = [*(_arff(text) if name.lower().endswith(".arff") else _ts(text))]
     except (ValueError, NotImplementedError, arff.ArffError, IndexError, TypeError, RuntimeError) as error:
-        raise UserError(f"{called}: '{path}': {error}") from None
+        raise UserError(f"{called}: '{name}': {error}") from None
     if not found:
-        raise UserError(f"{called}: '{path}' holds no series")
+        raise UserError(f"{called}: '{name}' holds no series")
     return found
 
 

@@ -2,38 +2,51 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, PositiveInt
 
 from metagap.errors import UserError
-from metagap.tasks.folders import data_folder, stamp
-from metagap.tasks.record_source import RecordSource
+from metagap.tasks.folders import data_folder
 from metagap.tasks.records import Records
+from metagap.tasks.sources.archives import opened
 from metagap.tasks.sources.columns import ordered
+from metagap.tasks.sources.download import Remote
 from metagap.tasks.sources.frames import located
-from metagap.tasks.sources.series_files import ENDINGS, read_series
+from metagap.tasks.sources.series_files import ENDINGS, parsed, read_series
+from metagap.tasks.sources.stored_records import StoredRecords
+
+STORE = "https://www.timeseriesclassification.com/aeon-toolkit"
+NAME = re.compile(r"\w+")
+"""Of a data set in the archive."""
 
 ALLOWED = "a .ts or .arff file, or NAME of a pair NAME_TRAIN and NAME_TEST of such"
 
 
-class UCRSource(RecordSource):
+class UCRSource(StoredRecords):
     """Series in a form of the UCR/UEA archive, as `ucr:FILE` or, for both files of a data set, `ucr:NAME`.
 
-    An example is a whole series, (channels, time). Of a pair, the domains are "train" and "test".
+    What is not here is fetched by `metagap data get ucr:NAME`, as a zip of both files. An example is a whole series,
+    (channels, time). Of a pair, the domains are "train" and "test".
     """
 
-    licence = "yours"
-    citation = "yours"
+    title = "UCR"
+    licence = "yours, or that of the data set; the archive states none"
+    citation = (
+        "yours, or that of the data set; Dau et al. (2019), The UCR time series archive; Bagnall et al. (2018), The "
+        "UEA multivariate time series classification archive"
+    )
+    download_size = "some kB to some 100 MB each"
     named_by = "file"
     chooses_kind = False
     allows_missing = True
 
     kind: Literal["classification"] = "classification"  # pyright: ignore[reportIncompatibleVariableOverride]
     file: str = Field(
-        description="a .ts or .arff file; or NAME, for NAME_TRAIN and NAME_TEST, here or in a folder NAME"
+        description="a .ts or .arff file; or NAME, for NAME_TRAIN and NAME_TEST, here or in a folder or zip NAME"
     )
     length: PositiveInt | None = Field(
         default=None,
@@ -46,13 +59,23 @@ class UCRSource(RecordSource):
         """As in a suite."""
         return f"ucr:{self.file}"
 
-    def stamp(self) -> Any:
-        """That of the files."""
-        return [stamp(path) for path in self._files().values()]
+    def addresses(self) -> list[Remote]:
+        """The zip of a data set that is named."""
+        return [Remote(f"{self.file}/{self.file}.zip", f"{STORE}/{self.file}.zip")] if NAME.fullmatch(self.file) else []
+
+    def paths(self) -> list[Path]:
+        """The files, or the zip that both are in."""
+        return [*dict.fromkeys(path for path, _ in self._files().values())]
 
     def records(self) -> Records:
         """All series."""
-        read = [(domain, one) for domain, path in self._files().items() for one in read_series(path, self.called)]
+        read = []
+        for domain, (path, member) in self._files().items():
+            if member:
+                found = parsed(opened(path, self.called).one(member), f"{path}/{member}", self.called)
+            else:
+                found = read_series(path, self.called)
+            read += [(domain, one) for one in found]
         lengths = sorted({len(channel) for _, one in read for channel in one.channels})
         counts = sorted({len(one.channels) for _, one in read})
         if len(counts) > 1:
@@ -78,20 +101,23 @@ class UCRSource(RecordSource):
         domain = np.array([domain for domain, _ in read]) if read[0][0] else None
         return Records(x, np.array([classes.index(label) for label in labels]), classes, domain=domain, notes=notes)
 
-    def _files(self) -> dict[str, Path]:
-        """The files, by domain. Raises UserError where one is missing."""
+    def _files(self) -> dict[str, tuple[Path, str]]:
+        """The file of each domain, and its name in it where it is a zip. Raises UserError where one is missing."""
         if self.file.lower().endswith(ENDINGS) or not self.file.strip():
-            return {"": located(self.file, self.called, ENDINGS, ALLOWED)}
+            return {"": (located(self.file, self.called, ENDINGS, ALLOWED), "")}
         name = Path(self.file).name
         for folder in (Path(self.file).expanduser(), data_folder() / self.file):
             for place in (folder.parent, folder):
                 for ending in ENDINGS:
-                    pair = {part: place / f"{name}_{part.upper()}{ending}" for part in ("train", "test")}
-                    there = [path for path in pair.values() if path.is_file()]
+                    pair = {part: (place / f"{name}_{part.upper()}{ending}", "") for part in ("train", "test")}
+                    there = [path for path, _ in pair.values() if path.is_file()]
                     if len(there) == 1:
                         raise UserError(f"{self.called}: there is '{there[0]}' without the other of the pair")
                     if there:
                         return pair
+                if (packed := place / f"{name}.zip").is_file():
+                    return {part: (packed, f"{name}_{part.upper()}.ts") for part in ("train", "test")}
+        fetch = f"; or fetch it with `metagap data get {self.called}`" if self.addresses() else ""
         raise UserError(
-            f"{self.called}: there is no such file or pair, here or in '{data_folder()}'; allowed: {ALLOWED}"
+            f"{self.called}: there is no such file or pair, here or in '{data_folder()}'; allowed: {ALLOWED}{fetch}"
         )

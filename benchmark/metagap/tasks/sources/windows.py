@@ -40,3 +40,14 @@ def starts(breaks: np.ndarray, extent: int, stride: int) -> tuple[np.ndarray, in
     count = np.maximum(0, (length - extent) // stride + 1)
     before = np.repeat(count.cumsum() - count, count)
     return np.repeat(begin, count) + stride * (np.arange(count.sum()) - before), int(length.max())
+
+
+def forecasts(channels: np.ndarray, target: np.ndarray, window: int, horizon: int) -> tuple[np.ndarray, np.ndarray]:
+    """All windows of one series that share no step: inputs (n, channels, window), and what comes next (n, horizon).
+
+    channels: (time, channels). target: (time,).
+    """
+    extent = window + horizon
+    count = len(target) // extent
+    cut = channels[: count * extent].reshape(count, extent, channels.shape[1])
+    return cut[:, :window].transpose(0, 2, 1), target[: count * extent].reshape(count, extent)[:, window:]
