@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from metagap.analysis.along.selection import COSTS
 from metagap.analysis.domains import LAST, LEFT_OUT, ORACLE, TRAINING, best_on_average, domains
 from metagap.analysis.intervals import over_seeds
 from metagap.report import domains as pages
@@ -76,6 +77,14 @@ def test_each_rule_chooses_what_it_should(found, only):
             assert row["cost"] == pytest.approx(expected[ORACLE] - score, abs=0.003)
     assert only(numbers.rules, rule=LAST)[["iteration", "least_iteration", "greatest_iteration"]].tolist() == [30] * 3
     assert np.isnan(only(numbers.rules, rule=ORACLE)["iteration"])
+    assert numbers.rules.set_index("rule")["verdict"].to_dict() == {
+        LAST: COSTS,
+        TRAINING: COSTS,
+        LEFT_OUT: COSTS,
+        ORACLE: "",
+    }
+    costs = numbers.rules[numbers.rules["rule"] != ORACLE]
+    assert set(costs["family"]) == {3} and (costs["p_holm"] >= costs["p"]).all()
     assert len(numbers.selected) == 4 * 3 * 3
 
 
@@ -105,6 +114,8 @@ def test_a_rule_that_lacks_results_is_left_out_and_said(found):
     assert "maml: no results for the selection by leave-one-domain-out." in numbers.notes
     one = domains(found(seeds=1))
     assert one.scores["low"].notna().all() and set(one.rules["seeds"]) == {1}
+    assert one.rules["p_holm"].isna().all() and COSTS not in set(one.rules["verdict"])
+    assert "claimed from three seeds on" in str(pages.findings(one))
 
 
 def test_tables_say_what_was_selected(found):

@@ -20,10 +20,12 @@ import numpy as np
 import pandas as pd
 
 from metagap.analysis.along.curves import Checkpoints, checkpoints_of, untrained
-from metagap.analysis.along.selection import Met, best, cross_fitted, met, taken
+from metagap.analysis.along.selection import COSTS, NO_COST, Met, best, cross_fitted, met, taken
+from metagap.analysis.comparisons import holm
 from metagap.analysis.gaps import DOMAIN_GAP
 from metagap.analysis.grids import AVERAGE, Grids
 from metagap.analysis.intervals import (
+    CLAIMS_FROM,
     DOMAINS,
     LEVEL,
     Array,
@@ -47,8 +49,8 @@ SCORE_COLUMNS = [
     "n_episodes",
 ]  # fmt: skip
 RULE_COLUMNS = [
-    "algorithm", "rule", "score", "low", "high", "interval", "cost", "cost_low", "cost_high", "iteration",
-    "least_iteration", "greatest_iteration", "domains", "seeds", "n_episodes",
+    "algorithm", "rule", "score", "low", "high", "interval", "cost", "cost_low", "cost_high", "p", "p_holm",
+    "family", "verdict", "iteration", "least_iteration", "greatest_iteration", "domains", "seeds", "n_episodes",
 ]  # fmt: skip
 SELECTED_COLUMNS = ["algorithm", "rule", "held_out", "seed", "iteration", "score"]
 
@@ -66,9 +68,11 @@ class Domains:
             held_out "average": the mean over all domains, where all have results; domains_low, domains_high: its
             interval over new domains, too.
         rules: a row per algorithm that trains and rule of selection: the score on the held-out domain at the selected
-            iteration, averaged over the domains; cost: the oracle's score minus this one, paired; iteration: the median
-            over domains and runs, with the least and the greatest. Without the oracle's, as it has one for each half of
-            the episodes. Empty where training was not followed.
+            iteration, averaged over the domains; cost: the oracle's score minus this one, paired; p: of "it costs
+            nothing", two-sided; p_holm, family: corrected by Holm over all costs, nan below three seeds; verdict:
+            "costs" if p_holm < 0.05 and the cost is positive, else "cannot tell", empty for the oracle; iteration: the
+            median over domains and runs, with the least and the greatest, but for the oracle, which has one for each
+            half of the episodes. Empty where training was not followed.
         selected: a row per algorithm, rule, held-out domain and seed: which iteration was selected.
         metric: of the scores.
         notes: sentences that a reader of the numbers should know.
@@ -103,7 +107,7 @@ def domains(found: SweepResults, level: float = LEVEL) -> Domains:
         [*single],
         algorithms,
         pd.DataFrame(rows, columns=SCORE_COLUMNS),
-        pd.DataFrame(rules, columns=RULE_COLUMNS),
+        _judged(pd.DataFrame(rules, columns=RULE_COLUMNS), level),
         pd.DataFrame(selected, columns=SELECTED_COLUMNS),
         first.metric,
         list(dict.fromkeys(notes)),
@@ -244,11 +248,21 @@ def _rules(
             costs = [Term(oracle[name].scores, one.scores, share, name) for name, one in of_domains.items()]
             estimate = headline_estimate(costs, metric.statistic, bounds)
             cost = estimate.interval(*headline_kind(costs), level)
-            row |= {"cost": cost.center, "cost_low": cost.low, "cost_high": cost.high}
+            row |= {"cost": cost.center, "cost_low": cost.low, "cost_high": cost.high, "p": estimate.p_value()}
             iterations = [iteration for one in of_domains.values() for iteration in one.iterations or ()]
             row |= {"iteration": float(np.median(iterations))}
             row |= {"least_iteration": min(iterations), "greatest_iteration": max(iterations)}
         yield row
+
+
+def _judged(rules: pd.DataFrame, level: float) -> pd.DataFrame:
+    """The rules with what is claimed of their costs."""
+    costs = rules[(rules["seeds"] >= CLAIMS_FROM) & (rules["rule"] != ORACLE)].index
+    p_holm = pd.Series(np.nan, rules.index)
+    p_holm[costs] = holm(rules.loc[costs, "p"].to_numpy(float))
+    is_cost = (p_holm < 1 - level) & (rules["cost"] > 0)
+    verdict = np.where(rules["rule"] == ORACLE, "", np.where(is_cost, COSTS, NO_COST))
+    return rules.assign(p_holm=p_holm, family=len(costs), verdict=verdict)
 
 
 def _selected(chosen: Mapping[str, Mapping[str, Choice]], algorithm: str, statistic: str) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
+from metagap.analysis.along.selection import COSTS
 from metagap.analysis.domains import LAST, SCORE, Domains
 from metagap.analysis.grids import AVERAGE
 from metagap.report import terminal, theme
@@ -41,13 +42,15 @@ def findings(found: Domains) -> list[list[Phrase]]:
             about = f"Average {'score on' if what == SCORE else 'gap to'} {len(found.domains)} held-out domains"
             paragraphs.append([Phrase(about, strong=True), Phrase(f": {'; '.join(told)}.")])
     last = found.rules[found.rules["rule"] == LAST]
-    costly = last[last["cost_low"] > 0]
-    if not last.empty:
-        told = [f"{one['algorithm']} ({found.metric.gap(one['cost'])})" for one in costly.to_dict("records")]
-        few = f"costs something for {listed(told)}" if told else "costs nothing that these results show"
+    if not last.empty and (last["family"] > 0).all():
+        costly = last[last["verdict"] == COSTS].to_dict("records")
+        told = [f"{one['algorithm']} ({found.metric.gap(one['cost'])})" for one in costly]
+        few = f"costs something for {listed(told)}" if told else "costs nothing that can be told"
         paragraphs.append(
             [Phrase("To take the last iteration", strong=True), Phrase(f" {few}; see the table of rules.")]
         )
+    elif not last.empty:
+        paragraphs.append([Phrase("What a rule of selection costs is claimed from three seeds on.")])
     return paragraphs
 
 
