@@ -39,6 +39,7 @@ NOT_RUN = {
     "ruff": "is run by .ci/run",
     "python benchmark/docs/generate.py": "writes into the repository; test_guides compares what it makes",
     "metagap selftest": "takes minutes; tests/selftest has a short form",
+    "metagap run exercises": "needs the extra; test_packaged.py has its source",
     "metagap run half-cheetah-direction": "needs the extra; test_bodies.py has its worlds",
     "--with metaworld": "needs an environment of its own; test_meta_world.py has its world",
     "metagap results import": "needs what another command of the page makes; test_archives.py has it",

@@ -394,6 +394,8 @@ def test_the_terminal_compares_in_the_words_of_the_page(results, frames, kind):
         terminal.print_comparison(found, a, b, results[kind], console)
         text = console.file.getvalue()
         words = " ".join(text.split())
+        unit = {"classification": "percentage points", "regression": "MSE (interquartile means)"}[kind]
+        assert f"{a} − {b} in {unit}" in words and f"in {unit}, " in page.caption
         assert (
             "after Holm's correction over all" in words and "of this pair, chosen before its results were seen" in words
         )

@@ -10,7 +10,7 @@ import pandas as pd
 from metagap.analysis.comparisons import Comparisons
 from metagap.metrics import Metric
 from metagap.report.computed import FAMILY, IMPROVEMENT, P_VALUE, PAIRED, interval_computed, joined
-from metagap.report.frames import Frames, correction, interval_words
+from metagap.report.frames import STATISTICS, Frames, correction, interval_words
 from metagap.report.panels import TableKind
 from metagap.report.table import Table
 from metagap.suite import Suite
@@ -39,7 +39,7 @@ def comparisons(frames: Frames) -> Table | None:
     columns = ["first", "second", *labels.values()]
     return Table(
         name="comparisons",
-        caption=f"First minus second in {frames.metric.gap_unit}, positive where the first is better, paired on the "
+        caption=f"First minus second in {_unit(frames.metric)}, positive where the first is better, paired on the "
         f"same episodes and seeds; 95% {interval_words(table)}. Bold: significant. {frames.correction}",
         frame=pd.DataFrame(rows, columns=columns).fillna(MISSING),
         groups={labels[name]: role for name, role in groups.items()},
@@ -57,7 +57,7 @@ def all_comparisons(frames: Frames) -> Table | None:
     rows = [_in_full(pair, frames.gap_row(pair["split"]), frames.metric) for pair in pairs]
     return Table(
         name="comparisons-all",
-        caption=f"Differences in {frames.metric.gap_unit}, first minus second, paired; 95% "
+        caption=f"Differences in {_unit(frames.metric)}, first minus second, paired; 95% "
         f"{interval_words(table)}. {frames.correction} P(first > second): the probability that "
         "one new training run of the first beats one of the second, with its 95% interval. Episodes won: ties count "
         "half.",
@@ -91,7 +91,7 @@ def _of_gaps(table: pd.DataFrame, name: str, suite: Suite, metric: Metric, corre
     return Table(
         name=name,
         title="Whose gap is smaller",
-        caption=f"Gap of the first minus gap of the second in {metric.gap_unit}, paired on the same episodes and "
+        caption=f"Gap of the first minus gap of the second in {_unit(metric)}, paired on the same episodes and "
         f"seeds, positive where the first loses more; 95% {interval_words(table)}. {correction}",
         frame=pd.DataFrame(rows),
         labels=3,
@@ -109,13 +109,18 @@ def of_two(found: Comparisons, a: str, b: str, suite: Suite, metric: Metric) -> 
     corrected = correction(pd.concat([scores, gaps]), "this pair, chosen before its results were seen")
     table = Table(
         name="comparison",
-        title=f"{a} − {b} in {metric.gap_unit}",
+        title=f"{a} − {b} in {_unit(metric)}",
         caption=f"Positive: {a} is better; 95% {interval_words(scores)}. {corrected}",
         frame=pd.DataFrame(rows).drop(columns=["first", "second", "episodes won"]),
         labels=2,
         plain=frozenset({"verdict"}),
     )
     return [table] if gaps.empty else [table, _of_gaps(gaps, "gap-comparison", suite, metric, "")]
+
+
+def _unit(metric: Metric) -> str:
+    """Of differences, with what is compared where that is not the means."""
+    return metric.gap_unit if metric.statistic == "mean" else f"{metric.gap_unit} ({STATISTICS[metric.statistic]}s)"
 
 
 def _in_full(pair: Mapping[Any, Any], split: str, metric: Metric) -> dict[str, str]:
