@@ -195,11 +195,11 @@ def test_nothing_is_overwritten(tmp_path):
             ["new", "algorithm", "mine", "--kind", "contrl"],
             "new algorithm 'mine': --kind 'contrl'; allowed: classification, regression, control",
         ),
-        (["check", "mamml"], "unknown algorithm 'mamml'; did you mean 'maml'?"),
+        (["check", "mamml"], "no algorithm and no source 'mamml'; did you mean 'maml'?"),
         (["check", "gone.py:Mine"], "no file 'gone.py' to take an algorithm from"),
         (
             ["check"],
-            "say what, a name of `metagap list algorithms` or path/to/file.py:ClassName; there is no pyproject",
+            "say what, a name of `metagap list algorithms` or `sources`, or path/to/file.py:ClassName; there is no",
         ),
         (["check", "maml", "--set", "inner_lrr=1"], "--set: unknown key 'inner_lrr'; did you mean 'inner_lr'?"),
     ],

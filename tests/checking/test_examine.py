@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 
 import broken
@@ -12,11 +11,11 @@ import pytest
 from metagap.algorithms.controls import Pretrain, Scratch
 from metagap.algorithms.maml import FOMAML, MAML
 from metagap.algorithms.reptile import Reptile
-from metagap.checking import examine as checking
 from metagap.checking import learning, paths
 from metagap.checking.cases import KINDS, Subject, case
 from metagap.checking.examine import EXAMINATIONS, examine
-from metagap.checking.findings import Fault, Finding
+from metagap.checking.findings import Fault, Finding, finding
+from metagap.checking.named import named
 from metagap.checking.settings import make
 from metagap.engine.strategy import Strategy
 from metagap.errors import UserError
@@ -25,9 +24,9 @@ from metagap.errors import UserError
 def findings(cls: type, *changes: str, until: str = "") -> dict[str, Finding]:
     """By examination; no further than the named one."""
     found = {}
-    for finding in examine(cls, changes):
-        found[finding.examination] = finding
-        if finding.examination == until:
+    for one in examine(cls, changes):
+        found[one.examination] = one
+        if one.examination == until:
             break
     return found
 
@@ -42,8 +41,7 @@ def only(cls: type, examination: str) -> Finding:
             subject.unfit[kind] = f"{refusal}"
         except Fault:
             pass  # of init: the examination will say so
-    with warnings.catch_warnings(action="ignore"):
-        return checking._finding(examination, EXAMINATIONS[examination], subject)
+    return finding(examination, EXAMINATIONS[examination], subject)
 
 
 def failed(found: dict[str, Finding]) -> list[str]:
@@ -258,15 +256,15 @@ def test_hyperparameters_can_be_set():
 def test_of_the_project_in_this_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"there is no pyproject\.toml here"):
-        checking.find(None)
+        named(None)
     (tmp_path / "pyproject.toml").write_text('[project.entry-points."metagap.algorithms"]\nmine = "mine:Mine"\n')
     code = '"""Mine."""\nfrom metagap.algorithms.maml import MAML\n\n\nclass Mine(MAML):\n    """Mine."""\n'
     (tmp_path / "mine.py").write_text(code)
-    assert checking.find(None).__name__ == "Mine"
-    assert checking.find("mine.py").__name__ == "Mine"
+    assert named(None) == ("algorithm", "./mine.py:Mine")
+    assert named("mine.py") == ("algorithm", "mine.py:Mine")
     (tmp_path / "two.py").write_text(code + "\n\nclass Yours(Mine):\n    pass\n")
     with pytest.raises(UserError, match=r"2 classes of kind algorithm in 'two\.py': Mine, Yours; say which"):
-        checking.find("two.py")
+        named("two.py")
     (tmp_path / "pyproject.toml").write_text("[project")
     with pytest.raises(UserError, match=r"pyproject\.toml cannot be read"):
-        checking.find(None)
+        named(None)

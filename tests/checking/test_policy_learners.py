@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import pytest
@@ -16,11 +15,10 @@ from metagap.algorithms.policies.maml import FOMAMLTRPO, MAMLTRPO
 from metagap.algorithms.policies.promp import ProMP
 from metagap.algorithms.policies.reptile import PolicyReptile
 from metagap.algorithms.policies.rl2 import RL2
-from metagap.checking import examine as checking
 from metagap.checking import paths
 from metagap.checking.cases import Subject
 from metagap.checking.examine import EXAMINATIONS, examine
-from metagap.checking.findings import Finding
+from metagap.checking.findings import Finding, finding
 
 QUICK = [name for name in EXAMINATIONS if name not in ("learning", "contract", "documentation")]
 
@@ -31,8 +29,7 @@ def fewer_plans(monkeypatch):
 
 
 def only(algorithm: Any, examination: str) -> Finding:
-    with warnings.catch_warnings(action="ignore"):
-        return checking._finding(examination, EXAMINATIONS[examination], Subject(type(algorithm), algorithm))
+    return finding(examination, EXAMINATIONS[examination], Subject(type(algorithm), algorithm))
 
 
 class LooksAtReferences(MAMLTRPO):
@@ -161,6 +158,6 @@ def test_all_examinations_of_one(algorithm):
 
 def test_a_memory_may_depend_on_the_order_of_rollouts():
     subject = Subject(Thompson, Thompson())  # for bandits, as its shapes show
-    outcomes = [checking._finding(name, EXAMINATIONS[name], subject) for name in ("shapes", "support order")]
+    outcomes = [finding(name, EXAMINATIONS[name], subject) for name in ("shapes", "support order")]
     assert [one.outcome for one in outcomes] == ["passed", "noted"]
     assert "order of the support rollouts, as memories do" in outcomes[1].text

@@ -16,6 +16,7 @@ SAVED_AS = {
     "mine.py": "algorithm.py",
     "net.py": "model.py",
     "stripes.py": "data_set.py",
+    "bells.py": "tasks.py",
     "recordings.py": "records.py",
     "adamw.py": "outer_optimizer.py",
     "blot.py": "shift.py",

@@ -74,6 +74,7 @@ SLOW = (
     *("metagap reproduce maml-rl", "metagap power quickstart", "metagap compare quickstart mine maml"),
     # with tests of what it does: executors, control, test_new, report/test_suites_page
     *("metagap run quickstart --launch here", "metagap run navigation", "metagap check ./mine.py"),
+    *("metagap check ./stripes.py", "metagap check ./bells.py"),  # test_examples.py has them
     *("metagap run shops.toml", "metagap run machines.toml"),
     "metagap compare-suites omniglot-small cifar-fs-small quickstart",
     "metagap run dose-response",

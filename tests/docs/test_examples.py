@@ -10,6 +10,9 @@ import torch
 from torch.utils.data import TensorDataset
 
 from metagap import results
+from metagap.checking.sources.examine import EXAMINATIONS
+from metagap.checking.sources.examine import examine as examine_source
+from metagap.checking.sources.subject import Subject
 from metagap.engine.mapping import TaskMap
 from metagap.engine.strategy import Strategy
 from metagap.errors import UserError
@@ -17,9 +20,9 @@ from metagap.executors import Done
 from metagap.machine import Machine
 from metagap.models.making import make_model
 from metagap.models.mlp import MLP
-from metagap.registry import load
-from metagap.runner.contract import examine
+from metagap.registry import load, only_class
 from metagap.suite import expand, load_suite
+from metagap.tasks.contract import examine
 from metagap.tasks.episode import Episode, TaskSpec, formed
 from metagap.tasks.source import Part
 
@@ -74,6 +77,14 @@ def test_the_data_set_has_other_classes_in_the_test():
     episode = test.episode(test.draw(2, spec, torch.Generator().manual_seed(0)), spec)
     assert episode.support_x.shape == (2, 5, 1, 12, 12)
     assert episode.query_x.std() > 0.1
+
+
+@pytest.mark.parametrize("name", ["data_set.py", "tasks.py"])
+def test_the_sources_pass_their_examination(name, monkeypatch):
+    monkeypatch.delitem(EXAMINATIONS, "another process")  # test_sources.py has it
+    found = list(examine_source(Subject.of({"name": only_class("source", f"{EXAMPLES / name}")}, {})))
+    assert len(found) == len(EXAMINATIONS)
+    assert [one for one in found if one.outcome == "failed"] == []
 
 
 def test_what_comes_from_learn2learn_is_complete(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ import typer
 from guides import EXAMPLES, GENERATED, GUIDES, PAGES, ROOT, blocks, commands, ids, prose, text
 
 from metagap import cli, executors, registry
+from metagap.checking.named import named
 from metagap.engine.machines import devices
 from metagap.errors import UserError
 from metagap.files import SUITES
@@ -144,9 +145,9 @@ def check_sources(given: dict[str, Any]) -> None:
         assert placeholder(name) or registry.load("source", name.partition(":")[0])
 
 
-def check_algorithm(given: dict[str, Any]) -> None:
-    name = given["algorithm"]
-    assert name is None or placeholder(name) or registry.load("algorithm", name)
+def check_examined(given: dict[str, Any]) -> None:
+    name = given["name"]
+    assert name is None or placeholder(name) or registry.load(*named(name))
 
 
 CHECKS = {
@@ -158,7 +159,7 @@ CHECKS = {
     "show": check_name,
     "get": check_sources,
     "verify": check_sources,
-    "check": check_algorithm,
+    "check": check_examined,
 }
 
 

@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 
 from metagap.errors import UserError
-from metagap.runner.contract import examine
+from metagap.tasks.contract import examine
 from metagap.tasks.episode import TaskSpec
 from metagap.tasks.record_source import RecordSource
 from metagap.tasks.records import Records

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 
 from metagap.errors import UserError
+
+S = TypeVar("S")
 
 MARKS = {"passed": "✓", "failed": "✗", "noted": "–"}
 
@@ -28,7 +31,7 @@ class Finding(NamedTuple):
 
 
 class Fault(Exception):
-    """Raised by an examination: something is wrong with the algorithm. The message says what, and where."""
+    """Raised by an examination: something is wrong with what is examined. The message says what, and where."""
 
 
 class Note(Exception):
@@ -37,13 +40,37 @@ class Note(Exception):
 
 @contextmanager
 def during(place: str) -> Iterator[None]:
-    """Turn whatever goes wrong inside into a `Fault` of this place; a UserError is the algorithm's own word."""
+    """Turn whatever goes wrong inside into a `Fault` of this place; a UserError is its own word."""
     try:
         yield
     except (Fault, Note, UserError):
         raise
     except Exception as error:
         raise Fault(f"{place} fails with {error_with_origin(error)}") from error
+
+
+def findings(examinations: Mapping[str, Callable[[S], str]], subject: S) -> Iterator[Finding]:
+    """What each examination finds, one after another, as it is made; each returns what is well, or raises."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # everything is small
+    try:
+        for examination, function in examinations.items():
+            yield finding(examination, function, subject)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def finding(examination: str, function: Callable[[S], str], subject: S) -> Finding:
+    """What one examination finds: whatever it raises is worded."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return Finding(examination, "passed", function(subject))
+    except Note as note:
+        return Finding(examination, "noted", f"{note}")
+    except (Fault, UserError) as fault:
+        return Finding(examination, "failed", f"{fault}")
+    except Exception as error:
+        return Finding(examination, "failed", f"fails with {error_with_origin(error)}")
 
 
 def error_with_origin(error: BaseException) -> str:

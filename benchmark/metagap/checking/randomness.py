@@ -36,10 +36,10 @@ def seeds(subject: Subject) -> str:
 def _examine_init(one: Case) -> None:
     metas = []
     for seed in (1, 2):
-        _seed_all(seed)
-        before = _states()
+        seed_all(seed)
+        before = states()
         metas.append(one.seeded(seed=0).meta)
-        if drawn := [library for library, state in _states().items() if state != before[library]]:
+        if drawn := [library for library, state in states().items() if state != before[library]]:
             raise Fault(f"init ignores its generator: it draws from {drawn[0]}'s global random numbers ({one})")
     differing = _differing(*metas)
     if differing:
@@ -74,7 +74,7 @@ def _examine_calls(one: Case, subject: Subject) -> None:
     task, training = one.task(), one.training_task()
 
     def called(seed: int, others: int | None = None) -> Params:
-        _seed_all(seed, others)
+        seed_all(seed, others)
         with torch.no_grad():
             fast = one.algorithm.adapt(one.meta, task.support, max(1, one.unbound.inner_steps))
             found = {f"adapt: {name}": value for name, value in fast.items()}
@@ -87,9 +87,9 @@ def _examine_calls(one: Case, subject: Subject) -> None:
     first, again = called(1), called(1)
     if differing := _differing(first, again):
         raise Fault(f"two equal calls differ ({differing}): something is kept between calls ({one})")
-    states = _states()
+    kept = states()
     other = called(2)
-    if reset := [library for library, state in _states().items() if state == states[library]]:
+    if reset := [library for library, state in states().items() if state == kept[library]]:
         raise Fault(f"sets the seed of {reset[0]}'s global random numbers, on which everything else depends ({one})")
     if differing := _differing(first, called(1, others=2)):
         raise Fault(
@@ -112,14 +112,14 @@ def _same(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and distance(a, b) == 0
 
 
-def _seed_all(seed: int, others: int | None = None) -> None:
+def seed_all(seed: int, others: int | None = None) -> None:
     """others: the seed of what is not torch's, where it is another one."""
     torch.manual_seed(seed)
     random.seed(seed if others is None else others)
     np.random.seed(seed if others is None else others)  # noqa: NPY002
 
 
-def _states() -> dict[str, bytes]:
+def states() -> dict[str, bytes]:
     """Where the global random numbers are."""
     return {
         "torch": torch.get_rng_state().numpy().tobytes(),

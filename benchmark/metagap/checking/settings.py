@@ -17,15 +17,19 @@ def make(cls: Any, changes: Sequence[str]) -> Any:
 
     Raises UserError for a key that is no field, or a value that is not allowed.
     """
-    table = dict(_pair(change) for change in changes)
     try:
         with foreign(cls.__name__, but=ValidationError):
-            return cls(**table)
+            return cls(**table(changes))
     except ValidationError as error:
         problems = [problem for problem in error.errors() if problem["type"] != "missing"]
         if problems:
             raise UserError("\n".join(_problem_text(cls, problem) for problem in problems)) from None
         return None
+
+
+def table(changes: Sequence[str]) -> dict[str, Any]:
+    """`key=value` changes as a table, with values as TOML has them, or else as texts."""
+    return dict(_pair(change) for change in changes)
 
 
 def _pair(change: str) -> tuple[str, Any]:

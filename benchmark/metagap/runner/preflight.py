@@ -9,11 +9,11 @@ from typing import Any
 from metagap.errors import UserError, at, foreign
 from metagap.memory import require
 from metagap.runner.context import like, shifted, spec_of, training_spec
-from metagap.runner.contract import examine, examine_metrics
 from metagap.runner.overlap import overlap
 from metagap.runner.rehearsal import rehearse
 from metagap.runner.score import missing, remarks
 from metagap.suite import Cell, make_source
+from metagap.tasks.contract import examine, examine_metrics
 from metagap.tasks.episode import TaskSpec, formed, input_shape
 from metagap.tasks.source import Part
 

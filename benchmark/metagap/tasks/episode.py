@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
-import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -121,6 +120,10 @@ class Tasks(Protocol[D]):
     Drawing is apart from looking up, so that thousands of test episodes can be drawn at once on the CPU, the same ones
     on every device, and looked up chunk by chunk. Queries may come in any order: a `Sampler` puts them in another one,
     unless the tasks say `independent = True`, that examples are drawn independently and their order is random already.
+
+    Two further methods may be left out. `draw_open(count, spec, generator)` gives at most `count` tasks that share no
+    example, or None where ordinary draws share none. `sample(draw, spec)` gives the first task as plain arrays by name,
+    to show to people; without it the examples are shown as an algorithm is given them.
     """
 
     @property
@@ -137,13 +140,6 @@ class Tasks(Protocol[D]):
         """`count` independent tasks; raises UserError where the classes or images are too few for `spec`."""
         ...
 
-    def draw_open(self, count: int, spec: TaskSpec, generator: Generator) -> D | None:
-        """At most `count` tasks that share no example; None where ordinary draws share none, or it cannot draw such."""
-
     def episode(self, draw: D, spec: TaskSpec) -> Episode:
         """The data of these tasks, on the device of the source."""
-        ...
-
-    def sample(self, draw: D, spec: TaskSpec) -> dict[str, np.ndarray]:
-        """The first of these tasks as plain arrays to show to people."""
         ...

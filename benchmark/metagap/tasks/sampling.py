@@ -77,7 +77,8 @@ class Sampler(Generic[D]):
 
     def draw_open(self, count: int) -> Drawn[D] | None:
         """At most `count` tasks that share no example; None where ordinary draws share none, or it cannot draw such."""
-        draw = self.tasks.draw_open(count, self.spec, self._examples)
+        draw_open = getattr(self.tasks, "draw_open", None)
+        draw = None if draw_open is None else draw_open(count, self.spec, self._examples)
         return None if draw is None else self._ordered(draw)
 
     def episode(self, drawn: Drawn[D]) -> Episode:
@@ -100,8 +101,16 @@ class Sampler(Generic[D]):
         return classes.cpu().numpy()
 
     def sample(self, drawn: Drawn[D]) -> dict[str, np.ndarray]:
-        """The first of these tasks as plain arrays to show to people, class by class."""
-        return self.tasks.sample(drawn.draw, self.spec)
+        """The first of these tasks as plain arrays to show to people, class by class.
+
+        Where the tasks do not say how: the examples as an algorithm is given them.
+        """
+        if (sample := getattr(self.tasks, "sample", None)) is not None:
+            return sample(drawn.draw, self.spec)
+        episode = self.tasks.episode(drawn.draw[:1], self.spec)
+        arrays = {name: value[0].cpu().numpy() for name, value in episode._asdict().items() if name != "classes"}
+        names = np.array([f"class {number}" for number in episode.classes[0].tolist()])
+        return arrays | ({"class_names": names} if self.spec.kind.has_ways else {})
 
     def _ordered(self, draw: D) -> Drawn[D]:
         if getattr(self.tasks, "independent", False):

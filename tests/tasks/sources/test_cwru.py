@@ -9,7 +9,7 @@ import pytest
 from scipy import io
 
 from metagap.errors import UserError
-from metagap.runner.contract import examine
+from metagap.tasks.contract import examine
 from metagap.tasks.episode import TaskSpec
 from metagap.tasks.source import Part
 from metagap.tasks.sources.cwru import CWRU, FIRST

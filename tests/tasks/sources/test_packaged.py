@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from metagap.errors import UserError
-from metagap.runner.contract import examine
+from metagap.tasks.contract import examine
 from metagap.tasks.episode import TaskSpec
 from metagap.tasks.source import Part
 from metagap.tasks.sources.appliances import DOMAINS, Appliances

@@ -12,7 +12,7 @@ from scipy.io import wavfile
 
 from layouts import Files, write_folder, write_tar
 from metagap.errors import UserError
-from metagap.runner.contract import examine
+from metagap.tasks.contract import examine
 from metagap.tasks.episode import TaskSpec
 from metagap.tasks.source import Part
 from metagap.tasks.sources.speech_commands import FILE, SpeechCommands

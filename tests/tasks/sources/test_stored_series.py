@@ -11,8 +11,8 @@ from rich.console import Console
 
 from layouts import write_folder, write_zip
 from metagap.errors import UserError
-from metagap.runner.contract import examine
 from metagap.tasks import catalogue
+from metagap.tasks.contract import examine
 from metagap.tasks.episode import TaskSpec
 from metagap.tasks.source import Part
 from metagap.tasks.sources.ett import CHANNELS, ETT

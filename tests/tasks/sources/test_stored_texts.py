@@ -12,8 +12,8 @@ import pytest
 
 from layouts import write_folder, write_zip
 from metagap.errors import UserError
-from metagap.runner.contract import examine
 from metagap.tasks import catalogue
+from metagap.tasks.contract import examine
 from metagap.tasks.episode import TaskSpec
 from metagap.tasks.source import Part
 from metagap.tasks.sources.banking77 import Banking77

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -15,6 +16,17 @@ from metagap.report.panels import Gallery, Picture
 from metagap.report.theme import MUTED, PALETTE, PAPER, drawing
 
 SAMPLE_CLASSES = 5
+EXAMPLES = ("support_x", "query_x")
+SENTENCES = {
+    "functions": "Tasks of every split: the true functions, and the support points that an algorithm adapts to.",
+    "images": "The first test episode of every split. Each column is a class: an algorithm adapts to the support "
+    "images and is scored on the queries.",
+    "table": "The first test episode of every split: a few rows of its support set and of its queries.",
+    "series": "The first test episode of every split: support examples in colour, queries in grey.",
+}
+"""What is said of samples, by the manner in which they are drawn."""
+LONG = 8
+"""Numbers of an example from which on it is drawn as a line, and not written down, where nothing names them."""
 LONGEST = 10
 """Letters in a cell of a table, at most."""
 
@@ -64,9 +76,9 @@ def sample_functions(sample: dict[str, np.ndarray]) -> Figure:
 
 
 def sample_table(sample: dict[str, np.ndarray], most: int = 3) -> Figure:
-    """One episode of rows (n, features) with names: a few rows, with their first features and their target."""
-    heads = [str(name) for name in sample["feature_names"][:most]]
-    more = len(sample["feature_names"]) - len(heads)
+    """One episode of rows (n, features): a few rows, with their first features and their target."""
+    names = sample.get("feature_names", [f"input {i + 1}" for i in range(np.shape(sample["support_x"])[1])])
+    heads, more = [str(name) for name in names[:most]], max(0, len(names) - most)
     lines: list[tuple[str, list[str]]] = [("", [*heads, f"+ {more}" if more else "", "target"])]
     for part, count in (("support", most + 1), ("query", most)):
         for i, (x, y) in enumerate(zip(sample[f"{part}_x"][:count], sample[f"{part}_y"], strict=False)):
@@ -100,11 +112,7 @@ def sample_series(sample: dict[str, np.ndarray], classes: int = SAMPLE_CLASSES, 
     first support examples, with its target.
     """
     titled = "class_names" not in sample
-    if titled:
-        support = sample["support_x"][:classes]
-        named = [_target(sample, y) for y in sample["support_y"][:classes]]
-        rows = {"support_y": np.arange(len(support)), "query_y": np.full(len(sample["query_x"]), -1)}
-        sample = {**sample, **rows, "support_x": support, "class_names": np.array(named)}
+    sample = _by_target(sample, classes) if titled else sample
     ways = min(len(sample["class_names"]), classes)
     with drawing():
         figure = Figure((2.7, 0.3 + 0.62 * ways), layout="constrained")
@@ -124,17 +132,33 @@ def sample_series(sample: dict[str, np.ndarray], classes: int = SAMPLE_CLASSES, 
 
 
 def sample(episode: dict[str, np.ndarray]) -> Figure:
-    """One split's sample episode, whatever its kind."""
-    if "curve_x" in episode:
+    """One split's sample episode, whatever its kind and the shape of its examples."""
+    manner = _manner(episode)
+    if manner == "functions":
         return sample_functions(episode)
-    shape = np.shape(episode["support_x"])
-    if "feature_names" in episode and len(shape) == 2:
-        return sample_table(episode)
-    if len(shape) == 4 and shape[1] in (1, 3, 4):
-        return sample_images({**episode, **{key: _levels(episode[key]) for key in ("support_x", "query_x")}})
-    if len(shape) in (2, 3):
-        return sample_series(episode)
-    raise ValueError(f"examples of shape {shape[1:]} are neither images nor series")
+    if manner == "images":
+        images = {key: _levels(episode[key]) for key in EXAMPLES}
+        return sample_images({**(episode if "class_names" in episode else _by_target(episode)), **images})
+    if np.ndim(episode["support_x"]) != 3:
+        episode = {**episode, **{key: np.reshape(episode[key], (len(episode[key]), -1)) for key in EXAMPLES}}
+    return sample_table(episode) if manner == "table" else sample_series(episode)
+
+
+def _manner(episode: dict[str, np.ndarray]) -> Literal["functions", "images", "table", "series"]:
+    """How a sample is drawn: what is neither images nor a few numbers is a line."""
+    if "curve_x" in episode:
+        return "functions"
+    shape = np.shape(episode["support_x"])[1:]
+    if len(shape) == 3 and shape[0] in (1, 3, 4):
+        return "images"
+    return "table" if len(shape) < 2 and ("feature_names" in episode or math.prod(shape) < LONG) else "series"
+
+
+def _by_target(sample: dict[str, np.ndarray], most: int = SAMPLE_CLASSES) -> dict[str, np.ndarray]:
+    """A sample of regression as one of classes: each of the first support examples is one, called by its target."""
+    names = np.array([_target(sample, y) for y in sample["support_y"][:most]])
+    of_support = np.where(np.arange(len(sample["support_x"])) < most, np.arange(len(sample["support_x"])), -1)
+    return {**sample, "support_y": of_support, "query_y": np.full(len(sample["query_x"]), -1), "class_names": names}
 
 
 def _levels(images: np.ndarray) -> np.ndarray:
@@ -195,16 +219,8 @@ def text(frames: Frames) -> str:
     """What the pictures are: what the kind of task says, or else by what the samples hold."""
     if frames.kind.sampled:
         return frames.kind.sampled
-    if any("curve_x" in episode for episode in frames.samples.values()):
-        return "Tasks of every split: the true functions, and the support points that an algorithm adapts to."
-    if any("feature_names" in episode for episode in frames.samples.values()):
-        return "The first test episode of every split: a few rows of its support set and of its queries."
-    if any(np.ndim(episode["support_x"]) < 4 for episode in frames.samples.values()):
-        return "The first test episode of every split: support examples in colour, queries in grey."
-    return (
-        "The first test episode of every split. Each column is a class: an algorithm adapts to the support images and "
-        "is scored on the queries."
-    )
+    manners = {_manner(episode) for episode in frames.samples.values()}
+    return " ".join(sentence for manner, sentence in SENTENCES.items() if manner in manners)
 
 
 SAMPLES = Gallery(name="samples", section="samples", text=text, pictures=pictures)

@@ -15,9 +15,9 @@ from metagap.machine import Machine
 from metagap.report.frames import Frames
 from metagap.report.page import write_report
 from metagap.runner.cell import run_cell
-from metagap.runner.contract import examine
 from metagap.runner.preflight import check
 from metagap.suite import expand, load_suite
+from metagap.tasks.contract import examine
 from metagap.tasks.episode import Episode, TaskSpec
 
 SPEC = TaskSpec("classification", 3, 2, 4)

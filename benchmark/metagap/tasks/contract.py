@@ -37,37 +37,69 @@ def examine_metrics(metrics: Sequence[Metric], tasks: Any, spec: TaskSpec) -> No
 
 
 def _look_at(tasks: Any, spec: TaskSpec) -> None:
+    check_form(tasks)
+    drawn = check_draw(tasks, spec)
+    check_lookup(tasks, spec, drawn.draw)
+    check_sample(Sampler(tasks, spec, seed=0).sample(drawn))
+
+
+def check_form(tasks: Any) -> None:
+    """Raise UserError unless the tasks say what an example looks like and how many classes there are."""
     shape, count = tasks.x_shape, tasks.class_count
     _require(
         isinstance(shape, tuple) and all(isinstance(n, int) and n > 0 for n in shape), "x_shape", shape, "positive ints"
     )
     _require(isinstance(count, int) and count >= 0, "class_count", count, "an int from 0")
-    first, second = (Sampler(tasks, spec, seed=0).draw(TASKS) for _ in range(2))
-    _require(len(first) == TASKS, f"len(draw({TASKS}))", len(first), TASKS)
-    _require(len(first[:1]) == 1, "len(draw(2)[:1])", len(first[:1]), 1)
+
+
+def check_draw(tasks: Any, spec: TaskSpec, count: int = TASKS) -> Drawn:
+    """`count` tasks; raises UserError unless they are so many, can be sliced, and the same seed gives them again."""
+    first, second = (Sampler(tasks, spec, seed=0).draw(count) for _ in range(2))
+    _require(len(first) == count, f"len(draw({count}))", len(first), count)
+    _require(len(first[:1]) == 1, f"len(draw({count})[:1])", len(first[:1]), 1)
     _require(raw(first) == raw(second), "draw", "another one from the same random numbers", "the same again")
-    _check_episode(tasks.episode(first.draw, spec), shape, count, spec)
-    _check_sample(tasks.sample(first.draw, spec))
-    openly = Sampler(tasks, spec, seed=0).draw_open(TASKS)
+    openly = Sampler(tasks, spec, seed=0).draw_open(count)
     _require(openly is None or (isinstance(openly, Drawn) and len(openly) >= 0), "draw_open", openly, "a draw, or None")
+    return first
 
 
-def _check_episode(episode: Any, shape: tuple[int, ...], count: int, spec: TaskSpec) -> None:
+def check_lookup(tasks: Any, spec: TaskSpec, draw: Any) -> Episode:
+    """The episodes of a draw; raises UserError unless they are what the specification says, the same again, and of a
+    slice of the draw the same as in the whole."""
+    first, second, last = tasks.episode(draw, spec), tasks.episode(draw, spec), tasks.episode(draw[1:], spec)
+    _check_episode(first, len(draw), tasks.x_shape, tasks.class_count, spec)
+    for field, once, again, part in zip(Episode._fields, first, second, last, strict=True):
+        _require(
+            torch.equal(once.nan_to_num(), again.nan_to_num()),
+            f"episode, {field}",
+            "something else from the same draw",
+            "the same",
+        )
+        same = once[1:].shape == part.shape and torch.allclose(once[1:], part, rtol=1e-4, atol=1e-6, equal_nan=True)
+        _require(same, f"episode of draw[1:], {field}", "something else than for the whole draw", "the same tasks")
+    return first
+
+
+def _check_episode(episode: Any, tasks: int, shape: tuple[int, ...], count: int, spec: TaskSpec) -> None:
     _require(isinstance(episode, Episode), "episode", type(episode).__name__, "an Episode")
     classes, names = spec.kind.has_ways, ("support", "query")
     for name, each in zip(names, (spec.stages * spec.shots, spec.queries), strict=True):
         x, y, n = getattr(episode, f"{name}_x"), getattr(episode, f"{name}_y"), spec.ways * each
         _require(
-            _is(x, (TASKS, n, *shape)) and x.is_floating_point(),
+            _is(x, (tasks, n, *shape)) and x.is_floating_point(),
             f"{name}_x",
             _dtype_and_shape(x),
-            f"floats {(TASKS, n, *shape)}",
+            f"floats {(tasks, n, *shape)}",
         )
+        bad = int((~x.isfinite()).sum())
+        _require(not bad, f"{name}_x", f"{bad} of {x.numel()} numbers not finite", "finite ones")
         if not classes:
-            there = isinstance(y, Tensor) and y.shape[:2] == (TASKS, n) and y.is_floating_point()
-            _require(there, f"{name}_y", _dtype_and_shape(y), f"floats ({TASKS}, {n}, ...)")
+            there = isinstance(y, Tensor) and y.shape[:2] == (tasks, n) and y.is_floating_point()
+            _require(there, f"{name}_y", _dtype_and_shape(y), f"floats ({tasks}, {n}, ...)")
+            bad = 0 if spec.kind.acts else int((~y.isfinite()).sum())  # of tasks that answer back it may be unknown
+            _require(not bad, f"{name}_y", f"{bad} of {y.numel()} numbers not finite", "finite ones")
             continue
-        _require(_is(y, (TASKS, n)) and y.dtype == torch.long, f"{name}_y", _dtype_and_shape(y), f"int64 {(TASKS, n)}")
+        _require(_is(y, (tasks, n)) and y.dtype == torch.long, f"{name}_y", _dtype_and_shape(y), f"int64 {(tasks, n)}")
         given = [task.unique(return_counts=True) for task in y.cpu()]
         fair = all(a.tolist() == list(range(spec.ways)) and set(b.tolist()) == {each} for a, b in given)
         found = next(dict(zip(a.tolist(), b.tolist(), strict=True)) for a, b in given)
@@ -75,10 +107,10 @@ def _check_episode(episode: Any, shape: tuple[int, ...], count: int, spec: TaskS
     if classes:
         of = episode.classes
         _require(
-            _is(of, (TASKS, spec.ways)) and of.dtype == torch.long,
+            _is(of, (tasks, spec.ways)) and of.dtype == torch.long,
             "classes",
             _dtype_and_shape(of),
-            f"int64 {(TASKS, spec.ways)}",
+            f"int64 {(tasks, spec.ways)}",
         )
         _require(
             int(of.min()) >= 0 and int(of.max()) < count,
@@ -88,7 +120,8 @@ def _check_episode(episode: Any, shape: tuple[int, ...], count: int, spec: TaskS
         )
 
 
-def _check_sample(sample: Any) -> None:
+def check_sample(sample: Any) -> None:
+    """Raise UserError unless it is arrays by name."""
     _require(
         isinstance(sample, dict) and all(isinstance(key, str) for key in sample),
         "sample",
