@@ -76,7 +76,7 @@ def _facts(found: Domains) -> list[tuple[str, str]]:
         ("Held out, one after the other", ", ".join(found.domains)),
         ("Task", f"{suite.shape()} {suite.kind}"),
         ("Model", suite.model["name"]),
-        ("Training", f"{suite.training.iterations:,} iterations on the other domains, {several} seeds"),
+        ("Training", f"{suite.training.iterations:,} iterations on the other domains, {several} seed{'s' * (several != '1')}"),
     ]
 
 

@@ -11,7 +11,7 @@ from metagap.text import MISSING, probability
 
 AVERAGED = (
     "Average: computed seed by seed over the held-out domains, each with its own trainings; the crossed interval is of "
-    "new training runs and new episodes of these very domains."
+    "new training runs and new episodes of these very domains, that over episodes of these very runs."
 )
 OVER_DOMAINS = (
     "Domains like these: the same average with an interval over new domains, too, of which these are a sample."
@@ -57,7 +57,7 @@ def _by_domain(found: Domains, what: str, name: str, title: str, caption: str) -
     return Table(
         name=name,
         title=title,
-        caption=f"{caption}Mean over seeds, with the crossed 95% interval.",
+        caption=f"{caption}{_with_interval(table)}",
         frame=pd.DataFrame(rows),
         computed=f"{AVERAGED} {OVER_DOMAINS}" if what == SCORE else AVERAGED,
     )
@@ -86,13 +86,19 @@ def rules(found: Domains) -> Table | None:
         name="rules",
         title="Rules of selection",
         caption=f"{found.metric.heading} on the held-out domain at the selected iteration, averaged over "
-        f"{int(found.rules['domains'].max())} domains, with the crossed 95% interval; {episodes:,} episodes of each. "
+        f"{int(found.rules['domains'].max())} domains, {episodes:,} episodes of each. {_with_interval(found.rules)} "
         "Iteration: the median over domains and runs, and the least and the greatest.",
         frame=pd.DataFrame(rows),
         labels=2,
         plain=frozenset({"verdict"}),
         computed=RULES,
     )
+
+
+def _with_interval(table: pd.DataFrame) -> str:
+    """What the numbers of a table are, and which intervals they have."""
+    kinds = " or ".join(dict.fromkeys(table["interval"]))
+    return f"Mean over seeds, with the 95% interval: {kinds}."
 
 
 def _range(row: dict) -> str:
