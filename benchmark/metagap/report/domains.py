@@ -72,11 +72,12 @@ def _facts(found: Domains) -> list[tuple[str, str]]:
     suite = found.results.suite
     seeds = found.scores["seeds"]
     several = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
+    several += " seed" if several == "1" else " seeds"
     return [
         ("Held out, one after the other", ", ".join(found.domains)),
         ("Task", f"{suite.shape()} {suite.kind}"),
         ("Model", suite.model["name"]),
-        ("Training", f"{suite.training.iterations:,} iterations on the other domains, {several} seed{'s' * (several != '1')}"),
+        ("Training", f"{suite.training.iterations:,} iterations on the other domains, {several}"),
     ]
 
 
