@@ -11,6 +11,7 @@ from rich.filesize import decimal
 
 from metagap import registry
 from metagap.errors import UserError
+from metagap.messages import validated
 from metagap.progress import progress
 from metagap.tasks.folders import data_folder
 from metagap.tasks.image_store import Reading
@@ -166,7 +167,7 @@ def _one(text: str, command: str) -> Published:
         return source()
     if not source.named_by:
         raise UserError(f"data {command}: '{text}': nothing may follow the name '{name}'")
-    return source(**{source.named_by: value})
+    return validated(source, {source.named_by: value}, f"data {command} {text}")
 
 
 def _stored() -> dict[str, type[Published]]:
