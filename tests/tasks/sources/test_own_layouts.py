@@ -144,6 +144,14 @@ def test_idx_files_of_two_parts(data):
     assert own("other").tasks(Part("test"), "cpu").names == ("3", "4", "5")
 
 
+def test_other_labels_of_an_idx_file_are_read_again(data):
+    write_idx_pair(data / "mine", "train", GREY, LABELS)
+    source = own("mine/train-images-idx3-ubyte.gz")
+    assert source.store().size.tolist() == [2, 2, 2]
+    (data / "mine" / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(LABELS // 2)))
+    assert source.store().size.tolist() == [4, 2]
+
+
 def test_idx_files_that_are_not_right(data):
     write_idx_pair(data / "mine", "emnist-letters-train", GREY, LABELS)
     write_idx_pair(data / "mine", "emnist-digits-train", GREY, LABELS)

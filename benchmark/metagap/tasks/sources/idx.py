@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -40,6 +40,13 @@ def stems(names: list[str]) -> dict[str, str]:
         if about := IMAGES.fullmatch(PurePosixPath(name).name):
             found[about[1] or ""] = name
     return found
+
+
+def beside(path: Path) -> list[Path]:
+    """The file of labels next to one of images, where there is one; none for any other file."""
+    names = [other.name for other in path.parent.iterdir()] if stems([path.name]) else []
+    label = _labels(path.name, names)
+    return [path.with_name(label)] if label else []
 
 
 def read_pairs(archive: Archive, images: dict[str, str]) -> dict[str, Labelled]:

@@ -102,13 +102,13 @@ class UserImages(StoredSource):
     split_seed: Seed = Field(default=0, description="seed of the shuffle into parts")
 
     def paths(self) -> list[Path]:
-        """The file or folder."""
+        """The file or folder; with an IDX file of images that of its labels, if it is there."""
         if not self.path.strip():
             raise UserError(f"{self.called}: no file or folder is named; allowed: {ALLOWED}")
         try:
             for path in (Path(self.path).expanduser(), data_folder() / self.path):
                 if path.is_dir() or (path.is_file() and _is_read(path.name)):
-                    return [path]
+                    return [path, *(idx.beside(path) if path.is_file() else [])]
                 if path.exists():
                     raise UserError(f"{self.called}: '{path}' is none of the forms that are read; allowed: {ALLOWED}")
         except PermissionError as error:
@@ -154,6 +154,8 @@ class UserImages(StoredSource):
     def _from_files(self, path: Path, rules: Rules) -> Reading:
         alone = idx.stems([path.name]) if path.is_file() else {}
         archive = opened(path.parent if alone else path, self.called)
+        if alone:
+            archive.names = [one.name for one in self.paths()]
         names = archive.names
         images = [name for name in names if _suffix(name) in SUFFIXES]
         where = self.called if str(archive.path) == self.path else f"{self.called}: '{archive.path}'"
