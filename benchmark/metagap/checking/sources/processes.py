@@ -18,6 +18,7 @@ from metagap.errors import UserError
 from metagap.messages import validated
 from metagap.source_tables import named_table
 from metagap.tasks.episode import Episode
+from metagap.tasks.record_source import RecordSource
 from metagap.tasks.source import Part
 from metagap.text import listed
 
@@ -65,12 +66,12 @@ def devices(subject: Subject) -> str:
 
 
 def _changed(subject: Subject) -> Iterator[dict[str, Any]]:
-    """The table with another value for each of a few options that the class itself declares.
+    """The table with another value for each of a few options that no base class of ours declares.
 
     None for images, which would all be decoded once more, and whose options the base class keeps apart.
     """
     source = subject.source
-    own = [key for key in type(source).__annotations__ if key in type(source).model_fields and key != "kind"]
+    own = [key for key in type(source).model_fields if key not in RecordSource.model_fields]
     found = 0
     for key in () if source.has_images else own:
         for value in _others(getattr(source, key)):
