@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from layouts import write_folder, write_zip
+from metagap.algorithms.naive import LastValue
 from metagap.errors import UserError
 from metagap.tasks import catalogue
 from metagap.tasks.contract import examine
@@ -70,7 +71,12 @@ def test_ett_has_months_as_tasks_and_the_parts_of_the_literature(data):
         source.parts()
     alone = ETT(window=100, horizon=20, files=["ETTh1"], target="HULL", train=["ETTh1 month 01", "ETTh1 month 02"])
     assert alone.records().y[0, 0] == 100_100
-    examine(alone.tasks(Part("train"), "cpu"), TaskSpec("regression", 1, 2, 3))
+    hull = alone.records()
+    assert hull.features == [*(name for name in CHANNELS if name != "HULL"), "HULL"]
+    assert np.array_equal(hull.x[7, -1], values[720 + 120 : 720 + 220, CHANNELS.index("HULL")])
+    tasks = alone.tasks(Part("train"), "cpu")
+    examine(tasks, TaskSpec("regression", 1, 2, 3))
+    assert tasks.scaling is not None and tasks.scaling.target_center == tasks.scaling.center[-1]
 
 
 def test_a_month_of_quarters_of_an_hour_has_four_times_as_many_steps(data):
@@ -87,6 +93,7 @@ def test_m4_has_series_as_tasks_and_categories_as_domains(data):
     assert records.x[5].tolist() == [[206.5, 207.5, 208.5, 209.5]] and records.y[5].tolist() == [210.5, 211.5]
     assert set(zip(records.task.tolist(), records.domain.tolist(), strict=True)) >= {("M1", "Micro"), ("M2", "Finance")}
     examine(M4(window=4, horizon=2).tasks(Part(), "cpu"), TaskSpec("regression", 1, 2, 2))
+    assert LastValue.input_shape(M4(window=4, horizon=2).tasks(Part(), "cpu")) == (1, 4)  # targets are in its unit
     some = M4(window=4, horizon=2, series=3).records()
     assert sorted(set(map(str, np.asarray(some.task)))) == ["M1", "M3", "M6"]
     assert some.notes == ["3 of 6 series are used"]

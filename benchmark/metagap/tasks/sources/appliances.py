@@ -10,6 +10,7 @@ from pydantic import Field, PositiveInt
 from metagap.tasks.records import Records
 from metagap.tasks.sources.packaged import PackagedSource
 from metagap.tasks.sources.series_files import read_series
+from metagap.tasks.sources.windows import resampled
 
 DOMAINS = {
     "PLAID": (
@@ -77,5 +78,5 @@ class Appliances(PackagedSource):
         return Records(np.stack(x)[:, None].astype(np.float32), np.array(y), classes, domain=np.array(domain))
 
     def _scaled(self, values: np.ndarray) -> np.ndarray:
-        resampled = np.interp(np.linspace(0, len(values) - 1, self.length), np.arange(len(values)), values)
-        return (resampled - resampled.mean()) / max(resampled.std(), np.finfo(np.float32).tiny)
+        found = resampled(values, self.length)
+        return (found - found.mean()) / max(found.std(), np.finfo(np.float32).tiny)

@@ -29,7 +29,8 @@ class ETT(StoredRecords):
     """ETT: forecasts for two transformers of different counties, hourly (h) or every quarter of an hour (m).
 
     A task is a month of 30 days of one file; the domain is the file: `domains = ["ETTh2"]`. An example is `window`
-    steps of six loads and the oil temperature, after which the next `horizon` values of `target` are to be predicted.
+    steps of six loads and the oil temperature, after which the next `horizon` values of `target`, the last channel, are
+    to be predicted.
     No two examples share a step. The parts are those of the literature: 12 months, 4 and 4; later ones are in none.
     """
 
@@ -60,16 +61,17 @@ class ETT(StoredRecords):
     def records(self) -> Records:
         """All windows, (n, 7, window); targets (n, horizon)."""
         x, y, task, domain, time = [], [], [], [], []
+        channels = [*(name for name in CHANNELS if name != self.target), self.target]
         for path, name in zip(self.paths(), self.files, strict=True):
             table = read_frame(path, self.called).table
             when = columns.dates(table["date"]) if [*table.columns] == ["date", *CHANNELS] else None
             if when is None or any(columns.is_text(table[channel]) for channel in CHANNELS):
                 allowed = f"the columns date, {', '.join(CHANNELS)}, of dates and numbers"
                 raise UserError(f"{self.called}: '{path}': allowed: {allowed}")
-            values, target = table[CHANNELS].to_numpy(np.float32), table[self.target].to_numpy(np.float32)
+            values = table[channels].to_numpy(np.float32)
             for month, first in enumerate(range(0, len(values), MONTH[name]), 1):
                 steps = slice(first, first + MONTH[name])
-                inputs, ahead = forecasts(values[steps], target[steps], self.window, self.horizon)
+                inputs, ahead = forecasts(values[steps], self.window, self.horizon)
                 last = (np.arange(len(inputs)) + 1) * (self.window + self.horizon) - 1
                 x.append(inputs)
                 y.append(ahead)
@@ -80,7 +82,7 @@ class ETT(StoredRecords):
             raise UserError(f"{self.called}: window + horizon = {self.window + self.horizon}: no month is as long")
         return Records(
             np.concatenate(x), np.concatenate(y), (), np.array(task), np.array(domain), np.concatenate(time),
-            features=CHANNELS,
+            features=channels, forecasts=True,
         )  # fmt: skip
 
     def split(self) -> dict[str, list[str]]:

@@ -24,8 +24,8 @@ class M4(StoredRecords):
 
     The domain is where a series is from: Demographic, Finance, Industry, Macro, Micro or Other. An example is `window`
     values of a series, after which the next `horizon` are to be predicted. No two examples share a value. Of the series
-    so many as `series` are used, evenly spaced. Their levels differ by orders of magnitude: `scaling = "support"` has
-    each in its own unit. The values that the competition asked for are not read.
+    so many as `series` are used, evenly spaced. Their levels differ by orders of magnitude, and targets are in one unit
+    for all of them, whatever inputs are scaled by. The values that the competition asked for are not read.
     """
 
     title = "M4"
@@ -71,7 +71,7 @@ class M4(StoredRecords):
         x, y, task = [], [], []
         for name, values in zip(names, table.iloc[rows, 1:].to_numpy(np.float32), strict=True):
             values = values[~np.isnan(values)]  # shorter series end earlier
-            inputs, ahead = forecasts(values[:, None], values, self.window, self.horizon)
+            inputs, ahead = forecasts(values[:, None], self.window, self.horizon)
             x.append(inputs)
             y.append(ahead)
             task += [name] * len(inputs)
@@ -79,7 +79,7 @@ class M4(StoredRecords):
             raise UserError(f"{self.called}: window + horizon = {self.window + self.horizon}: no series is as long")
         notes = [f"{len(rows):,} of {len(table):,} series are used"]
         domain = np.array([of[name] for name in task])
-        return Records(np.concatenate(x), np.concatenate(y), (), np.array(task), domain, notes=notes)
+        return Records(np.concatenate(x), np.concatenate(y), (), np.array(task), domain, notes=notes, forecasts=True)
 
     @property
     def _file(self) -> str:

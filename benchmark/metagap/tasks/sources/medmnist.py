@@ -59,7 +59,7 @@ class MedMNIST(StoredSource):
 
     dataset: Annotated[str, AfterValidator(_dataset)] = Field(
         default="pathmnist",
-        description=f"{', '.join(_known())}; with {', '.join(SIZES[1:])} behind it for images of so many pixels",
+        description=f"{', '.join(_known())}; with {', '.join(SIZES[1:])} appended for images of that size",
     )
     subset: Literal["all", "train", "val", "test"] = Field(
         default="all", description="which of the publishers' parts is used"

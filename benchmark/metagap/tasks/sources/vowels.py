@@ -10,6 +10,7 @@ from pydantic import Field, PositiveInt
 from metagap.tasks.records import Records
 from metagap.tasks.sources.packaged import PackagedSource
 from metagap.tasks.sources.series_files import read_series
+from metagap.tasks.sources.windows import resampled
 
 SESSIONS = {"first": "TRAIN", "later": "TEST"}
 """The domains, and what the archive calls them."""
@@ -40,11 +41,8 @@ class Vowels(PackagedSource):
         x, y, domain = [], [], []
         for path, session in zip(self.paths(), SESSIONS, strict=True):
             for channels, speaker in read_series(path, self.called):
-                x.append([self._resampled(values) for values in channels])
+                x.append([resampled(values, self.length) for values in channels])
                 y.append(int(speaker) - 1)
                 domain.append(session)
         names = [f"speaker {i + 1}" for i in range(max(y) + 1)]
         return Records(np.array(x, np.float32), np.array(y), names, domain=np.array(domain))
-
-    def _resampled(self, values: np.ndarray) -> np.ndarray:
-        return np.interp(np.linspace(0, len(values) - 1, self.length), np.arange(len(values)), values)

@@ -42,12 +42,17 @@ def starts(breaks: np.ndarray, extent: int, stride: int) -> tuple[np.ndarray, in
     return np.repeat(begin, count) + stride * (np.arange(count.sum()) - before), int(length.max())
 
 
-def forecasts(channels: np.ndarray, target: np.ndarray, window: int, horizon: int) -> tuple[np.ndarray, np.ndarray]:
+def forecasts(channels: np.ndarray, window: int, horizon: int) -> tuple[np.ndarray, np.ndarray]:
     """All windows of one series that share no step: inputs (n, channels, window), and what comes next (n, horizon).
 
-    channels: (time, channels). target: (time,).
+    channels: (time, channels), of which the last is to be predicted.
     """
     extent = window + horizon
-    count = len(target) // extent
+    count = len(channels) // extent
     cut = channels[: count * extent].reshape(count, extent, channels.shape[1])
-    return cut[:, :window].transpose(0, 2, 1), target[: count * extent].reshape(count, extent)[:, window:]
+    return cut[:, :window].transpose(0, 2, 1), cut[:, window:, -1]
+
+
+def resampled(values: np.ndarray, length: int) -> np.ndarray:
+    """A series (time,) stretched or squeezed to (length,), interpolated linearly."""
+    return np.interp(np.linspace(0, len(values) - 1, length), np.arange(len(values)), values)
