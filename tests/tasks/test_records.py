@@ -179,7 +179,7 @@ def test_missing_values_are_zero_codes_without_training_are_unknown():
 def test_targets_are_scaled_by_those_of_training():
     made = source(values(), kind="regression", scaling="train", shares=(1, 0, 0))
     store = made.tasks(Part("train"), "cpu")
-    y = store.scaling.targets(store.y)
+    y = store.scaling.targets(store.y[None], store.x[None])[0]
     assert torch.allclose(y.mean(0), torch.zeros(2), atol=1e-5)
     assert torch.allclose(y.std(0, correction=0), torch.ones(2), atol=1e-5)
     assert store.outputs == 2 and store.class_count == 0

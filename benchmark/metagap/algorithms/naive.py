@@ -40,7 +40,7 @@ class LastValue(Regressor, Reference):
 
     Of inputs (channels, steps) it is that of one channel, which has to be the target's; of inputs (features,) it is the
     last feature. Inputs and targets have to be in one unit, and where they are known not to be, that is refused.
-    Forecasts of a source of series are in one unit with `scaling` "train" or "none".
+    They are in forecasts of a channel of the input.
     """
 
     paper: ClassVar[str] = "none: the persistence forecast"
@@ -53,7 +53,7 @@ class LastValue(Regressor, Reference):
         if getattr(tasks, "units_differ", False):
             raise UserError(
                 "algorithm last-value: inputs and targets are scaled apart, so that no value is a forecast; allowed: "
-                "source.scaling = 'none', or 'train' where the column of the target is a channel, too"
+                "source.scaling = 'none', or a source of series in which the target is a channel, too"
             )
         return super().input_shape(tasks)
 

@@ -15,7 +15,7 @@ from metagap import digests, registry
 from metagap.errors import UserError
 from metagap.tasks.folders import stamp
 from metagap.tasks.records import Records, RecordStore
-from metagap.tasks.scaling import Mode
+from metagap.tasks.scaling import FORECASTS, Mode
 from metagap.tasks.source import DIGITS, Part, Seed, Source, named_files
 
 PARTS = ("train", "val", "test")
@@ -71,7 +71,8 @@ class RecordSource(Source):
     scaling: Mode = Field(
         default="train",
         description="as the suite's source: numbers get mean 0 and standard deviation 1 over the examples of the part "
-        "train of the suite's source, or over each support set; none: as they are",
+        "train of the suite's source, targets too; support: over each support set, targets if they are forecasts; "
+        "none: all stay as they are",
     )
     labels: Literal["shuffled", "fixed"] = Field(
         default="shuffled",
@@ -95,6 +96,8 @@ class RecordSource(Source):
         """Of the examples of these tasks or classes, and of all names, wherever their file lies."""
         store = self._part(classes, "cpu")
         rows, names = store.rows, [self.revision, store.units, store.classes, store.features, store.levels.tolist()]
+        if store.forecasts and self.scaling == "support":
+            names.append(FORECASTS)
         found = hashlib.sha256(digests.of_value(names).encode())
         groups = [store.size, store.label, *([] if store.task is None else [store.task])]
         for values in (*groups, store.x[rows], *([] if store.y is None else [store.y[rows]])):

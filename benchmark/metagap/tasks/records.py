@@ -139,7 +139,7 @@ class RecordStore(Grouped):
     def units_differ(self) -> bool:
         """Whether the targets of an episode are in other units than the last feature of its inputs."""
         mode = "none" if self.scaling is None or self.outputs is None else self.scaling.mode
-        return mode == "support" or (mode == "train" and not self.forecasts)
+        return mode != "none" and not self.forecasts
 
     @property
     def of_file(self) -> bool:
@@ -183,6 +183,9 @@ class RecordStore(Grouped):
         """The same examples, scaled and labelled as those that are trained on, if they have the same features."""
         if self.x_shape != training.x_shape:  # which is refused before a cell is run
             return self
+        if self.forecasts != training.forecasts:
+            here, there = ("are" if store.forecasts else "are not" for store in (self, training))
+            raise UserError(f"its targets {here} later values of the last feature, and those of training {there}")
         return dataclasses.replace(self, scaling=training.scaling, fixed=training.fixed, borrowed=True)
 
     def to(self, device: torch.device | str) -> RecordStore:
@@ -208,14 +211,13 @@ class RecordStore(Grouped):
     def episode(self, draw: GroupDraw, spec: TaskSpec) -> Episode:
         """Look the drawn examples up and scale them: len(draw) tasks, float32, on the device of the store."""
         groups, rows = self._arranged(draw)
-        support, query = shot_by_shot(self._at(self.x, rows), spec.shots)
-        targets = None if self.y is None else self._at(self.y, rows)
-        if self.scaling is not None:
-            support, query = self.scaling.inputs(support, query)
-            targets = None if targets is None else self.scaling.targets(targets)
-        if targets is not None:
-            support_y, query_y = shot_by_shot(targets, spec.shots)
-            return Episode(support, support_y, query, query_y, groups[:, :0])
+        read = shot_by_shot(self._at(self.x, rows), spec.shots)
+        support, query = read if self.scaling is None else self.scaling.inputs(*read)
+        if self.y is not None:
+            targets = shot_by_shot(self._at(self.y, rows), spec.shots)
+            if self.scaling is not None:
+                targets = self.scaling.targets(targets[0], read[0]), self.scaling.targets(targets[1], read[0])
+            return Episode(support, targets[0], query, targets[1], groups[:, :0])
         ways = torch.arange(spec.ways, device=self.device)[:, None].expand(rows.shape)
         labels = shot_by_shot(ways, spec.shots)
         classes = self._on(self.device, "label", lambda: self.label)[groups]
@@ -258,6 +260,8 @@ class RecordStore(Grouped):
         """What an error of 1 is in the file, where that is not 1."""
         if self.scaling is None or self.scaling.mode == "none" or self.outputs is None or self.borrowed:
             return ""
+        if self.scaling.mode == "support" and self.forecasts:
+            return "targets are scaled, and their 1 is the standard deviation of the last feature in each support set"
         units = [f"{1 / factor:.4g}" if factor else "constant" for factor in self.scaling.target_factor.tolist()]
         return f"targets are scaled, and their 1 is {listed(units)} of the file"
 

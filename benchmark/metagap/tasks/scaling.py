@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 Mode = Literal["train", "support", "none"]
+
+FORECASTS = 2
+"""Revision of how forecasts are scaled by support sets."""
 
 AT_ONCE = 2**24
 """Values that are looked at together, for statistics."""
@@ -21,7 +24,11 @@ class Scaling:
     A number is shifted and scaled to mean 0 and standard deviation 1; a constant becomes 0, and so does what is missing
     (NaN). A term frequency is multiplied with its inverse document frequency among the training examples. An indicator
     stays what it is, and a code too, unless no training example has it: then it becomes 0. Targets (n, targets) are
-    scaled like numbers, by the training examples, but not with the mode "none"; those of forecasts as the last feature.
+    scaled like numbers, by the training examples, but not with the mode "none".
+
+    Targets of forecasts, which are later values of the last feature, are scaled exactly as that feature is: with the
+    mode "support", by the support set. There it keeps the factor of training where the support set has one value only,
+    and with it an error of its forecasts.
     """
 
     mode: Mode
@@ -39,13 +46,12 @@ class Scaling:
     """(targets,)."""
     target_factor: Tensor
     """(targets,)."""
+    forecasts: bool
+    """Whether targets are later values of the last feature."""
 
     @classmethod
     def of(cls, mode: Mode, x: Tensor, y: Tensor | None, levels: Tensor, forecasts: bool = False) -> Scaling:
-        """By training examples x (n, features, ...) and, in regression, their targets y (n, targets).
-
-        forecasts: whether targets are later values of the last feature.
-        """
+        """By training examples x (n, features, ...) and, in regression, their targets y (n, targets)."""
         center, factor = _statistics(x)
         number, indicator, code = levels == 0, levels == 1, levels > 1
         seen = torch.stack([(column.nan_to_num() != 0).any() for column in x.unbind(1)])
@@ -61,12 +67,13 @@ class Scaling:
         of_targets = torch.zeros(1), torch.ones(1)
         if y is not None and mode != "none":
             of_targets = _statistics(x[:, -1:] if forecasts else y)
-        return cls(mode, levels, torch.where(number, center, 0), factor, coded, known, *of_targets)
+        return cls(mode, levels, torch.where(number, center, 0), factor, coded, known, *of_targets, forecasts)
 
     def to(self, device: torch.device) -> Scaling:
         """The same on a device."""
-        own = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return Scaling(self.mode, **own)
+        return replace(
+            self, **{name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        )
 
     def inputs(self, support: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
         """The support sets (T, n, features, ...) and queries of tasks as a network is given them."""
@@ -75,13 +82,26 @@ class Scaling:
         if self.mode == "support":
             number = self.levels.view(axes) == 0
             own_center, own_factor = _of_each(support)
+            if self.forecasts:
+                own_center[:, :, -1:], own_factor[:, :, -1:] = self._of_last(support)
             center, factor = torch.where(number, own_center, center), torch.where(number, own_factor, factor)
         scaled_support, scaled_query = (((self._known(x) - center) * factor).nan_to_num(0.0) for x in (support, query))
         return scaled_support, scaled_query
 
-    def targets(self, y: Tensor) -> Tensor:
-        """Targets (..., targets) as they are to be predicted."""
-        return (y - self.target_center) * self.target_factor
+    def targets(self, y: Tensor, support: Tensor) -> Tensor:
+        """Targets y (T, n, targets) of tasks with these support sets (T, n, features, ...), as they are to be
+        predicted."""
+        center, factor = self.target_center, self.target_factor
+        if self.mode == "support" and self.forecasts:
+            center, factor = (moment.view(-1, 1, 1) for moment in self._of_last(support))
+        return (y - center) * factor
+
+    def _of_last(self, support: Tensor) -> tuple[Tensor, Tensor]:
+        """The statistics of the last feature of each support set (T, n, features, ...): (T, 1, 1, 1, ...)."""
+        last = support[:, :, -1:]
+        center, factor = _of_each(last)
+        lacking = last.isnan().flatten(1).all(1).view(center.shape)
+        return torch.where(lacking, self.target_center, center), torch.where(factor == 0, self.target_factor, factor)
 
     def unknown(self, x: Tensor) -> list[int]:
         """The indicators and codes that occur in x (n, features, ...), but in no training example."""

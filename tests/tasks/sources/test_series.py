@@ -86,20 +86,69 @@ def test_forecasts_are_of_the_steps_after_the_window(tmp_path):
 @pytest.mark.parametrize("scaling", ["train", "none", "support"])
 @pytest.mark.parametrize("channels", [None, ["heat"]])
 def test_the_last_value_forecasts_or_is_refused(tmp_path, scaling, channels):
-    """In units of the file, the step after is one above the last, whatever inputs and targets are scaled by."""
+    """The step after is one above the last, whatever inputs and targets are scaled by."""
     options = {"kind": "regression", "target": "level", "scaling": scaling, "channels": channels}
-    tasks = made(tmp_path, walk(60), **options).tasks(Part("all"), "cpu")
-    if scaling == "support" or (scaling == "train" and channels):
-        with pytest.raises(UserError, match=r"algorithm last-value: .* allowed: source.scaling = 'none', or 'train'"):
+    tasks = made(tmp_path, walk(60), shares=(1, 0, 0), **options).tasks(Part("train"), "cpu")
+    if scaling != "none" and channels:
+        with pytest.raises(UserError, match=r"algorithm last-value: .* allowed: source.scaling = 'none', or a source"):
             LastValue.input_shape(tasks)
         return
     assert LastValue.input_shape(tasks) == (2 if channels is None else 1, 4)
     if channels is None:
         spec = TaskSpec("regression", 1, 4, 4)
-        episode = tasks.episode(tasks.draw(5, spec, torch.Generator().manual_seed(0)), spec)
-        assert tasks.scaling is not None
-        error = (episode.query_y - episode.query_x[:, :, -1, -1:]) / tasks.scaling.target_factor
-        torch.testing.assert_close(error, torch.ones_like(error), atol=1e-3, rtol=0)
+        draw = tasks.draw(5, spec, torch.Generator().manual_seed(0))
+        (support_x, *_, query_x, query_y, _), read = tasks.episode(draw, spec), levels_of(tasks, draw)
+        train, support = tasks.x[:, -1].flatten(), read[:, :4].flatten(1)
+        unit = {"train": train.std(correction=0), "none": torch.ones(()), "support": support.std(1, correction=0)}
+        one = 1 / unit[scaling].view(-1, 1, 1)
+        error = query_y - query_x[:, :, -1, -1:]
+        torch.testing.assert_close(error, one.expand_as(error), atol=1e-3, rtol=0)
+        if scaling == "support":
+            torch.testing.assert_close(support_x[:, :, -1].mean((1, 2)), torch.zeros(5), atol=1e-5, rtol=0)
+
+
+def levels_of(tasks: Any, draw: Any) -> torch.Tensor:
+    """The last channel of examples, support sets first, as it is in the file: (T, n, steps)."""
+    return tasks.x[draw.rows[:, 0], -1]
+
+
+def test_forecasts_of_support_sets_with_one_value_keep_the_unit_of_training(tmp_path):
+    """An error of 0 would be that of anything."""
+    table = walk(120).assign(level=lambda one: np.where(one["hour"] < "2020-01-04T03", 7.0, one["level"]))
+    tasks = made(tmp_path, table, kind="regression", target="level", scaling="support", channels=["level"])
+    tasks = tasks.tasks(Part("all"), "cpu")
+    spec = TaskSpec("regression", 1, 1, 8)
+    draw = tasks.draw(50, spec, torch.Generator().manual_seed(0))
+    episode, read = tasks.episode(draw, spec), levels_of(tasks, draw)
+    still = (read[:, 0] == 7).all(1)
+    assert 0 < still.sum() < 50 and tasks.scaling is not None
+    errors = (episode.query_y - episode.query_x[:, :, -1, -1:])[still]
+    moved = (read[still, 1:, 0] > 7)[..., None]
+    torch.testing.assert_close(errors, moved * tasks.scaling.target_factor, atol=1e-4, rtol=1e-3)
+    assert moved.any() and episode.query_y.isfinite().all()
+
+
+def test_forecasts_scaled_otherwise_make_other_cells(tmp_path):
+    digests = [
+        made(tmp_path, walk(), kind="regression", target="level", channels=channels, scaling=scaling).digest()
+        for channels in (["level"], ["heat"])
+        for scaling in ("train", "none", "support")
+    ]
+    assert [digest == digests[0] for digest in digests[:3]] == [True, True, False]
+    assert len({*digests[3:]}) == 1
+
+
+def test_a_split_without_the_past_of_its_target_is_refused(tmp_path):
+    options = {"kind": "regression", "target": "level"}
+    (tmp_path / "other").mkdir()
+    own, other = (
+        made(folder, walk(), channels=[name], **options).tasks(Part("all"), "cpu")
+        for folder, name in ((tmp_path, "level"), (tmp_path / "other", "heat"))
+    )
+    with pytest.raises(UserError, match="its targets are not later values of the last feature"):
+        other.like(own)
+    with pytest.raises(UserError, match="its targets are later values of the last feature"):
+        own.like(other)
 
 
 def test_support_and_query_share_no_step(tmp_path):

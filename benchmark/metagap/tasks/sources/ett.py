@@ -30,8 +30,8 @@ class ETT(StoredRecords):
 
     A task is a month of 30 days of one file; the domain is the file: `domains = ["ETTh2"]`. An example is `window`
     steps of six loads and the oil temperature, after which the next `horizon` values of `target`, the last channel, are
-    to be predicted.
-    No two examples share a step. The parts are those of the literature: 12 months, 4 and 4; later ones are in none.
+    to be predicted. No two examples share a step. The parts are those of the literature: 12 months, 4 and 4; later ones
+    are in none.
     """
 
     title = "ETT"
@@ -43,6 +43,7 @@ class ETT(StoredRecords):
     download_size = "26 MB"
     remotes = tuple(Remote(f"ETT-small/{name}.csv", f"{STORE}/{name}.csv") for name in MONTH)
     chooses_kind = False
+    revision = 2
 
     kind: Literal["regression"] = "regression"  # pyright: ignore[reportIncompatibleVariableOverride]
     files: Annotated[list[Literal["ETTh1", "ETTh2", "ETTm1", "ETTm2"]], MinLen(1)] = Field(

@@ -24,8 +24,8 @@ class M4(StoredRecords):
 
     The domain is where a series is from: Demographic, Finance, Industry, Macro, Micro or Other. An example is `window`
     values of a series, after which the next `horizon` are to be predicted. No two examples share a value. Of the series
-    so many as `series` are used, evenly spaced. Their levels differ by orders of magnitude, and targets are in one unit
-    for all of them, whatever inputs are scaled by. The values that the competition asked for are not read.
+    so many as `series` are used, evenly spaced. Their levels differ by orders of magnitude: with `scaling = "support"`
+    each is in a unit of its own. The values that the competition asked for are not read.
     """
 
     title = "M4"
@@ -37,6 +37,7 @@ class M4(StoredRecords):
     download_size = "up to 95 MB"
     named_by = "frequency"
     chooses_kind = False
+    revision = 2
 
     kind: Literal["regression"] = "regression"  # pyright: ignore[reportIncompatibleVariableOverride]
     frequency: Literal["Yearly", "Quarterly", "Monthly", "Weekly", "Daily", "Hourly"] = Field(
