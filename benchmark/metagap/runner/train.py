@@ -79,8 +79,8 @@ def _finished(
             state, plan = None, Strategy(*state["plan"])
         environment = environment | {"devices": (count := count_devices(context))}
         if count > 1:
-            if state is None and plan is None:
-                plan = context.training_strategy  # one for all of them
+            if state is None and plan is None:  # one for all of them
+                plan = _in_portions(context.training_strategy, context.cell.training.meta_batch, count)
             train_together(context, _train_portion, (path, environment, state is not None, plan), count, report)
             return _read(path, context)
         finished = _Training(context, path, report, snapshots, state, plan).run()
@@ -88,6 +88,14 @@ def _finished(
         record = {"iterations": 0, "selected_iteration": 0, "selection": "none", "train_seconds": 0.0}
         finished = {"selected": context.meta, "record": record, "curve": []}
     return _ended(context, path, finished, environment)
+
+
+def _in_portions(plan: Strategy, meta_batch: int, count: int) -> Strategy:
+    """`plan` with no more tasks at once than each of `count` devices has.
+
+    One device that goes on, or repeats it, makes the same pieces, so that what two have done it does to the last bit.
+    """
+    return plan._replace(chunk=min(plan.chunk, -(-meta_batch // count)))
 
 
 def _train_portion(
