@@ -103,6 +103,11 @@ def test_analysis_needs_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_to_look_at_a_store_needs_no_pandas():
+    code = "import sys, metagap.results; sys.exit(bool({'torch', 'pandas', 'pyarrow', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_help_needs_neither_torch_nor_pandas():
     code = """
 import sys

@@ -13,7 +13,8 @@ import pytest
 
 from metagap import memory
 from metagap.errors import UserError
-from metagap.results.files import DamagedError, read_arrays
+from metagap.results.files import DamagedError
+from metagap.results.tables import read_arrays
 from metagap.tasks.sources import UserImages
 from metagap.tasks.sources.archives import gunzipped, opened
 

@@ -8,7 +8,7 @@ import pytest
 
 from metagap import results
 from metagap.results.episodes import Gathering, Grid, Key, Recorded, coded
-from metagap.results.files import read_columns
+from metagap.results.tables import read_columns
 
 NAMES = ["support_score", "query_score", "query_loss"]
 

@@ -11,7 +11,7 @@ import pytest
 
 from metagap import memory, results
 from metagap.files import is_inside
-from metagap.results import files
+from metagap.results import files, tables
 
 
 def resigned(folder: Path, **changes) -> Path:
@@ -59,7 +59,7 @@ def test_tables_that_would_fill_memory_are_refused(tmp_path, monkeypatch):
     assert path.stat().st_size < 2**12
     assert results.read_frame(path).equals(frame)
     monkeypatch.setattr(memory, "installed", lambda: 2**19)
-    for read in (results.read_frame, lambda path: files.read_columns(path, None, ["zeros"], [])):
+    for read in (results.read_frame, lambda path: tables.read_columns(path, None, ["zeros"], [])):
         with pytest.raises(results.DamagedError, match=r"takes 1\.0 MB of memory"):
             read(path)
 

@@ -24,35 +24,40 @@
 `<results>/<suite>/own.json` says which of these cells are the suite's as its file has it. `.index` next to it says
 which were whole when they were last looked at, so that they need not be read again; it can be removed at any time.
 
-`files` writes and reads single files, `markers` what says that a cell is done, `reading` whole suites, `sweeps` all
-members of a sweep. `verify` looks at every file, `repair` sets aside, `removal` removes, `archives` passes results on,
-`contrast` compares two runs of a cell.
+`files` writes and reads single files, `tables` those of data frames and arrays, `markers` what says that a cell is
+done. `survey` says what is finished, `reading` reads whole suites, `sweeps` all members of a sweep. `verify` looks at
+every file, `repair` sets aside, `removal` removes, `archives` passes results on, `contrast` compares two runs of a
+cell.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from metagap.results.failures import Failed, clear_failure, diverged, failures, minute, read_failure, write_failure
 from metagap.results.files import (
     DamagedError,
-    read_frame,
     read_json,
     read_sealed,
     read_signed,
     set_aside,
-    write_arrays,
-    write_frame,
     write_json,
     write_sealed,
     write_signed,
 )
-from metagap.results.frames import records
 from metagap.results.index import Index, index_of
 from metagap.results.leftovers import sweep
 from metagap.results.listing import differences, listing
 from metagap.results.markers import CLASSES, FORMAT, ROLLOUTS, read_config, read_file, read_marker, write_marker
 from metagap.results.own import Part, Plan, read_own, report_folder, write_own, write_own_sweep
-from metagap.results.reading import MEND, Results, assemble, damage_in, damage_of, read, survey
 from metagap.results.scan import files_of
 from metagap.results.status import status
-from metagap.results.sweeps import SweepResults, read_sweep
+from metagap.results.survey import damage_in, damage_of, survey
+
+if TYPE_CHECKING:
+    from metagap.results.frames import records
+    from metagap.results.reading import MEND, Results, assemble, read
+    from metagap.results.sweeps import SweepResults, read_sweep
+    from metagap.results.tables import read_frame, write_arrays, write_frame
 
 __all__ = [
     "CLASSES",
@@ -104,3 +109,18 @@ __all__ = [
     "write_sealed",
     "write_signed",
 ]
+
+LATER = {
+    "frames": ("records",),
+    "reading": ("MEND", "Results", "assemble", "read"),
+    "sweeps": ("SweepResults", "read_sweep"),
+    "tables": ("read_frame", "write_arrays", "write_frame"),
+}
+"""What comes when it is asked for, by its file: to import pandas takes as long as to survey thousands of cells."""
+
+
+def __getattr__(name: str) -> Any:
+    for file, names in LATER.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{file}"), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

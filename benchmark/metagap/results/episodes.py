@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 
-from metagap.results.files import Table
+from metagap.results.markers import digest_of
+from metagap.results.tables import Table, read_columns
 
 SHAPE = ("role", "ways", "shots")
 """What is the same in all rows of a split."""
@@ -144,6 +146,15 @@ class Recorded:
     def frame(self) -> pd.DataFrame:
         """A row per test episode and inner step, with everything that was recorded."""
         return self._frame()
+
+
+def read_episodes(folder: Path, marker: Mapping[str, Any], name: str, metrics: Sequence[str]) -> Table:
+    """The columns of an evaluation file that numbers are made of, checked as in `read_file`.
+
+    metrics: names of those that have columns of their own.
+    """
+    further = [f"{part}_{metric}" for metric in metrics for part in ("query", "support")]
+    return read_columns(folder / name, digest_of(marker, name), [*COLUMNS, *further], TEXTS)
 
 
 def coded(frame: pd.DataFrame) -> Table:

@@ -12,7 +12,7 @@ from metagap.results.failures import failures, minute
 from metagap.results.files import DamagedError
 from metagap.results.index import Index, Marked, index_of
 from metagap.results.own import read_own, report_folder
-from metagap.results.reading import damage_in, survey_of
+from metagap.results.survey import damage_in, survey_of
 
 SHARED = ("task", "model", "source", "training_classes", "training", "evaluation", "splits")
 """What all cells of a variant have in common."""

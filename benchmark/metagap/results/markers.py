@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from metagap.files import is_inside
-from metagap.results.episodes import COLUMNS, TEXTS
-from metagap.results.files import (
-    DamagedError,
-    Table,
-    read_arrays,
-    read_bytes,
-    read_columns,
-    read_frame,
-    read_json,
-    read_signed,
-    write_signed,
-)
+from metagap.results.files import DamagedError, read_bytes, read_json, read_signed, write_signed
 from metagap.results.training import BESIDE, recorded_beside
 
 FORMAT = 3
@@ -116,6 +105,8 @@ def read_config(folder: Path, marker: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_file(folder: Path, marker: Mapping[str, Any], name: str) -> Any:
     """A file of a cell, by its path in the cell's folder, checked; raises DamagedError where it is damaged."""
+    from metagap.results.tables import read_arrays, read_frame  # slow to import; who looks at markers needs neither
+
     readers = {".json": read_json, ".parquet": read_frame, ".npz": read_arrays}
     path = folder / name
     return readers[path.suffix](path, digest_of(marker, name))
@@ -129,12 +120,3 @@ def check_file(folder: Path, marker: Mapping[str, Any], name: str) -> None:
         read_file(folder, marker, name)
     else:
         read_bytes(folder / name, digest)
-
-
-def read_episodes(folder: Path, marker: Mapping[str, Any], name: str, metrics: Sequence[str]) -> Table:
-    """The columns of an evaluation file that numbers are made of, checked as in `read_file`.
-
-    metrics: names of those that have columns of their own.
-    """
-    further = [f"{part}_{metric}" for metric in metrics for part in ("query", "support")]
-    return read_columns(folder / name, digest_of(marker, name), [*COLUMNS, *further], TEXTS)

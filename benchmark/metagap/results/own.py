@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from metagap.results.files import DamagedError, read_signed, write_signed
-from metagap.suite import Axis, Values
+
+if TYPE_CHECKING:
+    from metagap.suite import Axis, Values
 
 OWN = "own.json"
 
@@ -80,6 +82,8 @@ def read_own(folder: Path) -> Own | None:
 
 
 def _plan(known: dict[str, Any]) -> Plan:
+    from metagap.suite import Axis  # slow to import; nearly all suites are no sweeps
+
     members = (Part(tuple(one["values"]), one["variant"], frozenset(one["hashes"])) for one in known["members"])
     return Plan(tuple(Axis(**axis) for axis in known["sweep"]), tuple(members), known["reference"])
 

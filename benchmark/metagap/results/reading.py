@@ -15,14 +15,16 @@ from metagap import kinds
 from metagap.errors import UserError
 from metagap.metrics import Metric
 from metagap.results.environments import lettered
-from metagap.results.episodes import Columns, Gathering, Recorded
+from metagap.results.episodes import Columns, Gathering, Recorded, read_episodes
 from metagap.results.failures import Failed, diverged, failures, minute
-from metagap.results.files import DamagedError, Table
-from metagap.results.index import Index, Marked, index_of
-from metagap.results.markers import CLASSES, FORMAT, ROLLOUTS, check_file, read_config, read_episodes, read_file
+from metagap.results.files import DamagedError
+from metagap.results.frames import empty
+from metagap.results.index import Marked
+from metagap.results.markers import CLASSES, FORMAT, ROLLOUTS, read_config, read_file
 from metagap.results.own import OWN, read_own
-from metagap.results.scan import CellFiles
-from metagap.results.training import ALONG, BESIDE, QUANTITIES, empty, recorded_beside
+from metagap.results.survey import Survey, survey
+from metagap.results.tables import Table
+from metagap.results.training import ALONG, BESIDE, QUANTITIES
 from metagap.suite import Suite, said
 
 MEND = "`metagap run` does again what is needed, and keeps the damaged files under other names"
@@ -114,55 +116,6 @@ class Results:
             allowed = ", ".join(map(str, self.iterations())) or "none: the suite has no evaluation.checkpoints"
             raise UserError(f"nothing was scored at iteration {iteration}; allowed: {allowed}")
         return replace(self, episodes=rows.drop(columns="iteration").reset_index(drop=True))
-
-
-@dataclass(frozen=True)
-class Survey:
-    """The markers below a folder: those to be read, what is wrong with others, and how many have another format."""
-
-    found: list[Marked] = field(default_factory=list)
-    damaged: dict[Path, DamagedError] = field(default_factory=dict)
-    ignored: list[Path] = field(default_factory=list)
-
-    @property
-    def earlier(self) -> list[Marked]:
-        """Those that an earlier version of metagap wrote."""
-        return [one for one in self.found if one.is_earlier]
-
-    @property
-    def notes(self) -> list[str]:
-        """What whoever runs the suite should know of these."""
-        if not self.earlier:
-            return []
-        return [
-            f"{len(self.earlier)} cells of this suite are of an earlier version of metagap, which did not know "
-            "revisions of the code. They are kept (metagap results list), and run again by this version."
-        ]
-
-
-def survey(folder: Path) -> Survey:
-    """The markers of a suite's folder, the last that was finished last."""
-    with index_of(folder) as index:
-        return survey_of(index, index.cells())
-
-
-def survey_of(index: Index, cells: Sequence[CellFiles]) -> Survey:
-    """The same of these cells, by an index that is at hand."""
-    seen = Survey()
-    for files in cells:
-        for name in files.markers:
-            path = files.folder / name
-            try:
-                one = index.marked(files, name)
-            except DamagedError as error:
-                seen.damaged[path] = error
-                continue
-            if one is None:
-                seen.ignored.append(path)
-            else:
-                seen.found.append(one)
-    seen.found.sort(key=lambda one: one.finished)
-    return seen
 
 
 def read(
@@ -494,41 +447,6 @@ def _frame(records: Mapping[tuple[str, int], _Record]) -> pd.DataFrame:
             for name in one.files
         ]
     )
-
-
-def damage_in(one: Marked, index: Index) -> str:
-    """What is wrong with the files of a finished cell, samples and classes included; they are read unless they are
-    known to be whole."""
-
-    def look() -> str:
-        try:
-            return damage_of(one.path.parent, one.marker, samples=True)
-        except DamagedError as error:
-            return str(error)
-
-    return index.damage(one, look)
-
-
-def damage_of(folder: Path, marker: dict[str, Any], samples: bool = False) -> str:
-    """What is wrong with the files of a finished cell, and with its samples and classes; empty where nothing is."""
-    stems = [f"evaluation/{stem}" for stem in marker["files"].values()]
-    names = ["environment.json", "curve.parquet", *(f"{stem}.parquet" for stem in stems)]
-    if samples:
-        names += [f"{stem}.npz" for stem in stems if (folder / f"{stem}.npz").is_file()]
-        names += [
-            name
-            for stem in stems
-            for ending in (CLASSES, ROLLOUTS)
-            if (name := f"{stem}{ending}") in marker.get("sha256", {})
-        ]
-    names += recorded_beside(marker)
-    try:
-        read_config(folder, marker)
-        for name in names:
-            check_file(folder, marker, name)
-    except DamagedError as error:
-        return str(error)
-    return ""
 
 
 def _rank(label: str, labels: list[str]) -> tuple[int, str]:

@@ -14,8 +14,8 @@ from metagap.results.failures import RECORD, Failed, failures, minute
 from metagap.results.index import Index, Marked, index_of
 from metagap.results.listing import difference
 from metagap.results.own import read_own
-from metagap.results.reading import damage_in, survey_of
 from metagap.results.scan import CellFiles
+from metagap.results.survey import damage_in, survey_of
 
 CELL = re.compile(r"\d+-[0-9a-f]+")
 """What the folder of a cell is called."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from metagap.errors import UserError
 from metagap.results.failures import failures
 from metagap.results.own import Plan
-from metagap.results.reading import Results, assemble, of_same_settings, opened, remarks_of, said_of, survey, unmended
+from metagap.results.reading import Results, assemble, of_same_settings, opened, remarks_of, said_of, unmended
+from metagap.results.survey import survey
 from metagap.suite import Axis, Suite, Values, said
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
 ALONG = {
     **{"algorithm": str, "seed": int, "iteration": int},
     **{"split": str, "role": str, "condition": str, "ways": int, "shots": int, "episode": int, "step": int},
@@ -24,8 +22,3 @@ BESIDE = {"along": "the scores along training", "quantities": "the quantities"}
 def recorded_beside(marker: Mapping[str, Any]) -> list[str]:
     """The files of these kinds that a marker knows, by their paths in the cell's folder."""
     return [f"{kind}/{stem}.parquet" for kind in BESIDE for stem in marker.get(kind, {}).values()]
-
-
-def empty(columns: Mapping[str, type]) -> pd.DataFrame:
-    """A data frame of these columns without rows."""
-    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})

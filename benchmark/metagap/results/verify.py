@@ -12,8 +12,9 @@ from metagap.files import is_inside
 from metagap.metrics import Metric
 from metagap.results import lease
 from metagap.results.cells import cells, label_of, suites
-from metagap.results.files import DamagedError, read_arrays, read_frame, read_json, read_sealed, read_signed
+from metagap.results.files import DamagedError, read_json, read_sealed, read_signed
 from metagap.results.markers import CLASSES, ROLLOUTS, read_config, read_marker
+from metagap.results.tables import read_arrays, read_frame
 from metagap.results.training import ALONG, BESIDE, QUANTITIES
 from metagap.suite import Suite
 
