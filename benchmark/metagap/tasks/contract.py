@@ -12,6 +12,7 @@ from torch import Tensor
 from metagap.errors import UserError, foreign
 from metagap.metrics import Metric
 from metagap.tasks.episode import Episode, TaskSpec
+from metagap.tasks.imbalance import BALANCED
 from metagap.tasks.sampling import Drawn, Sampler, raw
 
 TASKS = 2
@@ -38,6 +39,7 @@ def examine_metrics(metrics: Sequence[Metric], tasks: Any, spec: TaskSpec) -> No
 
 def _look_at(tasks: Any, spec: TaskSpec) -> None:
     check_form(tasks)
+    check_imbalance(tasks, spec)
     drawn = check_draw(tasks, spec)
     check_lookup(tasks, spec, drawn.draw)
     check_sample(Sampler(tasks, spec, seed=0).sample(drawn))
@@ -50,6 +52,14 @@ def check_form(tasks: Any) -> None:
         isinstance(shape, tuple) and all(isinstance(n, int) and n > 0 for n in shape), "x_shape", shape, "positive ints"
     )
     _require(isinstance(count, int) and count >= 0, "class_count", count, "an int from 0")
+
+
+def check_imbalance(tasks: Any, spec: TaskSpec) -> None:
+    """Raise UserError where an imbalance is wanted and the tasks cannot have one."""
+    if spec.imbalance != BALANCED and not getattr(tasks, "imbalanced", False):
+        raise UserError(
+            f"imbalance = '{spec.imbalance}', but its source draws balanced tasks alone; allowed: '{BALANCED}'"
+        )
 
 
 def check_draw(tasks: Any, spec: TaskSpec, count: int = TASKS) -> Drawn:
@@ -100,10 +110,13 @@ def _check_episode(episode: Any, tasks: int, shape: tuple[int, ...], count: int,
             _require(not bad, f"{name}_y", f"{bad} of {y.numel()} numbers not finite", "finite ones")
             continue
         _require(_is(y, (tasks, n)) and y.dtype == torch.long, f"{name}_y", _dtype_and_shape(y), f"int64 {(tasks, n)}")
-        given = [task.unique(return_counts=True) for task in y.cpu()]
-        fair = all(a.tolist() == list(range(spec.ways)) and set(b.tolist()) == {each} for a, b in given)
-        found = next(dict(zip(a.tolist(), b.tolist(), strict=True)) for a, b in given)
-        _require(fair, f"{name}_y", f"how many of each label: {found}", f"{each} of each of 0..{spec.ways - 1}")
+        free = name == "support" and spec.imbalance != BALANCED
+        least, most = (1, spec.most_shots) if free else (each, each)
+        labels, allowed = [*range(spec.ways)], f"{each}" if least == most else f"{least} to {most}"
+        for task in y.cpu():
+            found = dict(zip(*(values.tolist() for values in task.unique(return_counts=True)), strict=True))
+            fair = [*found] == labels and all(least <= count <= most for count in found.values())
+            _require(fair, f"{name}_y", f"how many of each label: {found}", f"{allowed} of each of 0..{spec.ways - 1}")
     if classes:
         of = episode.classes
         _require(

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from metagap.kinds import TaskKind, find
+from metagap.tasks.imbalance import BALANCED, most_of_class
 
 
 class _TaskSpec(NamedTuple):
@@ -17,12 +18,15 @@ class _TaskSpec(NamedTuple):
     queries: int
     stages: int
     world: Any
+    imbalance: str
 
 
 class TaskSpec(_TaskSpec):
     """The specification of a task: its kind, its ways, and support and query examples per class.
 
     ways is 1 where the kind has none, and shots and queries count all examples then. The kind may be given by its name.
+    With an `imbalance`, one of `imbalance.IMBALANCES`, classes have more or fewer support examples than `shots`, which
+    is their mean.
     Of tasks that answer back, `stages` is how often an algorithm may collect rollouts before the scored ones, `shots`
     of them each time, and `world` is the `World` that they share; both are set by `formed`.
     """
@@ -30,15 +34,32 @@ class TaskSpec(_TaskSpec):
     __slots__ = ()
 
     def __new__(
-        cls, kind: TaskKind | str, ways: int, shots: int, queries: int, stages: int = 1, world: Any = None
+        cls,
+        kind: TaskKind | str,
+        ways: int,
+        shots: int,
+        queries: int,
+        stages: int = 1,
+        world: Any = None,
+        imbalance: str = BALANCED,
     ) -> Self:
         """Raises UserError where there is no such kind."""
-        return super().__new__(cls, find(kind), ways, shots, queries, stages, world)
+        return super().__new__(cls, find(kind), ways, shots, queries, stages, world, imbalance)
 
     @property
     def support(self) -> int:
         """The size of a support set, or of one stage of it."""
         return self.ways * self.shots
+
+    @property
+    def most_shots(self) -> int:
+        """The most support examples that a class may have."""
+        return most_of_class(self.shots, self.imbalance)
+
+    @property
+    def each(self) -> int:
+        """The examples that a class must have, so that it can be in such tasks."""
+        return self.most_shots + self.queries
 
     @property
     def columns(self) -> slice:
@@ -68,8 +89,8 @@ class Episode(NamedTuple):
 
     Classification: x is (ways * shots, C, H, W) in float, y is (ways * shots,) class indices 0..ways-1, and `classes`
     is (ways,): which class of the split each index stands for. The support set is ordered shot by shot (0..ways-1,
-    0..ways-1, ...), so that any run of consecutive examples is as balanced over classes as it can be; a `Sampler` gives
-    the queries in random order. Regression: x and y are (shots, 1), and `classes` is empty (0,).
+    0..ways-1, ...), and with an imbalance so that any run of consecutive examples has about the shares of the whole; a
+    `Sampler` gives the queries in random order. Regression: x and y are (shots, 1), and `classes` is empty (0,).
     """
 
     support_x: Tensor
@@ -123,7 +144,8 @@ class Tasks(Protocol[D]):
 
     Two further methods may be left out. `draw_open(count, spec, generator)` gives at most `count` tasks that share no
     example, or None where ordinary draws share none. `sample(draw, spec)` gives the first task as plain arrays by name,
-    to show to people; without it the examples are shown as an algorithm is given them.
+    to show to people; without it the examples are shown as an algorithm is given them. Tasks that can have an imbalance
+    say so by `imbalanced = True`, and draw as many support examples of each class as `spec.imbalance` wants.
     """
 
     @property

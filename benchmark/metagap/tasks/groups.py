@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import torch
@@ -11,6 +12,7 @@ from torch import Generator, Tensor
 
 from metagap.errors import UserError
 from metagap.tasks.episode import TaskSpec
+from metagap.tasks.imbalance import BALANCED, IMBALANCES
 
 SHARE = 0.5
 """Of a GPU's free memory, what the examples of one store may take."""
@@ -18,16 +20,37 @@ SHARE = 0.5
 
 @dataclass(frozen=True)
 class GroupDraw:
-    """Which groups and examples each task is made of: classes (T, ways), rows (T, ways, shots + queries)."""
+    """Which groups and examples each task is made of: classes (T, ways), rows (T, ways, most shots + queries).
+
+    counts (T, ways): how many of a group's rows, the first ones, are support examples; None: all but the queries.
+    """
 
     classes: Tensor
     rows: Tensor
+    counts: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.classes)
 
-    def __getitem__(self, tasks: slice) -> GroupDraw:
-        return GroupDraw(self.classes[tasks], self.rows[tasks])
+    def __getitem__(self, tasks: slice) -> Self:
+        parts: dict[str, Any] = {key: None if value is None else value[tasks] for key, value in vars(self).items()}
+        return type(self)(**parts)
+
+    def arranged(self, spec: TaskSpec) -> tuple[Tensor, Tensor]:
+        """Rows and labels (T, support + queries): first the support set, then the queries, an example of each way in
+        turn, or as often as its share of the support set."""
+        _, ways, each = self.rows.shape
+        labels = torch.arange(ways, device=self.rows.device)[:, None].expand(self.rows.shape)
+        rows, labels = (values.transpose(1, 2).flatten(1) for values in (self.rows, labels))
+        if self.counts is None:
+            return rows, labels
+        shot = torch.arange(each, device=self.rows.device)
+        place = (shot[:, None] + 0.5) / self.counts[:, None].double()  # in the order of its class, from 0 to 1
+        place = place.masked_fill(place > 1, 2)
+        place[:, spec.most_shots :] = 3
+        kept = place.flatten(1).argsort(stable=True)
+        kept = torch.cat([kept[:, : spec.support], kept[:, ways * spec.most_shots :]], 1)
+        return rows.gather(1, kept), labels.gather(1, kept)
 
 
 @dataclass(frozen=True)
@@ -66,6 +89,8 @@ class Grouped:
     """What messages call what is in a group ..."""
     group: ClassVar[str] = "class"
     """... and a group."""
+    imbalanced: ClassVar[bool] = True
+    """See `episode.Tasks`."""
 
     @property
     def examples(self) -> Tensor:
@@ -84,21 +109,21 @@ class Grouped:
     def draw(self, count: int, spec: TaskSpec, generator: Generator) -> GroupDraw:
         """Draw `count` tasks: no group twice in a task, no example twice in a group, all equally likely.
 
-        Groups with fewer than shots + queries examples take no part. Runs on the generator's device; there is no loop
-        over tasks. Raises UserError where fewer than `spec.ways` groups are large enough.
+        Groups with fewer than `spec.each` examples take no part. Runs on the generator's device; there is no loop over
+        tasks. Raises UserError where fewer than `spec.ways` groups are large enough.
         """
-        device, each = generator.device, spec.shots + spec.queries
         groups = self._pick(count, spec, generator)
-        examples = choose(self._on(device, "size", lambda: self.size)[groups], each, generator)
-        return GroupDraw(groups, self._on(device, "start", lambda: self.start)[groups].unsqueeze(-1) + examples)
+        start, size = (self._on(generator.device, name, partial(getattr, self, name)) for name in ("start", "size"))
+        rows = start[groups].unsqueeze(-1) + choose(size[groups], spec.each, generator)
+        return GroupDraw(groups, rows, _counts(size[groups], spec, generator))
 
     def draw_open(self, count: int, spec: TaskSpec, generator: Generator) -> GroupDraw:
         """Draw at most `count` tasks such that no example is in two of them, nor in two groups of the same rows.
 
-        Every group is cut into chunks of shots + queries examples, and each task takes one chunk of each of the `ways`
+        Every group is cut into chunks of `spec.each` examples, and each task takes one chunk of each of the `ways`
         groups that have the most chunks left (ties broken at random), which makes as many tasks as can be made.
         """
-        each = spec.shots + spec.queries
+        each = spec.each
         self._eligible(spec)
         _, kinds = torch.unique(torch.stack([self.start, self.size], 1), dim=0, return_inverse=True)
         shuffled = torch.randperm(len(self.size), generator=generator)
@@ -118,11 +143,12 @@ class Grouped:
             starts = self.start[groups[picked]]
             chunks = [order[i][int(left[i]) * each : (int(left[i]) + 1) * each] for i in picked.tolist()]
             rows.append(starts[:, None] + torch.stack(chunks))
-        return GroupDraw(torch.stack(chosen), torch.stack(rows))
+        drawn = torch.stack(chosen)
+        return GroupDraw(drawn, torch.stack(rows), _counts(self.size[drawn], spec, generator))
 
     def remark(self, spec: TaskSpec) -> str:
         """How many groups are too small for such tasks, so that they are never drawn; empty where none is."""
-        each, count = spec.shots + spec.queries, len(self.size)
+        each, count = spec.each, len(self.size)
         small = int((self.size < each).sum())
         what = f"{count} {self.group}es has" if small == 1 else f"{count} {self.group}es have"
         return (
@@ -133,7 +159,7 @@ class Grouped:
 
     def _pick(self, count: int, spec: TaskSpec, generator: Generator) -> Tensor:
         """The groups of `count` tasks, (count, ways)."""
-        key = ("eligible", spec.ways, spec.shots + spec.queries)
+        key = ("eligible", spec.ways, spec.each)
         eligible = self._on(generator.device, key, lambda: self._eligible(spec))
         first, number = self._range(key, lambda: self._eligible(spec), count, generator)
         return eligible[first[:, None] + choose(number, spec.ways, generator)]
@@ -167,7 +193,7 @@ class Grouped:
 
     def _eligible(self, spec: TaskSpec) -> Tensor:
         """The groups that tasks may take. Raises UserError where they are too few."""
-        eligible = (self.size >= spec.shots + spec.queries).nonzero().flatten()
+        eligible = (self.size >= spec.each).nonzero().flatten()
         self._require(eligible, spec)
         return eligible
 
@@ -176,9 +202,9 @@ class Grouped:
         for name, there, every in self._of_members(groups):
             if len(there) < spec.ways:
                 raise UserError(
-                    f"{name}{spec.ways} ways, {spec.shots} shots and {spec.queries} queries need {spec.ways} "
-                    f"{self.group}es of at least {spec.shots + spec.queries} {self.example}s; there are {len(there)} "
-                    f"such {self.group}es{apart} among {len(every)}"
+                    f"{name}{spec.ways} ways, {shots_in_words(spec)} and {spec.queries} queries need {spec.ways} "
+                    f"{self.group}es of at least {spec.each} {self.example}s; there are {len(there)} such "
+                    f"{self.group}es{apart} among {len(every)}"
                 )
 
     def _of_members(self, groups: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
@@ -215,13 +241,20 @@ def choose(size: Tensor, count: int, generator: Generator) -> Tensor:
     return chosen.gather(-1, shuffle)
 
 
-def shot_by_shot(values: Tensor, shots: int) -> tuple[Tensor, Tensor]:
-    """Support (T, shots * ways, ...) and queries of (T, ways, shots + queries, ...): an example of each way in turn.
+def parted(values: Tensor, spec: TaskSpec) -> tuple[Tensor, Tensor]:
+    """What is of the support set and what of the queries, of values (T, support + queries, ...) in that order."""
+    return values[:, : spec.support].contiguous(), values[:, spec.support :].contiguous()
 
-    Any run of consecutive examples is then as balanced over classes as it can be.
-    """
-    turned = values.transpose(1, 2)
-    return turned[:, :shots].flatten(1, 2), turned[:, shots:].flatten(1, 2)
+
+def shots_in_words(spec: TaskSpec) -> str:
+    """What a class may need for the support set."""
+    return f"{spec.shots} shots" if spec.imbalance == BALANCED else f"1 to {spec.most_shots} shots"
+
+
+def _counts(size: Tensor, spec: TaskSpec, generator: Generator) -> Tensor | None:
+    """How many support examples each of these groups (T, ways) has; None where they are the shots."""
+    imbalance = IMBALANCES.get(spec.imbalance)
+    return None if imbalance is None else imbalance.counts(size, spec.shots, generator)
 
 
 def placed(examples: Tensor, device: torch.device) -> Tensor:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from metagap.errors import UserError
 from metagap.tasks.episode import Episode, TaskSpec
-from metagap.tasks.groups import GroupDraw, Grouped, Mix, choose, placed, shot_by_shot
+from metagap.tasks.groups import GroupDraw, Grouped, Mix, choose, parted, placed
 
 CPU = torch.device("cpu")
 
@@ -147,20 +147,19 @@ class ImageStore(Grouped):
     def episode(self, draw: GroupDraw, spec: TaskSpec) -> Episode:
         """Look the drawn images up: a batch of len(draw) tasks, float32, on the device of the store."""
         device, classes = self.device, draw.classes.to(self.device)
-        tasks, ways, each = draw.rows.shape
-        rows = draw.rows.to(self.images.device)
+        rows, y = draw.arranged(spec)
+        rows, y = rows.to(self.images.device), y.to(device)
         images = (self.images[rows] if self.shift is None else self._shifted(rows)).to(device)
         if self._turned:
-            turns = self._on(device, "turns", lambda: self.turns)[classes]
+            turns = self._on(device, "turns", lambda: self.turns)[classes].gather(1, y)
             quarter = torch.arange(images.shape[-1] * images.shape[-2], device=device).view(images.shape[-2:])
             pixels = torch.stack([quarter.rot90(k).flatten() for k in range(4)])[turns]
-            index = pixels[:, :, None, None].expand(*images.shape[:4], -1)
+            index = pixels[:, :, None].expand(*images.shape[:3], -1)
             images = images.flatten(-2).gather(-1, index).view(images.shape)
         x = images.float() / 255
         if (self.mean, self.std) != (0.0, 1.0):
             x = (x - self.mean) / self.std
-        y = torch.arange(ways, device=device)[:, None].expand(tasks, ways, each)
-        (support_x, query_x), (support_y, query_y) = (shot_by_shot(values, spec.shots) for values in (x, y))
+        (support_x, query_x), (support_y, query_y) = parted(x, spec), parted(y, spec)
         return Episode(support_x, support_y, query_x, query_y, classes)
 
     def sample(self, draw: GroupDraw, spec: TaskSpec) -> dict[str, np.ndarray]:
@@ -185,7 +184,7 @@ class ImageStore(Grouped):
         """Where rotations do not `meet`, classes that are distinct before they are turned, each turned at random."""
         if self.meet:
             return super()._pick(count, spec, generator)
-        device, each = generator.device, spec.shots + spec.queries
+        device, each = generator.device, spec.each
         eligible = self._on(device, ("eligible", spec.ways, each), lambda: self._eligible(spec))
         # The rotations of a class stand next to each other, from ends[i] to ends[i + 1].
         ends = self._on(device, ("ends", spec.ways, each), lambda: self._ends(self._eligible(spec)))

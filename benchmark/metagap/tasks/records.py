@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from metagap.errors import UserError
 from metagap.tasks.episode import Episode, TaskSpec
-from metagap.tasks.groups import GroupDraw, Grouped, Mix, choose, placed, shot_by_shot
+from metagap.tasks.groups import GroupDraw, Grouped, Mix, choose, parted, placed, shots_in_words
 from metagap.tasks.scaling import Mode, Scaling
 from metagap.text import listed
 
@@ -51,10 +51,7 @@ class Records(NamedTuple):
 class TaskDraw(GroupDraw):
     """A draw of tasks that the file has: `classes` says which task each of them is, (T, ways) times the same number."""
 
-    groups: Tensor
-
-    def __getitem__(self, tasks: slice) -> TaskDraw:
-        return TaskDraw(self.classes[tasks], self.rows[tasks], self.groups[tasks])
+    groups: Tensor = field(kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -210,28 +207,26 @@ class RecordStore(Grouped):
 
     def episode(self, draw: GroupDraw, spec: TaskSpec) -> Episode:
         """Look the drawn examples up and scale them: len(draw) tasks, float32, on the device of the store."""
-        groups, rows = self._arranged(draw)
-        read = shot_by_shot(self._at(self.x, rows), spec.shots)
+        groups, rows, labels = self._arranged(draw, spec)
+        read = parted(self._at(self.x, rows), spec)
         support, query = read if self.scaling is None else self.scaling.inputs(*read)
         if self.y is not None:
-            targets = shot_by_shot(self._at(self.y, rows), spec.shots)
+            targets = parted(self._at(self.y, rows), spec)
             if self.scaling is not None:
                 targets = self.scaling.targets(targets[0], read[0]), self.scaling.targets(targets[1], read[0])
             return Episode(support, targets[0], query, targets[1], groups[:, :0])
-        ways = torch.arange(spec.ways, device=self.device)[:, None].expand(rows.shape)
-        labels = shot_by_shot(ways, spec.shots)
+        support_y, query_y = parted(labels, spec)
         classes = self._on(self.device, "label", lambda: self.label)[groups]
-        return Episode(support, labels[0], query, labels[1], classes)
+        return Episode(support, support_y, query, query_y, classes)
 
     def sample(self, draw: GroupDraw, spec: TaskSpec) -> dict[str, np.ndarray]:
         """The first task as its file has it: examples (n, features, ...), labels (n,) or targets, and what is called
         how."""
-        groups, rows = self._arranged(draw[:1])
+        groups, rows, labels = self._arranged(draw[:1], spec)
         names = {"feature_names": np.array(self.features)} if self.features else {}
-        ways = torch.arange(spec.ways)[:, None].expand(rows.shape)
-        for key, values in (("x", self._at(self.x, rows)), ("y", ways if self.y is None else self._at(self.y, rows))):
-            both = zip(("support", "query"), shot_by_shot(values, spec.shots), strict=True)
-            names |= {f"{part}_{key}": value[0].cpu().numpy() for part, value in both}
+        for key, values in (("x", self._at(self.x, rows)), ("y", labels if self.y is None else self._at(self.y, rows))):
+            of_task = values[0].cpu().numpy()
+            names |= {f"support_{key}": of_task[: spec.support], f"query_{key}": of_task[spec.support :]}
         if self.y is None:
             names["class_names"] = np.array([self.classes[self.label[group]] for group in groups[0].tolist()])
         return names
@@ -269,7 +264,7 @@ class RecordStore(Grouped):
         """A task of the file, all equally likely, and then `ways` of its classes."""
         if self.task is None:
             return super()._pick(count, spec, generator)
-        device, key = generator.device, (spec.ways, spec.shots + spec.queries)
+        device, key = generator.device, (spec.ways, spec.each)
         eligible = self._on(device, ("eligible", *key), lambda: self._eligible(spec))
         sizes = self._on(device, ("sizes", *key), lambda: self._by_task(self._eligible(spec)))
         begin, number = self._range(("tasks", *key), lambda: self._firsts(self._eligible(spec)), count, generator)
@@ -304,13 +299,13 @@ class RecordStore(Grouped):
         for name, there, every in self._of_members(eligible):
             if not len(there):
                 raise UserError(
-                    f"{name}none of {len(self.task[every].unique())} tasks has {_needs(self, spec)}, as {spec.shots} "
-                    f"shots and {spec.queries} queries need"
+                    f"{name}none of {len(self.task[every].unique())} tasks has {_needs(self, spec)}, as "
+                    f"{shots_in_words(spec)} and {spec.queries} queries need"
                 )
         return eligible
 
     def _large(self, spec: TaskSpec) -> Tensor:
-        return self.size >= spec.shots + spec.queries
+        return self.size >= spec.each
 
     def _fit(self, spec: TaskSpec) -> Tensor:
         """Which tasks of the file have enough groups that are large enough: (tasks,)."""
@@ -333,15 +328,17 @@ class RecordStore(Grouped):
             return draw
         own = self.task
         tasks = self._on(draw.rows.device, "task", lambda: own)[draw.classes]
-        return TaskDraw(tasks, draw.rows, draw.classes)
+        return TaskDraw(tasks, draw.rows, draw.counts, groups=draw.classes)
 
-    def _arranged(self, draw: GroupDraw) -> tuple[Tensor, Tensor]:
-        """Groups (T, ways) and rows (T, ways, shots + queries) of a draw, class by class where labels are fixed."""
-        groups, rows = (draw.groups if isinstance(draw, TaskDraw) else draw.classes), draw.rows
+    def _arranged(self, draw: GroupDraw, spec: TaskSpec) -> tuple[Tensor, Tensor, Tensor]:
+        """Groups (T, ways), rows and labels (T, support + queries) of a draw; fixed labels are the classes."""
+        groups, rows, counts = (draw.groups if isinstance(draw, TaskDraw) else draw.classes), draw.rows, draw.counts
         if self.fixed:
             order = self._on(groups.device, "label", lambda: self.label)[groups].argsort(-1)
             groups, rows = groups.gather(1, order), rows.gather(1, order[..., None].expand_as(rows))
-        return groups.to(self.device), rows
+            counts = None if counts is None else counts.gather(1, order)
+        rows, labels = GroupDraw(groups, rows, counts).arranged(spec)
+        return groups.to(self.device), rows, labels.to(self.device)
 
     def _at(self, values: Tensor, rows: Tensor) -> Tensor:
         """Those rows of values, on the device of the store."""
@@ -349,5 +346,5 @@ class RecordStore(Grouped):
 
 
 def _needs(store: RecordStore, spec: TaskSpec) -> str:
-    each = spec.shots + spec.queries
+    each = spec.each
     return f"{each} examples" if store.y is not None else f"{spec.ways} classes of {each} examples"

@@ -28,7 +28,8 @@ def fingerprint(table: Mapping[str, Any], parts: Sequence[str], form: Sequence[i
     for part in parts:
         try:
             tasks = source.tasks(Part(part), "cpu")
-            spec = formed(tasks, TaskSpec(source.kind, *form), 1)
+            ways, shots, queries = form
+            spec = formed(tasks, TaskSpec(source.kind, ways, shots, queries), 1)
             drawn = Sampler(tasks, spec, seed=0).draw(TASKS)
             found[f"digest('{part}')"] = source.digest(part)
             found[f"draw of {part}"] = digests.of_bytes(raw(drawn.draw))
