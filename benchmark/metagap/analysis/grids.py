@@ -33,8 +33,8 @@ class Grids:
         statistics: the statistics worth showing: the mean for accuracies; mean, median and iqm for heavy-tailed errors.
         algorithms: names that have episodes, in the order of the suite.
         splits: one row per split that has episodes, in the order of the suite: split (index), role, ways, shots, and
-            `home`: whether it has the ways, shots and horizon of the suite's own task. Shifted ones, which only
-            responses are about, are in `shifted`.
+            `home`: whether its tasks have the form of the suite's own: ways, shots, imbalance and horizon. Shifted
+            ones, which only responses are about, are in `shifted`.
         about: split -> its role, ways and shots.
         headline: algorithm -> its headline inner step.
     """
@@ -84,6 +84,7 @@ class Grids:
         home = found["shots"] == suite.task.shots
         if self.kind.has_ways:
             home &= found["ways"] == suite.task.ways
+            home &= np.array([suite.imbalance(str(split)) == suite.imbalance() for split in found.index], dtype=bool)
         if self.kind.acts:
             home &= np.array([suite.horizon(str(split)) == suite.horizon() for split in found.index], dtype=bool)
         return found.assign(home=home)
@@ -95,17 +96,17 @@ class Grids:
         return sorted(self._steps, key=lambda k: (algorithms.index(k[0]), splits.index(k[1]), k[2] != STANDARD, k[2]))
 
     def home(self, role: str) -> list[str]:
-        """The splits of a role with the ways, shots and horizon of the suite's own task."""
+        """The splits of a role whose tasks have the form of the suite's own."""
         return self._home.get(role, [])
 
     @property
     def plain(self) -> list[str]:
-        """The splits with the ways, shots and horizon of the suite's own task."""
+        """The splits whose tasks have the form of the suite's own."""
         return list(self.splits.index[self.splits["home"]])
 
     @property
     def domains(self) -> list[str]:
-        """The cross-domain splits that are averaged over: those with the suite's own ways, shots and horizon."""
+        """The cross-domain splits that are averaged over: those whose tasks have the form of the suite's own."""
         return self.home("cross-domain")
 
     def role(self, split: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
@@ -30,10 +31,12 @@ class OuterLoop:
         strategy: Strategy,
         cores: int = 1,
         portion: Portion | None = None,
+        others: Sequence[Algorithm] = (),
     ):
         """algorithm: bound. meta: the meta-parameters, updated in place. cores: for the tasks, on a CPU.
 
-        portion: what the tasks of a step are of the meta-batch; None: all of it, as where they are pooled.
+        portion: what the tasks of a step are of the meta-batch; None: all of it, as where they are pooled. others: the
+        algorithm as it is bound to further forms of tasks.
         """
         assert portion is None or not algorithm.pooled
         self._portion = portion
@@ -44,11 +47,13 @@ class OuterLoop:
         if algorithm.pooled:  # all there is in one piece
             strategy = strategy._replace(batching="loop")
         strategy = permitted(strategy, algorithm)
-        laid_out = in_layout(algorithm, strategy.layout)
-        self.map = TaskMap(
-            laid_out.meta_gradient, strategy, mean=True, cores=cores, network=laid_out.network, portion=portion
-        )
-        self._algorithm = laid_out
+        bound = [in_layout(one, strategy.layout) for one in (algorithm, *others)]
+        cores = cores if len(bound) == 1 else 1  # each map has workers of its own
+        self._maps = [
+            TaskMap(one.meta_gradient, strategy, mean=True, cores=cores, network=one.network, portion=portion)
+            for one in bound
+        ]
+        self._algorithm = bound[0]
         self._carried = {name: value for name, value in meta.items() if name.startswith(CARRIED)}
         self._learned = {name: value for name, value in meta.items() if name not in (PROGRESS, *self._carried)}
         parameters = list(self._learned.values())
@@ -63,6 +68,11 @@ class OuterLoop:
         self._optimizer: torch.optim.Optimizer = optimizer.made(parameters, self._lr, training.model_dump())
 
     @property
+    def map(self) -> TaskMap:
+        """What computes the meta-gradient, of tasks of the first form."""
+        return self._maps[0]
+
+    @property
     def strategy(self) -> Strategy:
         """How the meta-gradient is computed: the strategy that was given, or what it was changed to."""
         return self.map.strategy
@@ -72,10 +82,13 @@ class OuterLoop:
         """How the steps so far were computed, for the record."""
         return str(self.strategy)
 
-    def step(self, episodes: Episode) -> dict[str, Tensor]:
-        """One outer step on a meta-batch; returns its mean metrics without waiting for the device."""
+    def step(self, episodes: Episode, form: int = 0) -> dict[str, Tensor]:
+        """One outer step on a meta-batch; returns its mean metrics without waiting for the device.
+
+        form: of the tasks, 0 for that of the algorithm, and 1, 2, ... for those of the others.
+        """
         self.schedule()
-        metrics = self.update(episodes)
+        metrics = self.update(episodes, form)
         self.iteration += 1
         return metrics
 
@@ -90,9 +103,9 @@ class OuterLoop:
             for group in self._optimizer.param_groups:
                 group["lr"] = lr
 
-    def update(self, episodes: Episode) -> dict[str, Tensor]:
+    def update(self, episodes: Episode, form: int = 0) -> dict[str, Tensor]:
         """What a step does on the device: all of it can be captured in a CUDA graph."""
-        gradient, metrics = self.gradient(episodes)
+        gradient, metrics = self.gradient(episodes, form)
         self._descend(gradient)
         tasks = len(episodes.support_x) if self._portion is None else self._portion.tasks
         self._carry(gradient, tasks)  # of the mean over tasks
@@ -115,9 +128,9 @@ class OuterLoop:
         for name, value in self._carried.items():
             value.add_(gradient[name], alpha=tasks)
 
-    def gradient(self, episodes: Episode) -> tuple[Params, dict[str, Tensor]]:
+    def gradient(self, episodes: Episode, form: int = 0) -> tuple[Params, dict[str, Tensor]]:
         """The mean meta-gradient of a meta-batch and its mean metrics."""
-        return self.map(self.meta, episodes.pooled() if self._pooled else episodes)
+        return self._maps[form](self.meta, episodes.pooled() if self._pooled else episodes)
 
     def _scheduled_lr(self) -> float:
         training = self.training

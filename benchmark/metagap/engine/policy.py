@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -73,7 +74,7 @@ class PolicyLoop(OuterLoop):
         other = [f"{part}: {one.strategy}" for part, one in parts.items() if one.fell_back]
         return "; ".join([super().engine, *other])
 
-    def update(self, episodes: Episode) -> dict[str, Tensor]:
+    def update(self, episodes: Episode, form: int = 0) -> dict[str, Tensor]:
         """An outer step, by the rule of the algorithm."""
         trials, metrics = self._collect(self.meta, episodes)
         if self._portion is not None:
@@ -168,11 +169,12 @@ def outer_loop(
     strategy: Strategy,
     cores: int = 1,
     portion: Portion | None = None,
+    others: Sequence[Algorithm] = (),
 ) -> OuterLoop:
     """The outer loop that an algorithm asks for; see `OuterLoop`."""
     if isinstance(algorithm, PolicyLearner) and algorithm.outer != "gradient":
         return PolicyLoop(algorithm, meta, training, strategy, cores, portion)
-    return OuterLoop(algorithm, meta, training, strategy, cores, portion)
+    return OuterLoop(algorithm, meta, training, strategy, cores, portion, others)
 
 
 def thinned(stages: Experience) -> Experience:

@@ -63,8 +63,10 @@ class Learner:
         make = registry.load("algorithm", cell.algorithm)
         make.check_kind(suite.kind)
         algorithm = make(**cell.hyperparameters)
-        made = make_model(suite.model, algorithm.input_shape(tasks), algorithm.outputs(tasks, suite.task.ways))
-        bound = algorithm.bind(made.network, training_spec(cell, tasks))
+        specs = training_specs(cell, tasks)
+        ways = max(suite.task.ways, *(spec.ways for spec in specs))
+        made = make_model(suite.model, algorithm.input_shape(tasks), algorithm.outputs(tasks, ways))
+        bound = algorithm.bind(made.network, specs[0])
         bound.check_network()
         generator = torch.Generator().manual_seed(seed_of("meta-parameters", cell.seed))
         meta = bound.init(made.network, tasks.class_count, generator)
@@ -98,12 +100,17 @@ class TrainingContext:
         self.training_tasks = source.tasks(Part(suite.training_classes, source.trained_images), self.device)
         if getattr(source, "normalise", False):
             self.training_tasks = self.training_tasks.normalised(*pixel_statistics(self.training_tasks))
-        self.training_spec = training_spec(cell, self.training_tasks)
+        self.training_specs = training_specs(cell, self.training_tasks)
 
         self.learner = Learner.of(cell, self.training_tasks)
         self.learner.to(self.device, self.dtype)
         for note in self.learner.notes:
             log.warning(note)
+
+    @property
+    def training_spec(self) -> TaskSpec:
+        """The form of the tasks in meta-training, the largest where there are several."""
+        return self.training_specs[0]
 
     @property
     def network(self) -> nn.Module:
@@ -167,7 +174,10 @@ class TrainingContext:
 
     @property
     def captures(self) -> bool:
-        """Whether an iteration can be one CUDA graph: on a GPU, of pure functions, with the images there."""
+        """Whether an iteration can be one CUDA graph: on a GPU, of pure functions, with the images there, the same
+        every time."""
+        if len(self.training_specs) > 1:
+            return False
         streamed = isinstance(self.training_tasks, Grouped) and self.training_tasks.streamed
         # Rollouts to be are made on the CPU, and a line search looks at values.
         return self.device.type == "cuda" and self.algorithm.mappable and not streamed and not self._acts
@@ -224,14 +234,13 @@ def shifted(tasks: Any, split: Split) -> Any:
 
 def spec_of(task: Task) -> TaskSpec:
     """The form of a task, for samplers and algorithms."""
-    return TaskSpec(task.kind, task.ways, task.shots, task.queries)
+    return TaskSpec(task.kind, task.ways, task.shots, task.queries, imbalance=task.imbalance)
 
 
-def training_spec(cell: Cell, tasks: Tasks[Any]) -> TaskSpec:
-    """The form of the tasks in meta-training, which may have shots and queries of their own."""
-    task, training = cell.suite.task, cell.training
-    spec = spec_of(task)._replace(shots=training.shots or task.shots, queries=training.queries or task.queries)
-    return formed(tasks, spec, int(cell.hyperparameters.get("inner_steps", 1)))
+def training_specs(cell: Cell, tasks: Tasks[Any]) -> list[TaskSpec]:
+    """The forms of the tasks in meta-training, which may be others than the suite's; the largest first."""
+    steps = int(cell.hyperparameters.get("inner_steps", 1))
+    return [formed(tasks, spec_of(form), steps) for form in cell.training.forms(cell.suite.task)]
 
 
 def seed_of(purpose: str, seed: int | str) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from metagap.errors import UserError, at, foreign
 from metagap.memory import require
-from metagap.runner.context import like, shifted, spec_of, training_spec
+from metagap.runner.context import like, shifted, spec_of, training_specs
 from metagap.runner.overlap import overlap
 from metagap.runner.rehearsal import rehearse
 from metagap.runner.score import missing, remarks
@@ -33,10 +33,11 @@ def check(cells: Sequence[Cell]) -> list[str]:
     for cell in {cell.label: cell for cell in cells}.values():
         with at(f"training of {cell.label}"):
             with foreign("its source"):
-                spec = training_spec(cell, training)
-                _require(spec, training.x_shape, cell.training.meta_batch)
-            examine(training, spec)
-            notes += remarks(suite.source, training, spec, "Training")
+                specs = training_specs(cell, training)
+                _require(specs[0], training.x_shape, cell.training.meta_batch)
+            for spec in specs:
+                examine(training, spec)
+                notes += remarks(suite.source, training, spec, "Training")
             rehearse(cell, training)
     for split in suite.splits:
         if split.optional and missing(split):

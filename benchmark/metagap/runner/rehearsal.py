@@ -18,9 +18,10 @@ from metagap.engine.trees import tree_leaves
 from metagap.errors import UserError, foreign
 from metagap.models.layers_in_use import last_layer
 from metagap.models.making import error_line
-from metagap.runner.context import Learner, seed_of, spec_of, training_spec
+from metagap.runner.context import Learner, seed_of, spec_of, training_specs
 from metagap.suite import Cell
 from metagap.tasks.episode import Episode, TaskSpec, formed
+from metagap.tasks.imbalance import BALANCED
 from metagap.tasks.sampling import Sampler
 
 STEPS = 2
@@ -55,7 +56,7 @@ def rehearse(cell: Cell, tasks: Any) -> None:
             return
         dtype = torch.float64 if cell.training.precision == "float64" else torch.float32
         learner.to(torch.device("cpu"), dtype)
-        train, test = _small(training_spec(cell, tasks)), _small(formed(tasks, spec_of(cell.suite.task), STEPS))
+        train, test = _small(training_specs(cell, tasks)[0]), _small(formed(tasks, spec_of(cell.suite.task), STEPS))
         episodes = Sampler(tasks, train, seed_of("rehearsal", 0)).episodes(2).to("cpu", dtype)
         if learner.algorithm.takes_apart:
             _check_parts(learner, episodes.support_x[0])
@@ -81,7 +82,7 @@ def rehearse(cell: Cell, tasks: Any) -> None:
 
 def _small(spec: TaskSpec) -> TaskSpec:
     """A form of task with as few examples as it can have."""
-    return spec._replace(shots=1, queries=1) if spec.kind.has_ways and spec.ways > 1 else spec
+    return spec._replace(shots=1, queries=1, imbalance=BALANCED) if spec.kind.has_ways and spec.ways > 1 else spec
 
 
 def _train(learner: Learner, spec: TaskSpec, episodes: Episode) -> None:

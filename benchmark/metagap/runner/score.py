@@ -39,7 +39,9 @@ def score_splits(context: TrainingContext, meta: Params, folder: Path, report: R
     were skipped because data are missing, and on data of which only a part is here, or is ever drawn.
     """
     files, sha256, episodes, notes = {}, {}, {}, [f"{note}." for note in context.learner.notes]
-    notes += remarks(context.cell.suite.source, context.training_tasks, context.training_spec, "Training")
+    for spec in context.training_specs:
+        said = remarks(context.cell.suite.source, context.training_tasks, spec, "Training")
+        notes += [note for note in said if note not in notes]
     evaluators, weights = Evaluators(context), digest_of(meta)
     for split in context.cell.suite.test_splits:
         if split.optional and (fault := missing(split)):

@@ -197,17 +197,19 @@ class _Training:
         self.validation = _Validation.of(context, group)
         # The same numbers to the last bit need the same kernels.
         strategy = (plan or context.training_strategy) if state is None else Strategy(*state["plan"])
+        first, *others = (context.bind(spec) for spec in context.training_specs)
         self.outer = outer_loop(
-            context.bind(context.training_spec),
-            context.meta,
-            self.settings,
-            strategy,
-            context.machine.cores,
-            self.portion,
+            first, context.meta, self.settings, strategy, context.machine.cores, self.portion, others=others
         )
         # Training episodes are drawn on the device; a generator's stream depends on where it runs.
         seed = seed_of("training", context.cell.seed)
-        self.sampler = Sampler(context.training_tasks, context.training_spec, seed, context.device)
+        self.samplers = [
+            Sampler(
+                context.training_tasks, spec, seed_of(f"training form {form}", seed) if form else seed, context.device
+            )
+            for form, spec in enumerate(context.training_specs)
+        ]
+        self.form = torch.Generator().manual_seed(seed_of("forms of tasks", context.cell.seed))
         randomness.seed(seed_of("forward passes", context.cell.seed))
         self.curve: list[dict[str, float]] = []
         self.sums: dict[str, torch.Tensor] = {}
@@ -216,7 +218,7 @@ class _Training:
         self.started = time.monotonic()
         if state is not None:
             self.outer.load_state_dict(state["outer"])
-            for generator, stream in zip(self.sampler.generators, state["sampler"], strict=True):
+            for generator, stream in zip(self.generators, state["sampler"], strict=True):
                 generator.set_state(stream.cpu())
             if "randomness" in state:
                 randomness.restore(state["randomness"], context.device)
@@ -225,7 +227,13 @@ class _Training:
             context.shortages[:] = state.get("shortages", ())
             self.started -= state["seconds"]
         captures = context.captures and group.size == 1
-        self.iterate = Captured(self._iterate, self.sampler.generators) if captures else self._iterate
+        self.iterate = Captured(self._iterate, self.generators) if captures else self._iterate
+
+    @property
+    def generators(self) -> list[torch.Generator]:
+        """Everything that the tasks to come depend on."""
+        drawing = [generator for sampler in self.samplers for generator in sampler.generators]
+        return [*drawing, self.form] if len(self.samplers) > 1 else drawing
 
     def run(self) -> dict[str, Any]:
         """Train to the end; returns the selected meta-parameters, the record and the curve.
@@ -275,12 +283,14 @@ class _Training:
                 context.deadline.check()
 
     def _iterate(self) -> None:
-        """What an iteration does on the device: draw a meta-batch, step, and add the metrics up."""
-        context = self.context
-        drawn = self.sampler.draw(self.settings.meta_batch)  # the same by all devices
+        """What an iteration does on the device: draw a meta-batch of one form, step, and add the metrics up."""
+        context, several = self.context, len(self.samplers)
+        form = int(torch.randint(several, (), generator=self.form)) if several > 1 else 0
+        sampler = self.samplers[form]
+        drawn = sampler.draw(self.settings.meta_batch)  # the same by all devices
         drawn = drawn if self.portion is None else self.portion.of(drawn)
-        episodes = self.sampler.episode(drawn).to(context.device, context.dtype)
-        for name, value in self.outer.update(episodes).items():
+        episodes = sampler.episode(drawn).to(context.device, context.dtype)
+        for name, value in self.outer.update(episodes, form).items():
             if name not in self.sums:
                 self.sums[name] = torch.zeros_like(value)
             self.sums[name] += value
@@ -303,7 +313,7 @@ class _Training:
         return {
             "finished": False,
             "outer": self.outer.state_dict(),
-            "sampler": [generator.get_state() for generator in self.sampler.generators],
+            "sampler": [generator.get_state() for generator in self.generators],
             "randomness": randomness.state(self.context.device),
             "curve": self.curve,
             "sums": self.sums,

@@ -16,6 +16,7 @@ from metagap.kinds import TaskKind
 from metagap.messages import Faults, validated
 from metagap.source_tables import make_source, named_table, source_of
 from metagap.suite.edit import set_key
+from metagap.suite.forms import with_forms
 from metagap.suite.responses import with_responses
 from metagap.suite.schema import Entry, OwnEvaluation, Section, Split, Suite, Training
 from metagap.suite.sources import with_options
@@ -143,7 +144,7 @@ def _checked(table: Mapping[str, Any], path: Path, file: str) -> Suite:
         raise UserError(f"{file}: unknown key 'name': a suite is called by the name of its file")
     name = folder_name(path.stem, f"suite file {str(path)!r}: a suite is called by the name of its file")
     rest = {key: value for key, value in table.items() if key not in ("sweep", "leave_one_out")}
-    return validated(Suite, {"name": name, **with_responses(rest, file)}, file)
+    return validated(Suite, {"name": name, **with_responses(with_forms(rest), file)}, file)
 
 
 def resolve_entry(suite: Suite, entry: Entry, place: str) -> Entry:
@@ -163,6 +164,8 @@ def resolve_entry(suite: Suite, entry: Entry, place: str) -> Entry:
 def typed_entry(suite: Suite, entry: Entry, place: str) -> Entry:
     """An algorithm of a suite with its own keys of training and evaluation checked and typed."""
     training = validated(Training, {**suite.training.model_dump(), **entry.training}, f"{place}.training")
+    if faults := list(training.faults_of_forms(suite.task)):
+        raise UserError("\n".join(f"{place}.training: {fault}" for fault in dict.fromkeys(faults)))
     base = suite.evaluation.model_dump()
     evaluation = validated(OwnEvaluation, {**base, **entry.evaluation}, f"{place}.evaluation")
     own = {"training": training.model_dump(include={*entry.training})}

@@ -11,7 +11,7 @@ from metagap.errors import UserError
 from metagap.messages import Faults, validated
 from metagap.suite.schema.response import SHIFTED, Response
 
-KEPT = ("source", "classes", "images", "ways", "shots", "queries", "optional")
+KEPT = ("source", "classes", "images", "ways", "shots", "queries", "imbalance", "optional")
 """The keys of a split that its shifted ones have from it."""
 
 

@@ -11,7 +11,7 @@ from metagap.analysis.gaps.between import (
     TOTAL_GAP,
 )
 from metagap.analysis.gaps.kind import GapKind
-from metagap.analysis.gaps.shifts import HORIZON_SHIFT, SHOT_SHIFT, WAY_SHIFT
+from metagap.analysis.gaps.shifts import HORIZON_SHIFT, IMBALANCE_SHIFT, SHOT_SHIFT, WAY_SHIFT
 from metagap.analysis.gaps.within import (
     ADAPTATION_GAIN,
     MEMORIZATION,
@@ -35,6 +35,7 @@ GAPS = (
     TRANSDUCTION_GAP,
     MEMORIZATION,
     SHOT_SHIFT,
+    IMBALANCE_SHIFT,
     WAY_SHIFT,
     HORIZON_SHIFT,
 )

@@ -13,7 +13,11 @@ from metagap.analysis.grids import Grids
 
 
 def _shot(grids: Grids, algorithm: str) -> Iterator[Contrast]:
-    return _shifts(grids, partial(grids.get, algorithm), other_ways=False)
+    return _shifts(grids, partial(grids.get, algorithm), {"shots"})
+
+
+def _imbalance(grids: Grids, algorithm: str) -> Iterator[Contrast]:
+    return _shifts(grids, partial(grids.get, algorithm), {"imbalance"})
 
 
 def _way(grids: Grids, algorithm: str) -> Iterator[Contrast]:
@@ -24,18 +28,22 @@ def _way(grids: Grids, algorithm: str) -> Iterator[Contrast]:
         grid, chance = grids.get(algorithm, split), grids.metric.chance_score(grids.ways(split))
         return None if grid is None or chance is None else (grid - chance) / (best - chance)
 
-    return _shifts(grids, normalised, other_ways=True) if math.isfinite(best) else iter(())
+    return _shifts(grids, normalised, {"ways"}, {"ways", "shots"}) if math.isfinite(best) else iter(())
 
 
-def _shifts(grids: Grids, read: Read, other_ways: bool) -> Iterator[Contrast]:
-    """A split without a counterpart of its role and source, in the suite's own shape, is left out."""
+def _shifts(grids: Grids, read: Read, *differences: set[str]) -> Iterator[Contrast]:
+    """Splits whose tasks differ from the suite's own in one of these sets of keys, and in nothing else.
+
+    A split without a counterpart of its role and source, in the suite's own form, is left out.
+    """
     sources = {split.name: split.source for split in grids.suite.splits}
     for split, about in grids.splits[~grids.splits["home"]].iterrows():
         peers = grids.home(about["role"])
         same = [peer for peer in peers if sources.get(peer) == sources.get(str(split))]
         if about["role"] == "in-distribution" and grids.suite.horizon(str(split)) == grids.suite.horizon():
             same += peers
-        if (about["ways"] != grids.suite.task.ways) == other_ways:
+        own = {**about, "imbalance": grids.suite.imbalance(str(split))}
+        if {key for key in ("ways", "shots", "imbalance") if own[key] != getattr(grids.suite.task, key)} in differences:
             yield from between(read, same, [str(split)])
 
 
@@ -59,6 +67,13 @@ def _horizon(grids: Grids, algorithm: str) -> Iterator[Contrast]:
 
 SHOT_SHIFT = GapKind(
     "shot shift", "between splits", "cost", "the suite's shots − other shots, with the suite's ways", _shot
+)
+IMBALANCE_SHIFT = GapKind(
+    "imbalance shift",
+    "between splits",
+    "cost",
+    "the suite's imbalance − another, with the suite's ways and shots",
+    _imbalance,
 )
 WAY_SHIFT = GapKind(
     "way shift (chance-normalised)",

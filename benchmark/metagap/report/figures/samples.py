@@ -6,6 +6,7 @@ import math
 import re
 import textwrap
 from functools import partial
+from itertools import zip_longest
 from typing import Any, Literal
 
 import numpy as np
@@ -36,10 +37,10 @@ def sample_images(sample: dict[str, np.ndarray], classes: int = SAMPLE_CLASSES, 
     ways = min(len(sample["class_names"]), classes)
     support = _by_class(sample["support_x"], sample["support_y"], ways, 3)
     query = _by_class(sample["query_x"], sample["query_y"], ways, queries)
-    blocks = [block for block in (support, query) if block.size]
-    side = support.shape[2]
+    blocks = [block for block in (support, query) if block]
+    side = sample["support_x"].shape[-2]
     gap = 0.35 * side
-    height = sum(block.shape[0] * side * 1.08 for block in blocks) + gap * len(blocks)
+    height = sum(len(block) * side * 1.08 for block in blocks) + gap * len(blocks)
     width = ways * side * 1.08
     with drawing():
         figure = Figure((2.7, 2.7 * (height + gap) / (width * 1.02)))
@@ -49,10 +50,12 @@ def sample_images(sample: dict[str, np.ndarray], classes: int = SAMPLE_CLASSES, 
         top = gap
         for block, title in zip(blocks, ("support", "queries"), strict=False):
             axis.text(0, top - 0.12 * side, title, fontsize=9, color=MUTED)
-            for row in range(block.shape[0]):
-                for column in range(ways):
+            for row in block:
+                for column, image in enumerate(row):
+                    if image is None:
+                        continue
                     left = column * side * 1.08
-                    axis.imshow(block[row, column], extent=(left, left + side, top + side, top), cmap="gray",
+                    axis.imshow(image, extent=(left, left + side, top + side, top), cmap="gray",
                                 vmin=0, vmax=255, interpolation="none", aspect="equal")  # fmt: skip
                 top += side * 1.08
             top += gap
@@ -170,11 +173,10 @@ def _levels(images: np.ndarray) -> np.ndarray:
     return ((images - low) / (high - low or 1.0) * 255).astype(np.uint8)
 
 
-def _by_class(images: np.ndarray, labels: np.ndarray, ways: int, most: int) -> np.ndarray:
-    """Images (n, C, H, W) as a grid (rows, ways, H, W[, 3]) with one column for each class."""
-    most = min([most, *(int((labels == way).sum()) for way in range(ways))])
-    grid = np.stack([images[labels == way][:most] for way in range(ways)], axis=1)
-    return grid[:, :, 0] if grid.shape[2] == 1 else np.moveaxis(grid[:, :, :3], 2, -1)
+def _by_class(images: np.ndarray, labels: np.ndarray, ways: int, most: int) -> list[tuple[np.ndarray | None, ...]]:
+    """Rows of images (H, W) or (H, W, 3) of images (n, C, H, W), one column for each class, as far as it has any."""
+    images = images[:, 0] if images.shape[1] == 1 else np.moveaxis(images[:, :3], 1, -1)
+    return [*zip_longest(*(images[labels == way][:most] for way in range(ways)))]
 
 
 def names(frames: Frames) -> dict[str, str]:

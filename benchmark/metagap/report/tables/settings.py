@@ -20,7 +20,8 @@ def settings(frames: Frames) -> Table:
         entry = frames.suite.algorithms[name]
         training, evaluation = entry.training, entry.evaluation
         trained = frames.cells.loc[frames.cells["algorithm"] == name, "iterations"].max() > 0
-        form = [f"{training[key]} {key}" for key in ("shots", "queries") if training.get(key)]
+        form = [f"{_any(training[key])} {key}" for key in ("ways", "shots", "queries") if training.get(key)]
+        form += [f"{training[key]} {key}" for key in ("imbalance",) if training.get(key)]
         budget = f"{training['iterations']:,} iterations of {training['meta_batch']} tasks"
         outer = outer_rule(training, entry.hyperparameters if frames.kind.acts else {})
         rows.append(
@@ -36,12 +37,16 @@ def settings(frames: Frames) -> Table:
         )
     return Table(
         name="settings",
-        caption="Each algorithm's hyper-parameters and budget. Shots and queries are named where meta-training has its "
-        "own.",
+        caption="Each algorithm's hyper-parameters and budget. The form of tasks is named where meta-training has its "
+        "own; of several ways or shots, each meta-batch has one at random.",
         frame=pd.DataFrame(rows),
         labels=1,
         plain=frozenset({"hyper-parameters", "meta-training", "outer loop"}),
     )
+
+
+def _any(values: int | list[int]) -> str:
+    return " or ".join(map(str, values)) if isinstance(values, list) else str(values)
 
 
 def outer_rule(training: Mapping[str, Any], policy: Mapping[str, Any]) -> str:

@@ -14,8 +14,8 @@ from metagap.errors import UserError
 from metagap.kinds import TaskKind
 from metagap.metrics import Metric
 from metagap.suite.schema.response import Dose
-from metagap.suite.schema.section import Count, Name, PositiveInt, Section, Text, distinct
-from metagap.suite.schema.task import Task
+from metagap.suite.schema.section import Count, Name, PositiveInt, Section, Text, distinct, unset
+from metagap.suite.schema.task import Imbalance, Task
 
 CHECKPOINT_EPISODES, QUANTITY_EPISODES = 200, 20
 """Of each split, at most, where a suite does not say how many."""
@@ -23,11 +23,6 @@ RECORDING = ("checkpoints", "checkpoint_splits", "checkpoint_episodes", "quantit
 """The keys that say what is recorded beside the scores of the trained weights, which do not depend on them."""
 
 Role = Literal["meta-train", "meta-val", "recurring-task", "in-distribution", "cross-domain", "shifted"]
-
-
-def _unset(value: Any) -> bool:
-    """Whether a key is as in suites that do not know it, so that their digests stay what they were."""
-    return value is None
 
 
 class Evaluation(Section):
@@ -57,26 +52,26 @@ class Evaluation(Section):
 
     checkpoints: PositiveInt | None = Field(
         default=None,
-        exclude_if=_unset,
+        exclude_if=unset,
         description="score at this many points of meta-training, evenly spaced up to its end, and before it",
     )
     checkpoint_splits: Annotated[list[Text], Field(min_length=1), AfterValidator(distinct)] | None = Field(
-        default=None, exclude_if=_unset, description="the splits that are scored there; default: all"
+        default=None, exclude_if=unset, description="the splits that are scored there; default: all"
     )
     checkpoint_episodes: PositiveInt | None = Field(
         default=None,
-        exclude_if=_unset,
+        exclude_if=unset,
         description=f"at most this number of episodes of each split there; default: {CHECKPOINT_EPISODES}",
     )
     quantities: Annotated[list[Text], Field(min_length=1), AfterValidator(distinct)] | None = Field(
         default=None,
-        exclude_if=_unset,
+        exclude_if=unset,
         description="what is measured beside the scores, at the same points, or else of the final weights; "
         "`metagap list quantities` has them all",
     )
     quantity_episodes: PositiveInt | None = Field(
         default=None,
-        exclude_if=_unset,
+        exclude_if=unset,
         description=f"at most this number of episodes of each split for a quantity; default: {QUANTITY_EPISODES}",
     )
 
@@ -191,27 +186,38 @@ class Split(Section):
     )
     classes: str = Field(default="all", description="which classes of the source: train, val, test or all")
     images: Literal["all", "train", "held-out"] = Field(default="all", description="which images of each class")
-    ways: PositiveInt | None = Field(default=None, description="default: the task's")
-    shots: PositiveInt | None = Field(default=None, description="default: the task's")
+    ways: PositiveInt | None = Field(
+        default=None, description="default: the task's; a list stands for one split for each, called by its ways"
+    )
+    shots: PositiveInt | None = Field(
+        default=None, description="default: the task's; a list stands for one split for each, called by its shots"
+    )
     queries: PositiveInt | None = Field(default=None, description="default: the task's")
+    imbalance: Imbalance | None = Field(default=None, exclude_if=unset, description="default: the task's")
     episodes: PositiveInt | None = Field(default=None, description="default: the evaluation's")
     optional: bool = Field(default=False, description="skip the split, with a note, if its data are missing")
     shift: Shift | None = Field(
         default=None,
-        exclude_if=_unset,
+        exclude_if=unset,
         description="how its images are corrupted, such as { kind = 'gaussian-noise', severity = 3 }",
     )
     dose: Dose | None = Field(
         default=None,
-        exclude_if=_unset,
+        exclude_if=unset,
         description="of the role shifted, which is made of [[responses]]: { of, strength, reference, neutral }",
     )
 
-    def fault_of_ways(self, task: Task) -> str:
-        """What is wrong with its ways, in a suite with this task; empty where nothing is."""
+    def task(self, task: Task) -> Task:
+        """The form of its tasks, in a suite with this one."""
+        own = {key: getattr(self, key) for key in ("ways", "shots", "queries", "imbalance")}
+        return task.model_copy(update={key: value for key, value in own.items() if value is not None})
+
+    def fault_of_form(self, task: Task) -> str:
+        """What is wrong with the form of its tasks, in a suite with this one; empty where nothing is."""
         least = kinds.find(task.kind).least_ways
         if self.ways is None or least <= self.ways <= task.ways:
-            return ""
+            fault = self.task(task).fault_of_imbalance
+            return f"split '{self.name}': {fault}" if fault else ""
         if self.ways > task.ways:
             outputs = f"but the networks have {task.ways} outputs (task.ways); allowed: 1 to {task.ways}"
             return f"split '{self.name}' has ways = {self.ways}, {outputs}"

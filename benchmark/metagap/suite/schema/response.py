@@ -112,7 +112,7 @@ def faults_of_doses(splits: Sequence[Split], task: Task) -> Iterator[str]:
             yield f"responses.{dose.of}: key 'reference' = '{dose.reference}'; allowed: {', '.join(allowed)}"
         elif differing := [
             key
-            for key in ("ways", "shots", "queries")
+            for key in ("ways", "shots", "queries", "imbalance")
             if (getattr(split, key) or getattr(task, key)) != (getattr(reference, key) or getattr(task, key))
         ]:
             yield f"split '{split.name}' has other {differing[0]} than '{reference.name}', which it is compared with"

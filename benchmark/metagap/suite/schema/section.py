@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from metagap.files import fault_of_name
 
@@ -34,6 +34,7 @@ def distinct(values: list[Any]) -> list[Any]:
 
 
 PositiveInt = Annotated[int, Gt(0), Le(MOST)]
+PositiveInts = Annotated[list[PositiveInt], Field(min_length=1), AfterValidator(distinct)]
 Count = Annotated[int, Ge(0), Le(MOST)]
 Seed = Annotated[int, Ge(0), Lt(2**63)]
 Rate = Annotated[float, Gt(0)]
@@ -51,6 +52,11 @@ class Section(BaseModel):
     def allowed_keys(cls) -> list[str]:
         """What its table may say."""
         return list(cls.model_fields)
+
+
+def unset(value: Any) -> bool:
+    """Whether a key is as in suites that do not know it, so that their digests stay what they were."""
+    return value is None
 
 
 Made = TypeVar("Made", bound=Section)

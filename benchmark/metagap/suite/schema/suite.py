@@ -117,7 +117,8 @@ class Suite(Section):
 
     def _faults(self) -> Iterator[str]:
         """What does not fit together."""
-        yield from filter(None, (split.fault_of_ways(self.task) for split in self.splits))
+        yield from filter(None, (split.fault_of_form(self.task) for split in self.splits))
+        yield from (f"training: {fault}" for fault in self.training.faults_of_forms(self.task))
         of_metrics = list(self.evaluation.faults_of_metrics(self.kind))
         yield from of_metrics
         yield from self.evaluation.faults_of_diagnostics(self.kind)
@@ -211,8 +212,7 @@ class Suite(Section):
 
     def split_task(self, split: Split) -> Task:
         """The task specification of a split."""
-        own = {key: value for key in ("ways", "shots", "queries") if (value := getattr(split, key)) is not None}
-        return self.task.model_copy(update=own)
+        return split.task(self.task)
 
     def split(self, name: str) -> Split:
         """The split of a name; raises KeyError where there is none."""
@@ -222,9 +222,15 @@ class Suite(Section):
         raise KeyError(name)
 
     def shape(self, split: str | None = None) -> str:
-        """Ways and shots of a split in the words of the field; of what is no split, such as an average, the suite's."""
-        task = next((self.split_task(one) for one in self.splits if one.name == split), self.task)
-        return self.kind.shape(task.ways, task.shots)
+        """The form of a split's tasks in words; of what is no split, such as an average, that of the suite's own."""
+        return self._task_of(split).shape
+
+    def imbalance(self, split: str | None = None) -> str:
+        """The imbalance of a split's tasks, or of the suite's own."""
+        return self._task_of(split).imbalance
+
+    def _task_of(self, split: str | None) -> Task:
+        return next((self.split_task(one) for one in self.splits if one.name == split), self.task)
 
     def horizon(self, split: str | None = None) -> int | None:
         """The steps of a rollout in a split, or in the suite's own tasks; None where its source has no such option."""
@@ -239,7 +245,8 @@ class Suite(Section):
 
     def split_label(self, split: str) -> str:
         """A split's name, with its ways and shots or its horizon where they are not the suite's."""
-        others = [self.shape(split)] if self.shape(split) != self.shape() else []
+        shape = self.shape(split)
+        others = [shape] if shape != self.shape() and shape not in split else []
         if (horizon := self.horizon(split)) != self.horizon():
             others.append(f"{horizon} step{'s' * (horizon != 1)}")
         return f"{split} ({', '.join(others)})" if others else split

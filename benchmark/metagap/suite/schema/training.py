@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from itertools import product
 from typing import Annotated, Literal
 
 from annotated_types import Gt, Le
 from pydantic import Field, model_validator
 
-from metagap.suite.schema.section import Count, PositiveInt, Rate, Section, Text
+from metagap import kinds
+from metagap.suite.schema.section import Count, PositiveInt, PositiveInts, Rate, Section, Text, unset
+from metagap.suite.schema.task import Imbalance, Task
+
+MOST_FORMS = 32
+"""Of tasks in one meta-training: the meta-step is traced for each."""
+
+
+def _listed(own: int | list[int] | None, usual: int) -> list[int]:
+    return own if isinstance(own, list) else [usual if own is None else own]
 
 
 class Training(Section):
@@ -15,11 +27,22 @@ class Training(Section):
 
     iterations: Count = Field(description="outer steps")
     meta_batch: PositiveInt = Field(default=4, description="tasks in each outer step")
-    shots: PositiveInt | None = Field(
-        default=None, description="support examples per class in meta-training; default: the task's"
+    ways: PositiveInt | PositiveInts | None = Field(
+        default=None,
+        exclude_if=unset,
+        description="classes in a task of meta-training; of a list, each meta-batch has one of them at random; "
+        "default: the task's",
+    )
+    shots: PositiveInt | PositiveInts | None = Field(
+        default=None,
+        description="support examples per class in meta-training; of a list, each meta-batch has one of them at "
+        "random; default: the task's",
     )
     queries: PositiveInt | None = Field(
         default=None, description="query examples per class in meta-training; default: the task's"
+    )
+    imbalance: Imbalance | None = Field(
+        default=None, exclude_if=unset, description="of support sets in meta-training; default: the task's"
     )
     optimizer: Text = Field(default="adam", description="outer optimizer: adam, sgd, or one of a plugin")
     lr: Rate = Field(default=0.001, description="step size of the outer optimizer")
@@ -52,6 +75,24 @@ class Training(Section):
     select: Literal["best", "last"] = Field(
         default="best", description="the checkpoint that is tested: best on validation, or last"
     )
+
+    def forms(self, task: Task) -> list[Task]:
+        """The forms of the tasks in meta-training of a suite with this one, all equally likely, the largest first."""
+        ways, shots = (_listed(getattr(self, key), getattr(task, key)) for key in ("ways", "shots"))
+        own = {"queries": self.queries or task.queries, "imbalance": self.imbalance or task.imbalance}
+        sizes = sorted(product(ways, shots), key=lambda form: (math.prod(form), form), reverse=True)
+        return [task.model_copy(update={"ways": ways, "shots": shots, **own}) for ways, shots in sizes]
+
+    def faults_of_forms(self, task: Task) -> Iterator[str]:
+        """What is wrong with these forms."""
+        kind, forms = kinds.find(task.kind), self.forms(task)
+        if kind.acts and len(forms) > 1:
+            yield f"tasks of kind {kind} have one form in meta-training; allowed: one number of shots"
+        if len(forms) > MOST_FORMS:
+            yield f"ways and shots make {len(forms)} forms of tasks; allowed: at most {MOST_FORMS}"
+        for form in forms:
+            if fault := kind.fault_of_ways(form.ways) or form.fault_of_imbalance:
+                yield fault
 
     @model_validator(mode="after")
     def _schedule(self) -> Training:
