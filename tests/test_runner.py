@@ -517,7 +517,7 @@ def test_compiled_training_agrees_and_resumes(cells, tmp_path):
     machine = dataclasses.replace(CPU, compile=True, checkpoint_seconds=0)
     run_cell(cell, tmp_path / "eager", CPU)
     run_cell(cell, tmp_path / "compiled", machine)
-    assert results.read(tmp_path / "compiled", "tiny").cells.compiled[0]
+    assert "compiled" in results.read(tmp_path / "compiled", "tiny").cells.engine[0]
 
     class Stop(Exception): ...
 
