@@ -20,7 +20,7 @@ NAMES = sorted(IMBALANCES)
 
 
 def counts(name, size, shots, seed=0):
-    return IMBALANCES[name].counts(size, shots, torch.Generator().manual_seed(seed))
+    return IMBALANCES[name](size, shots, torch.Generator().manual_seed(seed))
 
 
 def images(sizes=(30, 12, 12, 12, 20, 12)):

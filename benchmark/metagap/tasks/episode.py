@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from metagap.kinds import TaskKind, find
-from metagap.tasks.imbalance import BALANCED, most_of_class
+from metagap.tasks.imbalance import BALANCED
 
 
 class _TaskSpec(NamedTuple):
@@ -54,7 +54,7 @@ class TaskSpec(_TaskSpec):
     @property
     def most_shots(self) -> int:
         """The most support examples that a class may have."""
-        return most_of_class(self.shots, self.imbalance)
+        return self.shots if self.imbalance == BALANCED else 2 * self.shots - 1
 
     @property
     def each(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar, Self
 
 import torch
@@ -112,10 +111,11 @@ class Grouped:
         Groups with fewer than `spec.each` examples take no part. Runs on the generator's device; there is no loop over
         tasks. Raises UserError where fewer than `spec.ways` groups are large enough.
         """
-        groups = self._pick(count, spec, generator)
-        start, size = (self._on(generator.device, name, partial(getattr, self, name)) for name in ("start", "size"))
-        rows = start[groups].unsqueeze(-1) + choose(size[groups], spec.each, generator)
-        return GroupDraw(groups, rows, _counts(size[groups], spec, generator))
+        device, groups = generator.device, self._pick(count, spec, generator)
+        start = self._on(device, "start", lambda: self.start)[groups]
+        size = self._on(device, "size", lambda: self.size)[groups]
+        rows = start.unsqueeze(-1) + choose(size, spec.each, generator)
+        return GroupDraw(groups, rows, _counts(size, spec, generator))
 
     def draw_open(self, count: int, spec: TaskSpec, generator: Generator) -> GroupDraw:
         """Draw at most `count` tasks such that no example is in two of them, nor in two groups of the same rows.
@@ -253,8 +253,8 @@ def shots_in_words(spec: TaskSpec) -> str:
 
 def _counts(size: Tensor, spec: TaskSpec, generator: Generator) -> Tensor | None:
     """How many support examples each of these groups (T, ways) has; None where they are the shots."""
-    imbalance = IMBALANCES.get(spec.imbalance)
-    return None if imbalance is None else imbalance.counts(size, spec.shots, generator)
+    counts = IMBALANCES.get(spec.imbalance)
+    return None if counts is None else counts(size, spec.shots, generator)
 
 
 def placed(examples: Tensor, device: torch.device) -> Tensor:

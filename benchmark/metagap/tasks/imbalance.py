@@ -7,8 +7,6 @@ each class has from 1 to `2 * shots - 1` of them. Queries stay balanced.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -17,26 +15,16 @@ from torch import Generator, Tensor
 BALANCED = "none"
 
 
-@dataclass(frozen=True)
-class Imbalance:
-    """A distribution of the number of support examples of each class."""
-
-    about: str
-    counts: Callable[[Tensor, int, Generator], Tensor]
-    """Of how many examples each class of some tasks has (T, ways) and the shots: counts (T, ways) int64, on the device
-    of the generator, without waiting for it."""
-
-
-def most_of_class(shots: int, imbalance: str) -> int:
-    """The most support examples that a class may have."""
-    return shots if imbalance == BALANCED else 2 * shots - 1
-
-
 def _linear(size: Tensor, shots: int, generator: Generator) -> Tensor:
+    """Evenly spaced from 1 to 2 shots - 1, in random order (Ochal et al. 2023)."""
     return _shuffled(_ladder(size.shape[1], shots, size.device), size, generator)
 
 
 def _step(size: Tensor, shots: int, generator: Generator) -> Tensor:
+    """1 for half of the classes and 2 shots - 1 for the others, in random order (Ochal et al. 2023).
+
+    Where ways are odd, one class has the shots.
+    """
     return _shuffled(_stair(size.shape[1], shots, size.device), size, generator)
 
 
@@ -46,7 +34,10 @@ def _shuffled(counts: Tensor, size: Tensor, generator: Generator) -> Tensor:
 
 
 def _random(size: Tensor, shots: int, generator: Generator) -> Tensor:
-    """Class after class, in proportion to in how many ways the classes after it can share what is left."""
+    """All numbers from 1 to 2 shots - 1 that have the right sum are equally likely.
+
+    Class after class, in proportion to in how many ways the classes after it can share what is left.
+    """
     tasks, ways = size.shape
     left, counts = torch.full((tasks,), ways * shots, device=size.device), []
     for further in reversed(_sharing(ways, shots, size.device)):
@@ -87,7 +78,11 @@ def _sharing(ways: int, shots: int, device: torch.device) -> list[Tensor]:
 
 
 def _meta_dataset(size: Tensor, shots: int, generator: Generator) -> Tensor:
-    """Shares of what is left when each class has one, in whole numbers by the method of Sainte-Laguë."""
+    """In proportion to the size of a class times a factor that is log-uniform from 1/2 to 2, as in Meta-Dataset.
+
+    These are shares of what is left when each class has one (Triantafillou et al. 2020, appendix C.2), here in whole
+    numbers by the method of Sainte-Laguë.
+    """
     uniform = torch.rand(size.shape, dtype=torch.float64, generator=generator, device=size.device)
     weight = size * (math.log(4) * uniform - math.log(2)).exp()
     claims = weight[..., None] / (torch.arange(2 * shots - 2, device=size.device) + 0.5)
@@ -96,17 +91,6 @@ def _meta_dataset(size: Tensor, shots: int, generator: Generator) -> Tensor:
     return 1 + taken.sum(-1).long()
 
 
-IMBALANCES = {
-    "linear": Imbalance("evenly spaced from 1 to 2 shots - 1, in random order (Ochal et al. 2023)", _linear),
-    "step": Imbalance(
-        "1 for half of the classes and 2 shots - 1 for the others, in random order (Ochal et al. 2023); where ways are "
-        "odd, one class has the shots",
-        _step,
-    ),
-    "random": Imbalance("all numbers from 1 to 2 shots - 1 that have the right sum are equally likely", _random),
-    "meta-dataset": Imbalance(
-        "in proportion to how many examples a class has, times a factor that is log-uniform from 1/2 to 2, as in "
-        "Meta-Dataset (Triantafillou et al. 2020, appendix C.2)",
-        _meta_dataset,
-    ),
-}
+IMBALANCES = {"linear": _linear, "step": _step, "random": _random, "meta-dataset": _meta_dataset}
+"""Of how many examples each class of some tasks has (T, ways), and the shots: how many of them are support examples,
+(T, ways) int64, on the device of the generator and without waiting for it."""

@@ -210,13 +210,12 @@ class RecordStore(Grouped):
         groups, rows, labels = self._arranged(draw, spec)
         read = parted(self._at(self.x, rows), spec)
         support, query = read if self.scaling is None else self.scaling.inputs(*read)
-        if self.y is not None:
-            targets = parted(self._at(self.y, rows), spec)
-            if self.scaling is not None:
-                targets = self.scaling.targets(targets[0], read[0]), self.scaling.targets(targets[1], read[0])
-            return Episode(support, targets[0], query, targets[1], groups[:, :0])
-        support_y, query_y = parted(labels, spec)
-        classes = self._on(self.device, "label", lambda: self.label)[groups]
+        if self.y is None:
+            y, classes = labels, self._on(self.device, "label", lambda: self.label)[groups]
+        else:
+            y, classes = self._at(self.y, rows), groups[:, :0]
+            y = y if self.scaling is None else self.scaling.targets(y, read[0])
+        support_y, query_y = parted(y, spec)
         return Episode(support, support_y, query, query_y, classes)
 
     def sample(self, draw: GroupDraw, spec: TaskSpec) -> dict[str, np.ndarray]:

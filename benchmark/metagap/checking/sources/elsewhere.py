@@ -25,10 +25,10 @@ def fingerprint(table: Mapping[str, Any], parts: Sequence[str], form: Sequence[i
     In place of what a part refuses, `refused`.
     """
     source, found = make_source(table), {}
+    ways, shots, queries = form
     for part in parts:
         try:
             tasks = source.tasks(Part(part), "cpu")
-            ways, shots, queries = form
             spec = formed(tasks, TaskSpec(source.kind, ways, shots, queries), 1)
             drawn = Sampler(tasks, spec, seed=0).draw(TASKS)
             found[f"digest('{part}')"] = source.digest(part)

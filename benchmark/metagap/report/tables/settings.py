@@ -21,7 +21,8 @@ def settings(frames: Frames) -> Table:
         training, evaluation = entry.training, entry.evaluation
         trained = frames.cells.loc[frames.cells["algorithm"] == name, "iterations"].max() > 0
         form = [f"{_any(training[key])} {key}" for key in ("ways", "shots", "queries") if training.get(key)]
-        form += [f"{training[key]} {key}" for key in ("imbalance",) if training.get(key)]
+        if imbalance := training.get("imbalance"):
+            form.append(f"{imbalance} imbalance")
         budget = f"{training['iterations']:,} iterations of {training['meta_batch']} tasks"
         outer = outer_rule(training, entry.hyperparameters if frames.kind.acts else {})
         rows.append(
