@@ -59,6 +59,11 @@ class Portion(NamedTuple):
     tasks: int
     """Of the whole batch."""
 
+    @property
+    def most(self) -> int:
+        """The tasks of the first process."""
+        return self._begin(1)
+
     def of(self, batch: Any) -> Any:
         """The portion of something that can be sliced by tasks."""
         return batch[self._begin(self.rank) : self._begin(self.rank + 1)]

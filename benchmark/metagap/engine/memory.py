@@ -25,7 +25,7 @@ _told: ContextVar[list[str] | None] = ContextVar("shortages", default=None)
 
 @contextmanager
 def watching_memory(told: list[str]) -> Iterator[None]:
-    """Meanwhile a sentence is added to `told` whenever fewer tasks are computed at once for want of memory."""
+    """Meanwhile a sentence is added to `told` whenever fewer tasks are computed at once because memory is short."""
     before = _told.set(told)
     try:
         yield

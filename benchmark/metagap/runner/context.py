@@ -90,7 +90,7 @@ class TrainingContext:
         self.cell, self.machine, self.device = cell, machine, torch.device(machine.device)
         self.deadline = Deadline(machine.time_limit)
         self.shortages: list[str] = []
-        """What was done for want of memory, see `engine.memory.watching_memory`."""
+        """What was done because memory was short, see `engine.memory.watching_memory`."""
         suite, precision = cell.suite, cell.training.precision
         self.dtype = torch.float64 if precision == "float64" else torch.float32
         torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")

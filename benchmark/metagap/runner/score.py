@@ -40,8 +40,7 @@ def score_splits(context: TrainingContext, meta: Params, folder: Path, report: R
     """
     files, sha256, episodes, notes = {}, {}, {}, [f"{note}." for note in context.learner.notes]
     for spec in context.training_specs:
-        said = remarks(context.cell.suite.source, context.training_tasks, spec, "Training")
-        notes += [note for note in said if note not in notes]
+        notes += remarks(context.cell.suite.source, context.training_tasks, spec, "Training")
     evaluators, weights = Evaluators(context), digest_of(meta)
     for split in context.cell.suite.test_splits:
         if split.optional and (fault := missing(split)):
@@ -50,9 +49,8 @@ def score_splits(context: TrainingContext, meta: Params, folder: Path, report: R
         sampler = context.sampler(split, "test")
         drawn = _drawn(context, split, sampler)
         episodes[split.name] = digest([context.cell.split_data.get(split.name), digest_of_draw(drawn)])
-        said = remarks(split.source, sampler.tasks, sampler.spec, f"Split '{split.name}'")
-        said += overlap(context.cell.suite, split)
-        notes += [note for note in said if note not in notes]
+        notes += remarks(split.source, sampler.tasks, sampler.spec, f"Split '{split.name}'")
+        notes += overlap(context.cell.suite, split)
         stem = _stem(context, split, episodes[split.name])
         known = intact(folder, stem, weights)
         sample, scores, holding, shown = (
@@ -77,7 +75,7 @@ def score_splits(context: TrainingContext, meta: Params, folder: Path, report: R
             write_receipt(folder, stem, weights, known)
         files[split.name] = stem
         sha256 |= known
-    return {"files": files, "sha256": sha256, "episodes": episodes, "notes": notes}
+    return {"files": files, "sha256": sha256, "episodes": episodes, "notes": [*dict.fromkeys(notes)]}
 
 
 def _drawn(context: TrainingContext, split: Split, sampler: Sampler) -> Drawn:

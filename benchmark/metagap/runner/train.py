@@ -15,7 +15,7 @@ import torch
 from metagap import results, stopping
 from metagap.algorithms.base import Params
 from metagap.engine.capture import Captured
-from metagap.engine.distributed import ALONE, Group
+from metagap.engine.distributed import ALONE, Group, Portion
 from metagap.engine.evaluate import Evaluator
 from metagap.engine.memory import watching_memory
 from metagap.engine.policy import outer_loop
@@ -95,7 +95,7 @@ def _in_portions(plan: Strategy, meta_batch: int, count: int) -> Strategy:
 
     One device that goes on, or repeats it, makes the same pieces, so that what two have done it does to the last bit.
     """
-    return plan._replace(chunk=min(plan.chunk, -(-meta_batch // count)))
+    return plan._replace(chunk=min(plan.chunk, Portion(0, count, meta_batch).most))
 
 
 def _train_portion(
